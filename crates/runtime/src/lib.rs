@@ -1,1 +1,3 @@
-//! See ARCHITECTURE.md.
+//! The node's hands for containers: images, sandboxes, processes. Knows no Kubernetes kind.
+
+pub mod cri;
