@@ -1,1 +1,11 @@
-//! See ARCHITECTURE.md.
+//! The store: one ordered, revisioned history of byte keys and values with compare-and-swap transactions, ranges at a
+//! revision, watches from a revision and compaction; the semantics of etcd's key-value API, on which Kubernetes'
+//! resourceVersion rests. It knows no Kubernetes kind. The format on disk is described in docs/store-format.md.
+
+mod api;
+
+pub use api::{
+    Batch, CommitError, Committed, Companion, Engine, Event, Expect, Feed, FeedError, Fut, KeyValue, Op, OpenError,
+    RangeError, RangeRequest, RangeResult, Txn, TxnOp, WatchRequest,
+};
+pub use base::Revision;
