@@ -1,0 +1,86 @@
+//! The recent changes of one resource, for watchers: each keeps only its place (a revision) and pulls from here, so a
+//! slow watcher costs nothing and falls off the end instead of growing a queue.
+
+use crate::snapshot::Change;
+use kinds::Revision;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// At most this many changes are kept a resource.
+pub const CHANGES_MAX: usize = 16_384;
+/// At most this many bytes of encoded objects are kept alive by the journal of one resource.
+pub const JOURNAL_BYTES_MAX: usize = 16 << 20;
+
+/// The asked-for changes are no longer kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The oldest revision after which everything is known.
+    pub complete_after: Revision,
+}
+
+/// A bounded, ordered history of one resource.
+#[derive(Debug)]
+pub struct Journal {
+    changes: VecDeque<Arc<Change>>,
+    bytes: usize,
+    complete_after: Revision,
+}
+
+impl Journal {
+    /// An empty journal that knows everything that happened after `revision`.
+    #[must_use]
+    pub fn new(revision: Revision) -> Self {
+        Self { changes: VecDeque::new(), bytes: 0, complete_after: revision }
+    }
+
+    /// Adds the newest change.
+    pub fn push(&mut self, change: Arc<Change>) {
+        self.bytes += weight(&change);
+        self.changes.push_back(change);
+        while self.changes.len() > CHANGES_MAX || (self.bytes > JOURNAL_BYTES_MAX && self.changes.len() > 1) {
+            self.drop_oldest();
+        }
+    }
+
+    /// Forgets everything up to and including `revision` (compaction).
+    pub fn forget(&mut self, revision: Revision) {
+        while self.changes.front().is_some_and(|c| c.revision <= revision) {
+            self.drop_oldest();
+        }
+        self.complete_after = self.complete_after.max(revision);
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(c) = self.changes.pop_front() {
+            self.bytes -= weight(&c);
+            self.complete_after = self.complete_after.max(c.revision);
+        }
+    }
+
+    /// At most `max` changes after `revision`, oldest first. Several changes of one revision stay together as long as
+    /// the caller asks again with the last one's revision only when it got fewer than `max` or a whole revision.
+    ///
+    /// # Errors
+    /// [`Lost`] when some of them are gone.
+    pub fn after(&self, revision: Revision, max: usize) -> Result<Vec<Arc<Change>>, Lost> {
+        if revision < self.complete_after {
+            return Err(Lost { complete_after: self.complete_after });
+        }
+        let from = self.changes.partition_point(|c| c.revision <= revision);
+        let mut end = (from + max).min(self.changes.len());
+        while end > from && end < self.changes.len() && self.changes[end].revision == self.changes[end - 1].revision {
+            end += 1;
+        }
+        Ok(self.changes.range(from..end).cloned().collect())
+    }
+
+    /// The oldest revision after which everything is known.
+    #[must_use]
+    pub fn complete_after(&self) -> Revision {
+        self.complete_after
+    }
+}
+
+fn weight(c: &Change) -> usize {
+    c.new.as_ref().map_or(0, |e| e.json.len()) + c.old.as_ref().map_or(0, |e| e.json.len()) + 128
+}
