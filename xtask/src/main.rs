@@ -1,1 +1,30 @@
-fn main() {}
+//! Developer tasks: `cargo xtask <task>`.
+
+mod schema;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// The tasks of this workspace.
+#[derive(Parser)]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Regenerates crates/schema/data from the fact tables in a directory.
+    Schema {
+        /// Directory that holds types.json, resources.json and their siblings.
+        #[arg(long)]
+        from: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().task {
+        Task::Schema { from } => schema::run(&from, &PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/schema/data"))),
+    }
+}
