@@ -1,1 +1,11 @@
-//! See ARCHITECTURE.md.
+//! Bytes to and from objects: the only crate that instantiates serde over the kinds.
+
+pub mod object;
+
+pub use object::{
+    DecodeError, decode, decode_delete_options, decode_dynamic, decode_resource, dynamic_from_tree, encode, encode_meta,
+    from_value, to_value, with_revision,
+};
+
+#[cfg(test)]
+mod object_tests;

@@ -1,0 +1,151 @@
+//! Typed objects to and from their JSON: the one place where serde is instantiated over the kinds.
+//!
+//! Encoding has a hole: stored bytes carry no `metadata.resourceVersion`, because it is only known once the write is
+//! committed. [`with_revision`] fills it in.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kinds::{Dynamic, Kind, Object, ObjectMeta, Resource, Revision, for_each_kind};
+use serde::{Deserialize, Serialize, ser::SerializeMap};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// JSON that is no object of the kind it should be.
+#[derive(Debug)]
+pub struct DecodeError(serde_json::Error);
+
+impl std::fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl std::error::Error for DecodeError {}
+
+macro_rules! codecs {
+    ($($v:ident: $ty:ty;)*) => {
+        fn decode_kind(kind: Kind, json: &[u8]) -> Result<Object, serde_json::Error> {
+            match kind { $(Kind::$v => serde_json::from_slice::<$ty>(json).map(Object::from),)* }
+        }
+        fn encode_object(object: &Object, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+            match object {
+                $(Object::$v(o) => serde_json::to_writer(out, &**o),)*
+                Object::Dynamic(d) => serde_json::to_writer(out, &Tree(d)),
+            }
+        }
+    };
+}
+for_each_kind!(codecs);
+
+struct Tree<'a>(&'a Dynamic);
+
+impl Serialize for Tree<'_> {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("apiVersion", &self.0.api_version)?;
+        map.serialize_entry("kind", &self.0.kind)?;
+        map.serialize_entry("metadata", &self.0.metadata)?;
+        for (k, v) in &self.0.body {
+            map.serialize_entry(k, v)?;
+        }
+        map.end()
+    }
+}
+
+/// Reads an object of a built-in kind. Unknown fields are skipped (the strict pass reports them).
+///
+/// # Errors
+/// Wrong shapes and wrong `apiVersion` or `kind`.
+pub fn decode(kind: Kind, json: &[u8]) -> Result<Object, DecodeError> {
+    decode_kind(kind, json).map_err(DecodeError)
+}
+
+/// Reads an object of a custom resource.
+///
+/// # Errors
+/// JSON that is no object, or whose metadata has the wrong shape.
+pub fn decode_dynamic(resource: &Resource, json: &[u8]) -> Result<Object, DecodeError> {
+    let tree: Map<String, Value> = serde_json::from_slice(json).map_err(DecodeError)?;
+    dynamic_from_tree(resource, tree)
+}
+
+/// An object of a custom resource from its tree.
+///
+/// # Errors
+/// Metadata of the wrong shape.
+pub fn dynamic_from_tree(resource: &Resource, mut tree: Map<String, Value>) -> Result<Object, DecodeError> {
+    let mut text = |k: &str| tree.remove(k).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    let metadata = match tree.remove("metadata") {
+        None | Some(Value::Null) => ObjectMeta::default(),
+        Some(m) => ObjectMeta::deserialize(m).map_err(DecodeError)?,
+    };
+    Ok(Object::Dynamic(Arc::new(Dynamic { resource: resource.clone(), api_version, kind, metadata, body: tree })))
+}
+
+/// Reads an object of whatever the resource is.
+///
+/// # Errors
+/// As [`decode`] and [`decode_dynamic`].
+pub fn decode_resource(resource: &Resource, json: &[u8]) -> Result<Object, DecodeError> {
+    match resource {
+        Resource::Builtin(kind) => decode(*kind, json),
+        Resource::Custom(_) => decode_dynamic(resource, json),
+    }
+}
+
+/// Writes an object as JSON: `apiVersion`, `kind`, `metadata`, then the rest.
+#[must_use]
+pub fn encode(object: &Object) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    encode_object(object, &mut out).expect("writing JSON into memory cannot fail");
+    out
+}
+
+/// An object as a JSON tree.
+#[must_use]
+pub fn to_value(object: &Object) -> Value {
+    serde_json::from_slice(&encode(object)).expect("what encode wrote is JSON")
+}
+
+/// An object of a resource from a JSON tree.
+///
+/// # Errors
+/// As [`decode_resource`].
+pub fn from_value(resource: &Resource, value: Value) -> Result<Object, DecodeError> {
+    match (resource, value) {
+        (Resource::Custom(_), Value::Object(tree)) => dynamic_from_tree(resource, tree),
+        (_, value) => decode_resource(resource, &serde_json::to_vec(&value).map_err(DecodeError)?),
+    }
+}
+
+const METADATA: &[u8] = b"\"metadata\":{";
+
+/// Fills the hole: the same JSON with `metadata.resourceVersion`. The bytes must come from [`encode`] of an object
+/// whose resourceVersion was empty; anything without metadata comes back unchanged.
+#[must_use]
+pub fn with_revision(json: &[u8], revision: Revision) -> Bytes {
+    // `apiVersion` and `kind` come first and hold no quoted braces, so the first match is the object's own metadata.
+    let Some(at) = json.windows(METADATA.len()).position(|w| w == METADATA).map(|p| p + METADATA.len()) else {
+        return Bytes::copy_from_slice(json);
+    };
+    let comma = if json.get(at) == Some(&b'}') { "" } else { "," };
+    let hole = format!("\"resourceVersion\":\"{revision}\"{comma}");
+    let mut out = BytesMut::with_capacity(json.len() + hole.len());
+    out.put_slice(&json[..at]);
+    out.put_slice(hole.as_bytes());
+    out.put_slice(&json[at..]);
+    out.freeze()
+}
+
+/// Reads any of the `metav1` option and meta structs that travel outside of objects.
+///
+/// # Errors
+/// Wrong shapes.
+pub fn decode_delete_options(json: &[u8]) -> Result<kinds::DeleteOptions, DecodeError> {
+    serde_json::from_slice(json).map_err(DecodeError)
+}
+
+/// Metadata as JSON text, for `PartialObjectMetadata`.
+#[must_use]
+pub fn encode_meta(meta: &ObjectMeta) -> Vec<u8> {
+    serde_json::to_vec(meta).expect("writing JSON into memory cannot fail")
+}

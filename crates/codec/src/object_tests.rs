@@ -1,0 +1,17 @@
+//! Round trips of typed objects and the hole for the resource version.
+
+use crate::object::{decode, encode, with_revision};
+use kinds::{Kind, Revision};
+
+#[test]
+fn an_object_round_trips_and_gets_its_revision() {
+    let json = br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","labels":{"metadata":"{"}},"data":{"k":"v"}}"#;
+    let object = decode(Kind::ConfigMap, json).expect("valid");
+    let bytes = encode(&object);
+    let filled = with_revision(&bytes, Revision(7));
+    let again = decode(Kind::ConfigMap, &filled).expect("valid");
+    assert_eq!(again.meta().resource_version.as_deref(), Some("7"));
+    assert_eq!(again.meta().labels, object.meta().labels);
+    let empty = with_revision(&encode(&kinds::Object::empty(Kind::Pod)), Revision(1));
+    assert!(decode(Kind::Pod, &empty).is_ok());
+}
