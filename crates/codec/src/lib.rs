@@ -4,7 +4,7 @@ pub mod object;
 
 pub use object::{
     DecodeError, decode, decode_delete_options, decode_dynamic, decode_resource, dynamic_from_tree, encode, encode_meta,
-    from_value, to_value, with_revision,
+    from_value, replace_revision, to_value, with_revision,
 };
 
 #[cfg(test)]

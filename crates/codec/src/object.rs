@@ -136,6 +136,20 @@ pub fn with_revision(json: &[u8], revision: Revision) -> Bytes {
     out.freeze()
 }
 
+/// The same JSON at another revision. The bytes must come from [`with_revision`].
+#[must_use]
+pub fn replace_revision(json: &[u8], old: Revision, new: Revision) -> Bytes {
+    let was = format!("\"metadata\":{{\"resourceVersion\":\"{old}\"");
+    let Some(at) = json.windows(was.len()).position(|w| w == was.as_bytes()) else {
+        return Bytes::copy_from_slice(json);
+    };
+    let mut out = BytesMut::with_capacity(json.len() + 8);
+    out.put_slice(&json[..at]);
+    out.put_slice(format!("\"metadata\":{{\"resourceVersion\":\"{new}\"").as_bytes());
+    out.put_slice(&json[at + was.len()..]);
+    out.freeze()
+}
+
 /// Reads any of the `metav1` option and meta structs that travel outside of objects.
 ///
 /// # Errors
