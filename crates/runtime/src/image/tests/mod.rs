@@ -1,0 +1,4 @@
+//! The image store against archives composed here.
+
+mod compose;
+mod import;
