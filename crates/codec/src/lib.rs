@@ -1,6 +1,10 @@
 //! Bytes to and from objects: the only crate that instantiates serde over the kinds.
 
+pub mod duration;
 pub mod object;
+pub mod reader;
+pub mod strict;
+pub mod validate_shape;
 
 pub use object::{
     DecodeError, decode, decode_delete_options, decode_dynamic, decode_resource, dynamic_from_tree, encode, encode_meta,
@@ -9,3 +13,5 @@ pub use object::{
 
 #[cfg(test)]
 mod object_tests;
+#[cfg(test)]
+mod strict_tests;
