@@ -1,1 +1,2 @@
-//! See ARCHITECTURE.md.
+//! tmp
+pub mod pki;

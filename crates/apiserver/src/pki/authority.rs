@@ -1,0 +1,246 @@
+//! A certificate authority and what it issues.
+
+use super::key::{Asn1Signature, Key, pem};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use jiff::{SignedDuration, Timestamp};
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+use x509_cert::builder::profile::BuilderProfile;
+use x509_cert::builder::{self, Builder, CertificateBuilder};
+use x509_cert::certificate::{Certificate, TbsCertificate};
+use x509_cert::der::asn1::{GeneralizedTime, Ia5String, ObjectIdentifier, UtcTime};
+use x509_cert::der::{self, Decode, DecodePem, Encode};
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName,
+    SubjectKeyIdentifier,
+};
+use x509_cert::ext::{Extension, ToExtension};
+use x509_cert::name::Name;
+use x509_cert::serial_number::SerialNumber;
+use x509_cert::spki::{SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef};
+use x509_cert::time::{Time, Validity};
+
+/// Certificates begin a little in the past, for clocks that lag.
+const BACKDATE: SignedDuration = SignedDuration::from_mins(5);
+/// `serverAuth`, `clientAuth`: RFC 5280, 4.2.1.12.
+const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
+const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
+
+/// What went wrong with a key or certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum PkiError {
+    #[error("{0}")]
+    Key(&'static str),
+    #[error("encoding a certificate: {0}")]
+    Der(#[from] der::Error),
+    #[error("building a certificate: {0}")]
+    Build(#[from] builder::Error),
+    #[error("{path}: {source}")]
+    Io { path: String, source: std::io::Error },
+}
+
+/// What a certificate may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    Client,
+    Server,
+    Both,
+    Authority,
+}
+
+/// What is asked of an authority.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub common_name: String,
+    /// Each one is an `O=`, which Kubernetes reads as a group.
+    pub organizations: Vec<String>,
+    pub dns_names: Vec<String>,
+    pub addresses: Vec<IpAddr>,
+    pub usage: Usage,
+    pub lifetime: Duration,
+}
+
+/// A certificate and its key, as PEM.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    pub certificate: String,
+    pub key: String,
+}
+
+/// A CA: certificate and key.
+pub struct Authority {
+    certificate: Certificate,
+    pem: String,
+    key: Key,
+}
+
+struct Profile {
+    issuer: Name,
+    request: Request,
+}
+
+impl BuilderProfile for Profile {
+    fn get_issuer(&self, _: &Name) -> Name {
+        self.issuer.clone()
+    }
+    fn get_subject(&self) -> Name {
+        subject(&self.request).unwrap_or_default()
+    }
+    fn build_extensions(
+        &self,
+        own: SubjectPublicKeyInfoRef<'_>,
+        issuer: SubjectPublicKeyInfoRef<'_>,
+        tbs: &TbsCertificate,
+    ) -> builder::Result<Vec<Extension>> {
+        let mut all: Vec<Extension> = Vec::new();
+        let ca = self.request.usage == Usage::Authority;
+        let usage = if ca {
+            KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign | KeyUsages::DigitalSignature)
+        } else {
+            KeyUsage(KeyUsages::DigitalSignature | KeyUsages::KeyEncipherment)
+        };
+        all.push(usage.to_extension(tbs.subject(), &all)?);
+        all.push(BasicConstraints { ca, path_len_constraint: None }.to_extension(tbs.subject(), &all)?);
+        if ca {
+            all.push(SubjectKeyIdentifier::try_from(own)?.to_extension(tbs.subject(), &all)?);
+        } else {
+            let purposes = match self.request.usage {
+                Usage::Client => vec![CLIENT_AUTH],
+                Usage::Server => vec![SERVER_AUTH],
+                Usage::Both | Usage::Authority => vec![SERVER_AUTH, CLIENT_AUTH],
+            };
+            all.push(ExtendedKeyUsage(purposes).to_extension(tbs.subject(), &all)?);
+            all.push(AuthorityKeyIdentifier::try_from(issuer)?.to_extension(tbs.subject(), &all)?);
+        }
+        let names = alternative_names(&self.request)?;
+        if !names.is_empty() {
+            all.push(SubjectAltName(names).to_extension(tbs.subject(), &all)?);
+        }
+        Ok(all)
+    }
+}
+
+fn alternative_names(r: &Request) -> der::Result<Vec<GeneralName>> {
+    let dns = r.dns_names.iter().map(|n| Ia5String::new(n).map(GeneralName::DnsName));
+    let ips = r.addresses.iter().map(|a| Ok(GeneralName::from(*a)));
+    dns.chain(ips).collect()
+}
+
+/// RFC 4514 text with everything special escaped as hex.
+fn escape(value: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b":-._@ ".contains(&b);
+    value.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("\\{b:02x}") }).collect()
+}
+
+fn subject(r: &Request) -> der::Result<Name> {
+    // The text form is written most specific first, so the sequence in the certificate is O, O, …, CN.
+    let mut parts = vec![format!("CN={}", escape(&r.common_name))];
+    parts.extend(r.organizations.iter().rev().map(|o| format!("O={}", escape(o))));
+    Name::from_str(&parts.join(","))
+}
+
+fn time(at: Timestamp) -> der::Result<Time> {
+    let since = Duration::from_secs(u64::try_from(at.as_second()).unwrap_or(0));
+    Ok(match UtcTime::from_unix_duration(since) {
+        Ok(t) => Time::UtcTime(t),
+        Err(_) => Time::GeneralTime(GeneralizedTime::from_unix_duration(since)?),
+    })
+}
+
+fn serial() -> Result<SerialNumber, PkiError> {
+    let mut bytes = [0u8; 16];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| PkiError::Key("no randomness for a serial number"))?;
+    bytes[0] = (bytes[0] & 0x7f) | 0x40;
+    Ok(SerialNumber::new(&bytes)?)
+}
+
+impl Authority {
+    /// A new self-signed authority.
+    ///
+    /// # Errors
+    /// A broken random source or impossible names.
+    pub fn create(common_name: &str, lifetime: Duration, now: Timestamp) -> Result<Self, PkiError> {
+        let key = Key::generate()?;
+        let request = Request {
+            common_name: common_name.to_owned(),
+            organizations: Vec::new(),
+            dns_names: vec![common_name.to_owned()],
+            addresses: Vec::new(),
+            usage: Usage::Authority,
+            lifetime,
+        };
+        let issuer = subject(&request)?;
+        let certificate = build(issuer, request, key.spki()?, &key, now)?;
+        let pem = pem("CERTIFICATE", &certificate.to_der()?);
+        Ok(Self { certificate, pem, key })
+    }
+
+    /// An authority from PEM texts.
+    ///
+    /// # Errors
+    /// Texts that are no certificate and key.
+    pub fn load(certificate: &str, key: &str) -> Result<Self, PkiError> {
+        let parsed = Certificate::from_pem(certificate)?;
+        Ok(Self { certificate: parsed, pem: certificate.to_owned(), key: Key::from_pem(key)? })
+    }
+
+    /// The certificate as PEM.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// The key as PEM.
+    #[must_use]
+    pub fn key_pem(&self) -> String {
+        self.key.pem()
+    }
+
+    /// The certificate as DER.
+    #[must_use]
+    pub fn der(&self) -> Vec<u8> {
+        self.certificate.to_der().expect("a parsed certificate encodes")
+    }
+
+    /// Issues a certificate with a fresh key.
+    ///
+    /// # Errors
+    /// As [`Authority::create`].
+    pub fn issue(&self, request: Request, now: Timestamp) -> Result<Issued, PkiError> {
+        let key = Key::generate()?;
+        let certificate = self.sign(request, key.spki()?, now)?;
+        Ok(Issued { certificate, key: key.pem() })
+    }
+
+    /// Issues a certificate for a public key given as `SubjectPublicKeyInfo` DER.
+    ///
+    /// # Errors
+    /// Bytes that are no public key.
+    pub fn issue_for(&self, request: Request, public_der: &[u8], now: Timestamp) -> Result<String, PkiError> {
+        self.sign(request, SubjectPublicKeyInfoOwned::from_der(public_der)?, now)
+    }
+
+    fn sign(&self, request: Request, spki: SubjectPublicKeyInfoOwned, now: Timestamp) -> Result<String, PkiError> {
+        let issuer = self.certificate.tbs_certificate().subject().clone();
+        let certificate = build(issuer, request, spki, &self.key, now)?;
+        Ok(pem("CERTIFICATE", &certificate.to_der()?))
+    }
+}
+
+fn build(
+    issuer: Name,
+    request: Request,
+    spki: SubjectPublicKeyInfoOwned,
+    signer: &Key,
+    now: Timestamp,
+) -> Result<Certificate, PkiError> {
+    let lifetime = SignedDuration::try_from(request.lifetime).unwrap_or(SignedDuration::MAX);
+    let end = now.checked_add(lifetime).unwrap_or(Timestamp::MAX);
+    let validity = Validity::new(time(now.checked_sub(BACKDATE).unwrap_or(now))?, time(end)?);
+    subject(&request)?;
+    let profile = Profile { issuer, request };
+    let builder = CertificateBuilder::new(profile, serial()?, validity, spki)?;
+    Ok(builder.build::<_, Asn1Signature>(signer)?)
+}

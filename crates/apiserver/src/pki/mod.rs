@@ -1,0 +1,16 @@
+//! The cluster's own certificates: authorities, and what they issue. ECDSA P-256 throughout.
+//!
+//! Subjects are built as exact RDN sequences, because each `O=` is a Kubernetes group and none may be lost.
+//! Docs: "PKI certificates and requirements".
+
+mod authority;
+mod key;
+mod store;
+
+pub use authority::{Authority, Issued, PkiError, Request, Usage};
+pub use key::Key;
+pub use key::pem;
+pub use store::{AUTHORITY_LIFETIME, CERTIFICATE_LIFETIME, Files, Material};
+
+#[cfg(test)]
+mod tests;
