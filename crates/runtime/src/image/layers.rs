@@ -92,25 +92,27 @@ impl ImageStore {
         source: impl Read,
     ) -> Result<(), ImageError> {
         let tmp = self.new_tmp("layer")?;
-        let result = self.unpack_into(&tmp, below, expected, source).and_then(|unpacked| {
-            let place = self.dir().join("snapshots").join(chain.hex());
-            // A directory that no record knows is a leftover that start-up could not remove.
-            if place.exists() {
-                self.discard(&place)?;
-            }
-            fs::rename(&tmp, &place).map_err(ImageError::io(format!("rename to {}", place.display())))?;
-            Ok(unpacked)
-        });
-        match result {
-            Ok(unpacked) => {
-                self.state().index_mut().layers.insert(chain.clone(), unpacked.into());
-                Ok(())
-            }
-            Err(e) => {
-                self.delete_later(tmp);
-                Err(e)
-            }
+        let placed = self.unpack_into(&tmp, below, expected, source).and_then(|u| self.place(chain, &tmp, u));
+        if !matches!(placed, Ok(true)) {
+            self.delete_later(tmp);
         }
+        placed.map(drop)
+    }
+
+    /// Makes a finished layer visible; false when another pull was faster.
+    fn place(&self, chain: &Digest, tmp: &std::path::Path, unpacked: Unpacked) -> Result<bool, ImageError> {
+        let place = self.dir().join("snapshots").join(chain.hex());
+        let mut state = self.state();
+        if state.index.layers.contains_key(chain) {
+            return Ok(false);
+        }
+        // A directory that no record knows is a leftover that could not be removed.
+        if place.exists() {
+            self.discard(&place)?;
+        }
+        fs::rename(tmp, &place).map_err(ImageError::io(format!("rename to {}", place.display())))?;
+        state.index_mut().layers.insert(chain.clone(), unpacked.into());
+        Ok(true)
     }
 
     fn unpack_into(

@@ -20,7 +20,9 @@ mod import;
 mod index;
 mod layers;
 mod manifest;
+mod pull;
 mod reference;
+mod registry;
 mod rootfs;
 mod tarstream;
 mod unpack;
@@ -37,12 +39,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use digest::Digest;
 pub use error::ImageError;
 pub use manifest::ImageConfig;
+pub use pull::{OnProgress, Progress};
 pub use reference::Reference;
+pub use registry::RegistryConfig;
 pub use rootfs::{Rootfs, WritableUsage};
 
 use crate::cri::ImageStatus;
 use index::{Index, Record};
 use layers::ChainLocks;
+use pull::Pulls;
 
 /// The node's images. Cheap to clone; all clones are one store.
 #[derive(Clone)]
@@ -57,6 +62,8 @@ struct Inner {
     commit: Mutex<()>,
     locks: Mutex<ChainLocks>,
     next_tmp: AtomicU64,
+    registries: RegistryConfig,
+    pulls: Mutex<Pulls>,
 }
 
 /// What is in memory.
@@ -82,6 +89,11 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl ImageStore {
     /// Opens the store in `dir`, creating it, and removes what an earlier process left unfinished.
     pub fn open(dir: &Path) -> Result<ImageStore, ImageError> {
+        ImageStore::open_with(dir, RegistryConfig::default())
+    }
+
+    /// As `open`, with mirrors, plain HTTP registries or certificate authorities of one's own.
+    pub fn open_with(dir: &Path, registries: RegistryConfig) -> Result<ImageStore, ImageError> {
         for sub in ["", "blobs/sha256", "blobs/sha512", "snapshots", "rootfs", "tmp"] {
             let path = dir.join(sub);
             fs::create_dir_all(&path).map_err(ImageError::io(format!("create {}", path.display())))?;
@@ -97,6 +109,8 @@ impl ImageStore {
                 commit: Mutex::new(()),
                 locks: Mutex::default(),
                 next_tmp: AtomicU64::new(0),
+                registries,
+                pulls: Mutex::default(),
             }),
         };
         store.sweep()?;

@@ -2,3 +2,5 @@
 
 mod compose;
 mod import;
+mod pull;
+mod server;
