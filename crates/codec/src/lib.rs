@@ -4,6 +4,7 @@ pub mod duration;
 pub mod object;
 pub mod reader;
 pub mod strict;
+pub mod table;
 pub mod validate_shape;
 
 pub use object::{
