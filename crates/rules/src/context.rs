@@ -1,0 +1,88 @@
+//! What a decision may look at besides the object: the user, the clock's reading, one snapshot, gates and settings.
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use kinds::Resource;
+use std::collections::BTreeMap;
+
+mod gates;
+pub use gates::Gates;
+
+/// Who asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    pub name: String,
+    pub uid: String,
+    pub groups: Vec<String>,
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+impl User {
+    /// A user in some groups.
+    #[must_use]
+    pub fn new(name: &str, groups: &[&str]) -> Self {
+        Self { name: name.into(), groups: groups.iter().map(|g| (*g).to_owned()).collect(), ..Self::default() }
+    }
+    /// Whether the user is in a group.
+    #[must_use]
+    pub fn in_group(&self, group: &str) -> bool {
+        self.groups.iter().any(|g| g == group)
+    }
+    /// The node that a kubelet's user name stands for.
+    #[must_use]
+    pub fn node(&self) -> Option<&str> {
+        self.in_group("system:nodes").then(|| self.name.strip_prefix("system:node:")).flatten().filter(|n| !n.is_empty())
+    }
+    /// Namespace and name of a service account's user name.
+    #[must_use]
+    pub fn service_account(&self) -> Option<(&str, &str)> {
+        self.name.strip_prefix("system:serviceaccount:")?.split_once(':')
+    }
+}
+
+/// Settings of the installation that rules depend on.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where cluster IPs come from; the first is the primary family.
+    pub service_cidrs: Vec<IpNet>,
+    /// First and last node port.
+    pub node_ports: (u16, u16),
+    pub cluster_domain: String,
+    /// The address at which the API server is reached by `default/kubernetes`'s endpoints.
+    pub advertise_address: std::net::IpAddr,
+    /// The API server's port.
+    pub secure_port: u16,
+}
+
+/// What is being done, as admission sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Create,
+    Update,
+    Delete,
+    Connect,
+}
+
+/// A write on its way to admission.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub operation: Operation,
+    pub resource: Resource,
+    /// `status`, `scale`, … or empty.
+    pub subresource: &'static str,
+    pub namespace: String,
+    /// Empty while `generateName` has not been resolved.
+    pub name: String,
+    pub dry_run: bool,
+}
+
+/// Everything that a verdict may depend on.
+pub struct Ctx<'a> {
+    pub now: Timestamp,
+    pub snapshot: &'a cache::Snapshot,
+    pub user: &'a User,
+    pub gates: &'a Gates,
+    pub config: &'a Config,
+    /// Names and numbers by chance (token volume names, cluster IPs, node ports).
+    pub ids: &'a dyn base::Ids,
+}

@@ -1,0 +1,237 @@
+//! What may change of a pod that exists: images, a shorter deadline, more tolerations, fewer gates; resources through
+//! `resize`, ephemeral containers through their own subresource.
+
+use crate::checks::complain;
+use crate::names;
+use crate::read::{has, items, s};
+use kinds::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, Toleration};
+use kinds::{FieldErrors, Path, pod};
+
+const OTHER_FIELDS: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+/// The diff in a refusal is cut off after this many lines.
+const DIFF_LINES_MAX: usize = 60;
+
+fn spec(p: &Pod) -> PodSpec {
+    p.spec.clone().unwrap_or_default()
+}
+
+/// An update of the pod itself.
+pub(super) fn validate(n: &Pod, o: &Pod, e: &mut FieldErrors) {
+    let path = Path::new("spec");
+    let (new, old) = (spec(n), spec(o));
+    super::spec::validate(&new, &path, e);
+    for (name, a, b, word) in [
+        ("containers", new.containers.len(), old.containers.len(), "containers"),
+        ("initContainers", items(&new.init_containers).len(), items(&old.init_containers).len(), "init containers"),
+    ] {
+        if a != b {
+            e.forbidden(&path.child(name), format!("pod updates may not add or remove {word}"));
+            return;
+        }
+    }
+    images(&new, &path, e);
+    deadline(&new, &old, &path, e);
+    tolerations(items(&new.tolerations), items(&old.tolerations), &path.child("tolerations"), e);
+    gates(&new, &old, &path.child("schedulingGates"), e);
+    let munged = munge(&new, &old);
+    if munged != old {
+        e.forbidden(&path, format!("{OTHER_FIELDS}\n{}", diff(&old, &munged)));
+    }
+}
+
+fn images(new: &PodSpec, path: &Path, e: &mut FieldErrors) {
+    for (group, list) in [("containers", new.containers.as_slice()), ("initContainers", items(&new.init_containers))] {
+        for (i, c) in list.iter().enumerate() {
+            if !has(&c.image) {
+                e.required(&path.child(group).index(i).child("image"), "");
+            }
+        }
+    }
+}
+
+fn deadline(new: &PodSpec, old: &PodSpec, path: &Path, e: &mut FieldErrors) {
+    let path = path.child("activeDeadlineSeconds");
+    match (new.active_deadline_seconds, old.active_deadline_seconds) {
+        (Some(n), Some(o)) if n > o => e.invalid(&path, n, "must be less than or equal to previous value"),
+        (None, Some(_)) => {
+            e.invalid(&path, crate::json::null(), "must not update from a positive integer to nil value");
+        }
+        _ => {}
+    }
+}
+
+fn tolerations(new: &[Toleration], old: &[Toleration], path: &Path, e: &mut FieldErrors) {
+    let same = |a: &Toleration, b: &Toleration| {
+        s(&a.key) == s(&b.key)
+            && s(&a.effect) == s(&b.effect)
+            && s(&a.value) == s(&b.value)
+            && (s(&a.operator) == s(&b.operator)
+                || [s(&a.operator), s(&b.operator)].iter().all(|x| x.is_empty() || *x == "Equal"))
+    };
+    if !old.iter().all(|o| new.iter().any(|n| same(n, o))) {
+        e.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
+    }
+}
+
+fn gates(new: &PodSpec, old: &PodSpec, path: &Path, e: &mut FieldErrors) {
+    let had = items(&old.scheduling_gates);
+    for (i, g) in items(&new.scheduling_gates).iter().enumerate() {
+        if !had.contains(g) {
+            e.forbidden(&path.index(i), format!("only deletion is allowed, but found new scheduling gate '{}'", g.name));
+        }
+    }
+}
+
+/// The new spec with everything that may change put back to what it was.
+fn munge(new: &PodSpec, old: &PodSpec) -> PodSpec {
+    let mut m = new.clone();
+    let image = |c: &mut Container, o: &Container| c.image.clone_from(&o.image);
+    m.containers.iter_mut().zip(&old.containers).for_each(|(c, o)| image(c, o));
+    m.init_containers.iter_mut().flatten().zip(items(&old.init_containers)).for_each(|(c, o)| image(c, o));
+    m.active_deadline_seconds = old.active_deadline_seconds;
+    m.tolerations.clone_from(&old.tolerations);
+    m.scheduling_gates.clone_from(&old.scheduling_gates);
+    if old.termination_grace_period_seconds.is_some_and(|g| g < 0) && m.termination_grace_period_seconds == Some(1) {
+        m.termination_grace_period_seconds = old.termination_grace_period_seconds;
+    }
+    // While gates hold the pod back, its node selector and affinity may become stricter.
+    if !items(&old.scheduling_gates).is_empty() {
+        let stricter = old.node_selector.iter().flatten().all(|(k, v)| new.node_selector.as_ref().and_then(|n| n.get(k)) == Some(v));
+        if stricter {
+            m.node_selector.clone_from(&old.node_selector);
+        }
+        let node = |p: &PodSpec| p.affinity.as_ref().and_then(|a| a.node_affinity.clone());
+        if node(old).is_none_or(|n| n.required_during_scheduling_ignored_during_execution.is_none()) && node(new).is_some() {
+            let a = m.affinity.get_or_insert_default();
+            a.node_affinity = node(old);
+            if *a == Default::default() {
+                m.affinity.clone_from(&old.affinity);
+            }
+        }
+    }
+    if s(&m.service_account) == s(&old.service_account_name) {
+        m.service_account.clone_from(&old.service_account);
+    }
+    m
+}
+
+/// The lines that differ, in the manner of a unified diff.
+fn diff(old: &PodSpec, new: &PodSpec) -> String {
+    let (a, b) = (format!("{old:#?}"), format!("{new:#?}"));
+    let (a, b): (Vec<&str>, Vec<&str>) = (a.lines().collect(), b.lines().collect());
+    let head = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
+    let tail = a[head..].iter().rev().zip(b[head..].iter().rev()).take_while(|(x, y)| x == y).count();
+    let old = a[head..a.len() - tail].iter().map(|l| format!("-{l}"));
+    let new = b[head..b.len() - tail].iter().map(|l| format!("+{l}"));
+    let lines: Vec<String> = old.chain(new).take(DIFF_LINES_MAX).collect();
+    format!("@@ -{},{} +{},{} @@\n{}\n", head + 1, a.len() - tail - head, head + 1, b.len() - tail - head, lines.join("\n"))
+}
+
+/// An update of the status.
+pub(super) fn validate_status(n: &Pod, o: &Pod, e: &mut FieldErrors) {
+    let path = Path::new("status");
+    let (none, no_spec) = (Default::default(), PodSpec::default());
+    let (new, old) = (n.status.as_ref().unwrap_or(&none), o.status.as_ref().unwrap_or(&none));
+    let spec = o.spec.as_ref().unwrap_or(&no_spec);
+    if has(&new.nominated_node_name) {
+        let name = s(&new.nominated_node_name);
+        complain(&path.child("nominatedNodeName"), name, names::dns_subdomain(name), e);
+    }
+    if n.spec.as_ref().map(|x| s(&x.node_name)) != o.spec.as_ref().map(|x| s(&x.node_name)) {
+        e.forbidden(&path.child("nodeName"), "may not be changed directly");
+    }
+    for (i, c) in items(&new.conditions).iter().enumerate() {
+        if c.observed_generation.is_some_and(|g| g < 0) {
+            e.invalid(&path.child("conditions").index(i).child("observedGeneration"), c.observed_generation.unwrap_or_default(), crate::checks::NOT_NEGATIVE);
+        }
+    }
+    let always = s(&spec.restart_policy) == "Always";
+    if !always {
+        transitions(items(&new.container_statuses), items(&old.container_statuses), &spec.containers, spec, &path.child("containerStatuses"), e);
+    }
+    transitions(items(&new.init_container_statuses), items(&old.init_container_statuses), items(&spec.init_containers), spec, &path.child("initContainerStatuses"), e);
+    for (i, ip) in items(&new.pod_ips).iter().enumerate() {
+        complain(&path.child("podIPs").index(i), &ip.ip, names::ip(&ip.ip), e);
+    }
+    for (i, ip) in items(&new.host_ips).iter().enumerate() {
+        complain(&path.child("hostIPs").index(i), &ip.ip, names::ip(&ip.ip), e);
+    }
+}
+
+/// A container that has ended for good may not be reported as running again.
+fn transitions(new: &[ContainerStatus], old: &[ContainerStatus], of: &[Container], spec: &PodSpec, path: &Path, e: &mut FieldErrors) {
+    for (i, o) in old.iter().enumerate() {
+        let Some(ended) = o.state.as_ref().and_then(|s| s.terminated.as_ref()) else { continue };
+        if s(&spec.restart_policy) == "OnFailure" && ended.exit_code != 0 {
+            continue;
+        }
+        let container = of.iter().find(|c| c.name == o.name);
+        let restarts = container.is_some_and(|c| pod::is_sidecar(c) || has(&c.restart_policy) || !items(&c.restart_policy_rules).is_empty());
+        if restarts || (s(&spec.restart_policy) == "Always" && !of.is_empty()) {
+            continue;
+        }
+        if new.iter().any(|n| n.name == o.name && n.state.as_ref().is_none_or(|s| s.terminated.is_none())) {
+            e.forbidden(&path.index(i).child("state"), "may not be transitioned to non-terminated state");
+        }
+    }
+}
+
+/// `pods/ephemeralcontainers`: they can be added, never changed or taken away.
+pub fn validate_ephemeral(n: &Pod, o: &Pod, e: &mut FieldErrors) {
+    let path = Path::new("spec.ephemeralContainers");
+    let (new, old) = (spec(n), spec(o));
+    super::spec::validate(&new, &Path::new("spec"), e);
+    for was in items(&old.ephemeral_containers) {
+        match items(&new.ephemeral_containers).iter().find(|c| c.name == was.name) {
+            None => e.forbidden(&path, format!("existing ephemeral containers {:?} may not be removed\n", was.name)),
+            Some(c) if c != was => {
+                e.forbidden(&path, format!("existing ephemeral containers {:?} may not be changed\n", was.name));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// `pods/resize`: cpu and memory of containers, as long as the QoS class stays.
+pub fn validate_resize(n: &Pod, o: &Pod, e: &mut FieldErrors) {
+    let path = Path::new("spec");
+    let (new, old) = (spec(n), spec(o));
+    super::spec::validate(&new, &path, e);
+    if kinds::pod::qos_class(&new) != kinds::pod::qos_class(&old) {
+        let at = &path;
+        e.invalid(at, kinds::pod::qos_class(&new), "Pod QOS Class may not change as a result of resizing");
+    }
+    let mut munged = new.clone();
+    for (group, list, was) in [
+        ("containers", munged.containers.as_mut_slice(), old.containers.as_slice()),
+        ("initContainers", munged.init_containers.as_deref_mut().unwrap_or_default(), items(&old.init_containers)),
+    ] {
+        for (i, (c, o)) in list.iter_mut().zip(was).enumerate() {
+            resized(c, o, &path.child(group).index(i).child("resources"), e);
+            c.resources.clone_from(&o.resources);
+            c.resize_policy.clone_from(&o.resize_policy);
+        }
+    }
+    if munged != old {
+        e.forbidden(&path, "only cpu and memory resources are mutable");
+    }
+}
+
+fn resized(c: &Container, o: &Container, path: &Path, e: &mut FieldErrors) {
+    let (a, b) = (c.resources.clone().unwrap_or_default(), o.resources.clone().unwrap_or_default());
+    let groups = [("limits", a.limits, b.limits), ("requests", a.requests, b.requests)];
+    for (name, new, old) in groups {
+        let (new, old) = (new.unwrap_or_default(), old.unwrap_or_default());
+        for k in ["cpu", "memory"] {
+            if old.contains_key(k) && !new.contains_key(k) {
+                e.forbidden(&path.child(name), format!("resource {name} cannot be removed"));
+            }
+        }
+        for k in new.keys().chain(old.keys()).filter(|k| *k != "cpu" && *k != "memory") {
+            if new.get(k) != old.get(k) {
+                e.forbidden(path, "only cpu and memory resources are mutable");
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Volumes of a pod: exactly one source each, and that source well-formed.
+
+use super::env;
+use crate::checks::{complain, descending_path, file_mode, local_path, no_backsteps, not_negative, one_of_opt, present};
+use crate::names;
+use crate::read::{amount, has, items, s};
+use kinds::api::core::v1::{
+    DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, PodSpec, ProjectedVolumeSource, Volume,
+};
+use kinds::{FieldErrors, Path};
+use std::collections::BTreeSet;
+
+const HOST_PATH_TYPES: &[&str] =
+    &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
+
+/// All volumes.
+pub(super) fn volumes(spec: &PodSpec, path: &Path, e: &mut FieldErrors) {
+    let mut seen = BTreeSet::new();
+    for (i, v) in items(&spec.volumes).iter().enumerate() {
+        let at = path.index(i);
+        if v.name.is_empty() {
+            e.required(&at.child("name"), "");
+        } else {
+            let why = names::dns_label(&v.name);
+            let bad = !why.is_empty();
+            complain(&at.child("name"), &v.name, why, e);
+            if !bad && !seen.insert(&v.name) {
+                e.duplicate(&at.child("name"), &v.name);
+            }
+        }
+        source(v, &at, e);
+    }
+}
+
+fn source(v: &Volume, at: &Path, e: &mut FieldErrors) {
+    let mut n = 0;
+    let mut first = |name: &str, e: &mut FieldErrors| {
+        n += 1;
+        if n > 1 {
+            e.forbidden(&at.child(name), "may not specify more than 1 volume type");
+        }
+        n == 1
+    };
+    macro_rules! each {
+        ($($field:ident, $name:literal, $check:expr;)*) => {
+            $(if let Some(x) = &v.$field && first($name, e) { #[allow(clippy::redundant_closure_call)] ($check)(x, &at.child($name), &mut *e); })*
+        };
+    }
+    each! {
+        empty_dir, "emptyDir", |x: &kinds::api::core::v1::EmptyDirVolumeSource, p: &Path, e: &mut FieldErrors| {
+            if x.size_limit.as_ref().is_some_and(|q| amount(q).is_negative()) {
+                e.forbidden(&p.child("sizeLimit"), "SizeLimit field must be a valid resource quantity");
+            }
+            let known = |m: &str| matches!(m, "" | "Memory" | "HugePages") || m.starts_with("HugePages-");
+            if !known(s(&x.medium)) {
+                e.not_supported(&p.child("medium"), s(&x.medium), &["", "HugePages", "Memory"]);
+            }
+        };
+        host_path, "hostPath", host_path;
+        git_repo, "gitRepo", |x: &kinds::api::core::v1::GitRepoVolumeSource, p: &Path, e: &mut FieldErrors| {
+            present(&x.repository, &p.child("repository"), e);
+            descending_path(s(&x.directory), &p.child("directory"), e);
+        };
+        secret, "secret", |x: &kinds::api::core::v1::SecretVolumeSource, p: &Path, e: &mut FieldErrors| {
+            present(s(&x.secret_name), &p.child("secretName"), e);
+            file_mode(x.default_mode, &p.child("defaultMode"), e);
+            keys(items(&x.items), &p.child("items"), e);
+        };
+        nfs, "nfs", |x: &kinds::api::core::v1::NFSVolumeSource, p: &Path, e: &mut FieldErrors| nfs(&x.server, &x.path, p, e);
+        iscsi, "iscsi", |x: &kinds::api::core::v1::ISCSIVolumeSource, p: &Path, e: &mut FieldErrors| {
+            present(&x.target_portal, &p.child("targetPortal"), e);
+            present(&x.iqn, &p.child("iqn"), e);
+            if !(0..=255).contains(&x.lun) {
+                e.invalid(&p.child("lun"), x.lun, "must be between 0 and 255, inclusive");
+            }
+        };
+        downward_api, "downwardAPI", |x: &kinds::api::core::v1::DownwardAPIVolumeSource, p: &Path, e: &mut FieldErrors| {
+            file_mode(x.default_mode, &p.child("defaultMode"), e);
+            for f in items(&x.items) {
+                downward(f, p, e);
+            }
+        };
+        fc, "fc", |x: &kinds::api::core::v1::FCVolumeSource, p: &Path, e: &mut FieldErrors| {
+            if items(&x.target_wwns).is_empty() && items(&x.wwids).is_empty() {
+                e.required(&p.child("targetWWNs"), "must specify either targetWWNs or wwids, but not both");
+            }
+        };
+        config_map, "configMap", |x: &kinds::api::core::v1::ConfigMapVolumeSource, p: &Path, e: &mut FieldErrors| {
+            present(&x.name, &p.child("name"), e);
+            file_mode(x.default_mode, &p.child("defaultMode"), e);
+            keys(items(&x.items), &p.child("items"), e);
+        };
+        persistent_volume_claim, "persistentVolumeClaim", |x: &kinds::api::core::v1::PersistentVolumeClaimVolumeSource, p: &Path, e: &mut FieldErrors| {
+            present(&x.claim_name, &p.child("claimName"), e);
+        };
+        projected, "projected", projected;
+        csi, "csi", |x: &kinds::api::core::v1::CSIVolumeSource, p: &Path, e: &mut FieldErrors| {
+            csi_driver(&x.driver, &p.child("driver"), e);
+            if let Some(r) = &x.node_publish_secret_ref {
+                present(&r.name, &p.child("nodePublishSecretRef").child("name"), e);
+            }
+        };
+        ephemeral, "ephemeral", |x: &kinds::api::core::v1::EphemeralVolumeSource, p: &Path, e: &mut FieldErrors| {
+            match &x.volume_claim_template {
+                None => e.required(&p.child("volumeClaimTemplate"), ""),
+                Some(t) => crate::core::claim::spec(&t.spec, &p.child("volumeClaimTemplate").child("spec"), e),
+            }
+        };
+        image, "image", |x: &kinds::api::core::v1::ImageVolumeSource, p: &Path, e: &mut FieldErrors| {
+            present(s(&x.reference), &p.child("reference"), e);
+            one_of_opt(&x.pull_policy, &["Always", "IfNotPresent", "Never"], &p.child("pullPolicy"), e);
+        };
+        aws_elastic_block_store, "awsElasticBlockStore", |x: &kinds::api::core::v1::AWSElasticBlockStoreVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_id, &p.child("volumeID"), e);
+        gce_persistent_disk, "gcePersistentDisk", |x: &kinds::api::core::v1::GCEPersistentDiskVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.pd_name, &p.child("pdName"), e);
+        azure_disk, "azureDisk", |x: &kinds::api::core::v1::AzureDiskVolumeSource, p: &Path, e: &mut FieldErrors| {
+            present(&x.disk_name, &p.child("diskName"), e);
+            present(&x.disk_uri, &p.child("diskURI"), e);
+        };
+        azure_file, "azureFile", |x: &kinds::api::core::v1::AzureFileVolumeSource, p: &Path, e: &mut FieldErrors| {
+            present(&x.secret_name, &p.child("secretName"), e);
+            present(&x.share_name, &p.child("shareName"), e);
+        };
+        cephfs, "cephfs", |x: &kinds::api::core::v1::CephFSVolumeSource, p: &Path, e: &mut FieldErrors| {
+            if x.monitors.is_empty() { e.required(&p.child("monitors"), ""); }
+        };
+        cinder, "cinder", |x: &kinds::api::core::v1::CinderVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_id, &p.child("volumeID"), e);
+        rbd, "rbd", |x: &kinds::api::core::v1::RBDVolumeSource, p: &Path, e: &mut FieldErrors| {
+            if x.monitors.is_empty() { e.required(&p.child("monitors"), ""); }
+            present(&x.image, &p.child("image"), e);
+        };
+        glusterfs, "glusterfs", |x: &kinds::api::core::v1::GlusterfsVolumeSource, p: &Path, e: &mut FieldErrors| {
+            present(&x.endpoints, &p.child("endpoints"), e);
+            present(&x.path, &p.child("path"), e);
+        };
+        flex_volume, "flexVolume", |x: &kinds::api::core::v1::FlexVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.driver, &p.child("driver"), e);
+        portworx_volume, "portworxVolume", |x: &kinds::api::core::v1::PortworxVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_id, &p.child("volumeID"), e);
+        vsphere_volume, "vsphereVolume", |x: &kinds::api::core::v1::VsphereVirtualDiskVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_path, &p.child("volumePath"), e);
+        flocker, "flocker", |_: &kinds::api::core::v1::FlockerVolumeSource, _: &Path, _: &mut FieldErrors| {};
+        photon_persistent_disk, "photonPersistentDisk", |_: &kinds::api::core::v1::PhotonPersistentDiskVolumeSource, _: &Path, _: &mut FieldErrors| {};
+        quobyte, "quobyte", |_: &kinds::api::core::v1::QuobyteVolumeSource, _: &Path, _: &mut FieldErrors| {};
+        scale_io, "scaleIO", |_: &kinds::api::core::v1::ScaleIOVolumeSource, _: &Path, _: &mut FieldErrors| {};
+        storageos, "storageos", |_: &kinds::api::core::v1::StorageOSVolumeSource, _: &Path, _: &mut FieldErrors| {};
+    }
+    if n == 0 {
+        e.required(at, "must specify a volume type");
+    }
+}
+
+/// An NFS export.
+pub(crate) fn nfs(server: &str, export: &str, p: &Path, e: &mut FieldErrors) {
+    present(server, &p.child("server"), e);
+    present(export, &p.child("path"), e);
+    if !export.starts_with('/') {
+        e.invalid(&p.child("path"), export, "must be an absolute path");
+    }
+}
+
+/// A directory or file of the node.
+pub(crate) fn host_path(x: &HostPathVolumeSource, p: &Path, e: &mut FieldErrors) {
+    if x.path.is_empty() {
+        e.required(&p.child("path"), "");
+        return;
+    }
+    no_backsteps(&x.path, &p.child("path"), e);
+    if let Some(t) = x.type_.as_deref().filter(|t| !HOST_PATH_TYPES.contains(t)) {
+        e.not_supported(&p.child("type"), t, HOST_PATH_TYPES);
+    }
+}
+
+/// The name of a CSI driver.
+pub(crate) fn csi_driver(name: &str, path: &Path, e: &mut FieldErrors) {
+    if name.is_empty() {
+        e.required(path, "");
+    }
+    if name.len() > 63 {
+        e.too_long(path, 63);
+    }
+    complain(path, name, names::dns_subdomain(&name.to_lowercase()), e);
+}
+
+fn keys(list: &[KeyToPath], path: &Path, e: &mut FieldErrors) {
+    for (i, k) in list.iter().enumerate() {
+        let at = path.index(i);
+        present(&k.key, &at.child("key"), e);
+        if k.path.is_empty() {
+            e.required(&at.child("path"), "");
+        } else {
+            local_path(&k.path, &at.child("path"), e);
+        }
+        file_mode(k.mode, &at.child("mode"), e);
+    }
+}
+
+fn downward(f: &DownwardAPIVolumeFile, p: &Path, e: &mut FieldErrors) {
+    if f.path.is_empty() {
+        e.required(&p.child("path"), "");
+    }
+    local_path(&f.path, &p.child("path"), e);
+    match (&f.field_ref, &f.resource_field_ref) {
+        (Some(r), other) => {
+            env::field(r, env::FILE_FIELDS, &p.child("fieldRef"), e);
+            if other.is_some() {
+                e.invalid(p, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously");
+            }
+        }
+        (None, Some(r)) => env::resource(r, true, &p.child("resourceFieldRef"), e),
+        (None, None) => e.required(p, "one of fieldRef and resourceFieldRef is required"),
+    }
+    file_mode(f.mode, &p.child("mode"), e);
+}
+
+/// The shortest and the longest life of a projected token.
+const TOKEN_S_MIN: i64 = 600;
+const TOKEN_S_MAX: i64 = 1 << 32;
+
+fn projected(x: &ProjectedVolumeSource, path: &Path, e: &mut FieldErrors) {
+    file_mode(x.default_mode, &path.child("defaultMode"), e);
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    for (i, src) in items(&x.sources).iter().enumerate() {
+        let at = path.child("sources").index(i);
+        let mut n = 0;
+        let mut first = |name: &str, e: &mut FieldErrors| {
+            n += 1;
+            if n > 1 {
+                e.forbidden(&at.child(name), "may not specify more than 1 volume type per source");
+            }
+            n == 1
+        };
+        let mut claim = |p: &str, at: &Path, e: &mut FieldErrors| {
+            if !p.is_empty() && !taken.insert(p.to_owned()) {
+                e.invalid(at, p, "conflicting duplicate paths");
+            }
+        };
+        if let Some(c) = &src.secret
+            && first("secret", e)
+        {
+            let at = at.child("secret");
+            present(&c.name, &at.child("name"), e);
+            keys(items(&c.items), &at.child("items"), e);
+            items(&c.items).iter().for_each(|k| claim(&k.path, &at, e));
+        }
+        if let Some(c) = &src.config_map
+            && first("configMap", e)
+        {
+            let at = at.child("configMap");
+            present(&c.name, &at.child("name"), e);
+            keys(items(&c.items), &at.child("items"), e);
+            items(&c.items).iter().for_each(|k| claim(&k.path, &at, e));
+        }
+        if let Some(d) = &src.downward_api
+            && first("downwardAPI", e)
+        {
+            for f in items(&d.items) {
+                downward(f, &at.child("downwardAPI"), e);
+                claim(&f.path, &at.child("downwardAPI"), e);
+            }
+        }
+        if let Some(t) = &src.service_account_token
+            && first("serviceAccountToken", e)
+        {
+            let at = at.child("serviceAccountToken");
+            let life = t.expiration_seconds.unwrap_or_default();
+            if life < TOKEN_S_MIN {
+                e.invalid(&at.child("expirationSeconds"), life, "may not specify a duration less than 10 minutes");
+            }
+            if life > TOKEN_S_MAX {
+                e.invalid(&at.child("expirationSeconds"), life, "may not specify a duration larger than 2^32 seconds");
+            }
+            if t.path.is_empty() {
+                e.required(&at.child("path"), "");
+            } else {
+                local_path(&t.path, &at.child("path"), e);
+            }
+            claim(&t.path, &at, e);
+        }
+        if let Some(t) = &src.cluster_trust_bundle
+            && first("clusterTrustBundle", e)
+        {
+            let at = at.child("clusterTrustBundle");
+            if has(&t.name) == has(&t.signer_name) {
+                let why = if has(&t.name) { "only one of name and signerName may be used" } else { "either name or signerName must be specified" };
+                if has(&t.name) { e.invalid(&at, "", why) } else { e.required(&at, why) }
+            }
+            present(&t.path, &at.child("path"), e);
+            claim(&t.path, &at, e);
+        }
+        if let Some(c) = &src.pod_certificate
+            && first("podCertificate", e)
+        {
+            let at = at.child("podCertificate");
+            present(&c.signer_name, &at.child("signerName"), e);
+            crate::checks::one_of(
+                &c.key_type,
+                &["ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519", "RSA3072", "RSA4096"],
+                &at.child("keyType"),
+                e,
+            );
+            not_negative(i64::from(c.max_expiration_seconds.unwrap_or_default()), &at.child("maxExpirationSeconds"), e);
+            for p in [&c.credential_bundle_path, &c.key_path, &c.certificate_chain_path] {
+                claim(s(p), &at, e);
+            }
+        }
+        if n == 0 {
+            e.required(&at, "must specify one of `secret`, `configMap`, `downwardAPI`, `serviceAccountToken`, `clusterTrustBundle` or `podCertificate`");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Values as field errors print them: the JSON of the few structures that appear there.
+
+use kinds::field::Bare;
+use kinds::LabelSelector;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// A label selector as JSON.
+#[must_use]
+pub(crate) fn selector(s: &LabelSelector) -> Bare {
+    let mut m = Map::new();
+    if let Some(l) = s.match_labels.as_ref().filter(|l| !l.is_empty()) {
+        m.insert("matchLabels".into(), json!(l));
+    }
+    if let Some(e) = s.match_expressions.as_ref().filter(|e| !e.is_empty()) {
+        let one = |r: &kinds::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement| {
+            let mut o = Map::new();
+            o.insert("key".into(), json!(r.key));
+            o.insert("operator".into(), json!(r.operator));
+            if let Some(v) = r.values.as_ref().filter(|v| !v.is_empty()) {
+                o.insert("values".into(), json!(v));
+            }
+            Value::Object(o)
+        };
+        m.insert("matchExpressions".into(), Value::Array(e.iter().map(one).collect()));
+    }
+    Bare(Value::Object(m).to_string())
+}
+
+/// A map of texts as JSON.
+#[must_use]
+pub(crate) fn map(m: &BTreeMap<String, String>) -> Bare {
+    Bare(json!(m).to_string())
+}
+
+/// A list of texts as JSON.
+#[must_use]
+pub(crate) fn list(l: &[String]) -> Bare {
+    Bare(json!(l).to_string())
+}
+
+/// `null`.
+#[must_use]
+pub(crate) fn null() -> Bare {
+    Bare("null".into())
+}
