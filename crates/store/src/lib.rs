@@ -3,9 +3,14 @@
 //! resourceVersion rests. It knows no Kubernetes kind. The format on disk is described in docs/store-format.md.
 
 mod api;
+mod core;
+pub mod disk;
+pub mod embedded;
 
 pub use api::{
     Batch, CommitError, Committed, Companion, Engine, Event, Expect, Feed, FeedError, Fut, KeyValue, Op, OpenError,
     RangeError, RangeRequest, RangeResult, Txn, TxnOp, WatchRequest,
 };
 pub use base::Revision;
+pub use disk::{Disk, DiskFile, MemoryDisk, RealDisk};
+pub use embedded::{Embedded, Options};
