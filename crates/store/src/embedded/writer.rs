@@ -112,6 +112,10 @@ impl Writer {
             self.batch(batch);
         }
         self.shared.close();
+        // What is still under way into the queue must come out of it, or its caller waits forever: a dropped receiver
+        // may miss a message whose sender already had its place. Dropping a job answers it with `Closed`.
+        jobs.close();
+        while jobs.blocking_recv().is_some() {}
         // The keeper must not touch the directory once it may belong to another process.
         self.keeper.stop();
         if let Some(reply) = close {
