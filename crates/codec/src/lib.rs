@@ -6,6 +6,7 @@ pub mod reader;
 pub mod strict;
 pub mod table;
 pub mod validate_shape;
+pub mod yaml;
 
 pub use object::{
     DecodeError, decode, decode_delete_options, decode_dynamic, decode_resource, dynamic_from_tree, encode, encode_meta,
