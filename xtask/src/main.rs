@@ -1,5 +1,6 @@
 //! Developer tasks: `cargo xtask <task>`.
 
+mod images;
 mod schema;
 
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Composes the images of the demo into target/images, without a container engine.
+    Images(images::Args),
     /// Regenerates crates/schema/data from the fact tables in a directory.
     Schema {
         /// Directory that holds types.json, resources.json and their siblings.
@@ -25,6 +28,7 @@ enum Task {
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().task {
+        Task::Images(args) => images::run(&args),
         Task::Schema { from } => schema::run(&from, &PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/schema/data"))),
     }
 }

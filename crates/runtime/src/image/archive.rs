@@ -26,6 +26,9 @@ pub(crate) enum Archive {
     Directory(PathBuf),
 }
 
+/// A reader of a member's data, and its size.
+pub(crate) type Opened = (Box<dyn Read + Send>, u64);
+
 /// Where a member's data is.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
@@ -56,7 +59,7 @@ impl Archive {
     }
 
     /// A reader of one member and its size.
-    pub(crate) fn member(&self, name: &str) -> Result<Option<(Box<dyn Read + Send>, u64)>, ImageError> {
+    pub(crate) fn member(&self, name: &str) -> Result<Option<Opened>, ImageError> {
         match self {
             Archive::Tar { file, members } => {
                 let mut name = normal(name.as_bytes());

@@ -15,6 +15,9 @@ const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
 const MAX_SPARSE_FRAGMENTS: usize = 1 << 20;
 const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
 
+/// Data fragments of a sparse file: (offset, length), in order.
+pub(crate) type Fragments = Vec<(u64, u64)>;
+
 /// One member of an archive; its data is read from the `TarReader` that returned it.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
@@ -31,7 +34,7 @@ pub(crate) struct Member {
     pub device: (u32, u32),
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     /// Data fragments (offset, length) of a sparse file, in order; the stream holds them back to back.
-    pub sparse: Option<Vec<(u64, u64)>>,
+    pub sparse: Option<Fragments>,
 }
 
 /// Reads members one by one.
@@ -244,7 +247,7 @@ impl<R: Read> TarReader<R> {
     }
 
     /// GNU's first sparse format: four fragments in the header, more in blocks after it.
-    fn old_sparse(&mut self, header: &Header) -> io::Result<(Option<Vec<(u64, u64)>>, u64)> {
+    fn old_sparse(&mut self, header: &Header) -> io::Result<(Option<Fragments>, u64)> {
         let gnu = header.as_gnu().ok_or_else(|| bad("sparse file without a GNU header"))?;
         let mut map = Vec::new();
         let mut add = |s: &tar::GnuSparseHeader| -> io::Result<()> {
@@ -267,7 +270,7 @@ impl<R: Read> TarReader<R> {
     }
 
     /// The pax sparse formats 0.0 and 0.1 (map in the header) and 1.0 (map in front of the data).
-    fn pax_sparse(&mut self, pax: &Pax) -> io::Result<Vec<(u64, u64)>> {
+    fn pax_sparse(&mut self, pax: &Pax) -> io::Result<Fragments> {
         if pax.sparse_version != (1, 0) {
             return Ok(pairs(&pax.sparse_map));
         }
@@ -329,7 +332,7 @@ fn unknown(kind: EntryType) -> bool {
     !matches!(kind, T::Link | T::Symlink | T::Char | T::Block | T::Directory | T::Fifo)
 }
 
-fn pairs(numbers: &[u64]) -> Vec<(u64, u64)> {
+fn pairs(numbers: &[u64]) -> Fragments {
     numbers.chunks_exact(2).map(|c| (c[0], c[1])).collect()
 }
 
