@@ -28,8 +28,7 @@ pub fn rebuild(new: &Ruleset) -> Ops {
     let mut all = diff(&Ruleset::default(), new);
     for ops in all.values_mut() {
         // Making it first lets it be deleted even where there is none.
-        ops.insert(0, Op::AddTable);
-        ops.insert(1, Op::DeleteTable);
+        ops.splice(0..0, [Op::AddTable, Op::DeleteTable]);
     }
     all
 }

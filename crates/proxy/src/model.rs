@@ -187,6 +187,8 @@ pub enum Stmt {
     Dnat { protocol: Protocol, to: Vec<(IpAddr, u16)> },
     /// Goes to one of the chains, at random.
     RandomGoto(Vec<String>),
+    /// Refuses TCP with a reset: unlike ICMP, the kernel does not ration it, so every client is told at once.
+    Reset,
     /// Refuses with ICMP port unreachable.
     Reject,
     Masquerade,

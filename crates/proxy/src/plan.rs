@@ -16,6 +16,7 @@ use cache::Snapshot;
 use ipnet::IpNet;
 use kinds::api::core::v1::{Node, Service};
 use kinds::api::discovery::v1::EndpointSlice;
+use kinds::api::networking::v1::ServiceCIDR;
 
 use crate::endpoints::{categorize, collect};
 use crate::model::{Base, Chain, Family, FieldType, Hook, Part, Rule, Ruleset, Set, SetKind, Side, Stmt, Table, Verdict};
@@ -69,8 +70,9 @@ pub struct Plan {
 #[must_use]
 pub fn plan(snapshot: &Snapshot, config: &Config) -> Plan {
     let mut out = Plan::default();
+    let ranges = service_ranges(snapshot, config);
     for family in &config.families {
-        out.ruleset.tables.insert(*family, skeleton(*family, config));
+        out.ruleset.tables.insert(*family, skeleton(*family, config, &ranges));
     }
     let node = snapshot.get::<Node>("", &config.node);
     let zone = node.and_then(|n| n.metadata.labels.as_ref()?.get(ZONE_LABEL).cloned());
@@ -85,6 +87,12 @@ pub fn plan(snapshot: &Snapshot, config: &Config) -> Plan {
         out.health_checks.extend(health_check(service, &ports, &slices, config));
     }
     out
+}
+
+/// The configured ranges and those of ServiceCIDR objects, without repetition.
+fn service_ranges(snapshot: &Snapshot, config: &Config) -> BTreeSet<IpNet> {
+    let objects = snapshot.list::<ServiceCIDR>("").filter_map(|c| c.spec.as_ref()?.cidrs.as_ref()).flatten();
+    objects.filter_map(|c| c.parse().ok()).chain(config.service_cidrs.iter().copied()).map(|c: IpNet| c.trunc()).collect()
 }
 
 fn plan_service(ruleset: &mut Ruleset, config: &Config, ports: &[ServicePort], slices: &[Arc<EndpointSlice>], zone: Option<&str>) {
@@ -132,7 +140,7 @@ fn vmap(key: &[Part], map: &str) -> Stmt {
 }
 
 /// The chains and sets that are there whatever the services are.
-fn skeleton(family: Family, config: &Config) -> Table {
+fn skeleton(family: Family, config: &Config, ranges: &BTreeSet<IpNet>) -> Table {
     let mut t = Table { sets: sets(), chains: BTreeMap::new() };
     let mut base = |name: &str, nat, hook, priority, rules: Vec<Rule>| {
         t.chains.insert(name.into(), Chain { base: Some(Base { nat, hook, priority }), rules });
@@ -152,10 +160,10 @@ fn skeleton(family: Family, config: &Config) -> Table {
     chain("firewall-check", vec![rule(vec![vmap(&ADDRESS_KEY, "firewall-ips")])]);
     chain("service-endpoints-check", vec![rule(vec![vmap(&ADDRESS_KEY, "no-endpoint-services")])]);
     chain("nodeport-endpoints-check", node_port_rules(family, config, "no-endpoint-nodeports"));
-    chain("reject-chain", vec![rule(vec![Stmt::Reject])]);
+    chain("reject-chain", vec![rule(vec![Stmt::Reset]), rule(vec![Stmt::Reject])]);
     chain("mark-for-masquerade", vec![rule(vec![Stmt::MarkSet])]);
     chain("masquerading", masquerading());
-    chain("cluster-ips-check", cluster_ips_check(family, config));
+    chain("cluster-ips-check", cluster_ips_check(family, config, ranges));
     let mut services = vec![rule(vec![vmap(&ADDRESS_KEY, "service-ips")])];
     services.extend(node_port_rules(family, config, "service-nodeports"));
     chain("services", services);
@@ -185,7 +193,7 @@ fn masquerading() -> Vec<Rule> {
     ]
 }
 
-fn cluster_ips_check(family: Family, config: &Config) -> Vec<Rule> {
+fn cluster_ips_check(family: Family, config: &Config, ranges: &BTreeSet<IpNet>) -> Vec<Rule> {
     let here = config.answered_here.iter().filter(|ip| Family::of(**ip) == family);
     let mut rules: Vec<Rule> = here
         .map(|ip| noted("answered by the node", vec![
@@ -195,13 +203,13 @@ fn cluster_ips_check(family: Family, config: &Config) -> Vec<Rule> {
         .collect();
     rules.push(noted("other ports of cluster IPs", vec![
         Stmt::In { key: vec![Part::Destination], set: "cluster-ips".into() },
-        Stmt::Reject,
+        Stmt::Verdict(Verdict::Goto("reject-chain".into())),
     ]));
-    for cidr in config.service_cidrs.iter().filter(|c| Family::of_net(c) == family) {
+    for cidr in ranges.iter().filter(|c| Family::of_net(c) == family) {
         rules.push(noted("unassigned service IPs", vec![
             Stmt::Net { side: Side::Destination, net: *cidr, negate: false },
             Stmt::Local { side: Side::Destination, negate: true },
-            Stmt::Reject,
+            Stmt::Verdict(Verdict::Goto("reject-chain".into())),
         ]));
     }
     rules

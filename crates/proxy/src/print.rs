@@ -171,6 +171,7 @@ fn stmt_text(family: Family, stmt: &Stmt) -> String {
             let all: Vec<String> = chains.iter().enumerate().map(|(i, c)| format!("{i} : goto {}", c)).collect();
             format!("numgen random mod {} vmap {{ {} }}", chains.len(), all.join(", "))
         }
+        Stmt::Reset => "meta l4proto tcp reject with tcp reset".into(),
         Stmt::Reject => "reject".into(),
         Stmt::Masquerade => "masquerade fully-random".into(),
         Stmt::Verdict(v) => verdict_text(v),

@@ -304,6 +304,9 @@ impl Expr {
             ipnet::IpNet::V4(n) => (n.addr().octets().to_vec(), n.netmask().octets().to_vec()),
             ipnet::IpNet::V6(n) => (n.addr().octets().to_vec(), n.netmask().octets().to_vec()),
         };
+        if net.prefix_len() == net.max_prefix_len() {
+            return vec![Expr::load(field, Reg(0)), Expr::Cmp(op, Reg(0), addr)];
+        }
         let xor = vec![0; addr.len()];
         vec![Expr::load(field, Reg(0)), Expr::Bitwise { reg: Reg(0), mask, xor }, Expr::Cmp(op, Reg(0), addr)]
     }

@@ -203,6 +203,9 @@ fn ensure_switches(rtnl: &mut Rtnl, config: &PodNetworkConfig) -> Result<(), Net
     if config.pod_cidrs.iter().any(|c| c.addr().is_ipv4()) {
         sysctl::set("ipv4/ip_forward", "1")?;
         sysctl::set(&format!("ipv4/conf/{bridge}/route_localnet"), "1")?;
+        // A redirect would use up the allowance of ICMP refusals to the same pod. The kernel sends them if either switch is on;
+        // other devices keep their own.
+        sysctl::set("ipv4/conf/all/send_redirects", "0")?;
         sysctl::set(&format!("ipv4/conf/{bridge}/send_redirects"), "0")?;
         // Replies to a translated flow may come from where the route back does not point.
         sysctl::set(&format!("ipv4/conf/{bridge}/rp_filter"), "0")?;
