@@ -176,3 +176,47 @@ macro_rules! warnings {
 }
 
 pub(crate) use {check, check_with_old, edit, edit_with_old, fields, warnings};
+
+/// Status cleared and generation 1, for a kind with both.
+macro_rules! fresh {
+    ($v:ident, $t:ty) => {
+        edit!($v, |o: &mut $t| {
+            o.status = Some(Default::default());
+            o.metadata.generation = Some(1);
+        })
+    };
+}
+
+/// Status kept, and generation moved on when the spec changed.
+macro_rules! keep_status {
+    ($v:ident, $t:ty) => {
+        edit_with_old!($v, |n: &mut $t, o: &$t| {
+            n.status.clone_from(&o.status);
+            let was = o.metadata.generation.unwrap_or_default();
+            n.metadata.generation = Some(if n.spec == o.spec { was } else { was + 1 });
+        })
+    };
+}
+
+/// Spec and generation kept: what an update of the status may not touch.
+macro_rules! keep_spec {
+    ($v:ident, $t:ty) => {
+        Some(edit_with_old!($v, |n: &mut $t, o: &$t| {
+            n.spec.clone_from(&o.spec);
+            n.metadata.generation = o.metadata.generation;
+        }))
+    };
+}
+
+/// Spec, generation and labels kept, as the status of workloads is updated.
+macro_rules! keep_spec_and_labels {
+    ($v:ident, $t:ty) => {
+        Some(edit_with_old!($v, |n: &mut $t, o: &$t| {
+            n.spec.clone_from(&o.spec);
+            n.metadata.generation = o.metadata.generation;
+            n.metadata.labels.clone_from(&o.metadata.labels);
+        }))
+    };
+}
+
+pub(crate) use {fresh, keep_spec, keep_spec_and_labels, keep_status};

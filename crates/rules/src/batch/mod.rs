@@ -1,1 +1,7 @@
-//! The batch group.
+//! The batch group: Jobs and what starts them.
+
+pub(crate) mod cronjob;
+pub(crate) mod job;
+pub(crate) mod schedule;
+#[cfg(test)]
+mod tests;

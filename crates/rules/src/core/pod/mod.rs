@@ -19,7 +19,7 @@ mod tests;
 pub mod update;
 pub(crate) mod volume_default;
 pub(crate) mod volumes;
-mod warnings;
+pub(crate) mod warnings;
 
 use crate::names::NameRule;
 use crate::read::{items, s};

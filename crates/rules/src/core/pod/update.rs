@@ -8,8 +8,6 @@ use kinds::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, Toleration}
 use kinds::{FieldErrors, Path, pod};
 
 const OTHER_FIELDS: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
-/// The diff in a refusal is cut off after this many lines.
-const DIFF_LINES_MAX: usize = 60;
 
 fn spec(p: &Pod) -> PodSpec {
     p.spec.clone().unwrap_or_default()
@@ -35,7 +33,7 @@ pub(super) fn validate(n: &Pod, o: &Pod, e: &mut FieldErrors) {
     gates(&new, &old, &path.child("schedulingGates"), e);
     let munged = munge(&new, &old);
     if munged != old {
-        e.forbidden(&path, format!("{OTHER_FIELDS}\n{}", diff(&old, &munged)));
+        e.forbidden(&path, format!("{OTHER_FIELDS}\n{}", crate::core::diff::lines(&old, &munged)));
     }
 }
 
@@ -113,18 +111,6 @@ fn munge(new: &PodSpec, old: &PodSpec) -> PodSpec {
         m.service_account.clone_from(&old.service_account);
     }
     m
-}
-
-/// The lines that differ, in the manner of a unified diff.
-fn diff(old: &PodSpec, new: &PodSpec) -> String {
-    let (a, b) = (format!("{old:#?}"), format!("{new:#?}"));
-    let (a, b): (Vec<&str>, Vec<&str>) = (a.lines().collect(), b.lines().collect());
-    let head = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
-    let tail = a[head..].iter().rev().zip(b[head..].iter().rev()).take_while(|(x, y)| x == y).count();
-    let old = a[head..a.len() - tail].iter().map(|l| format!("-{l}"));
-    let new = b[head..b.len() - tail].iter().map(|l| format!("+{l}"));
-    let lines: Vec<String> = old.chain(new).take(DIFF_LINES_MAX).collect();
-    format!("@@ -{},{} +{},{} @@\n{}\n", head + 1, a.len() - tail - head, head + 1, b.len() - tail - head, lines.join("\n"))
 }
 
 /// An update of the status.

@@ -1,0 +1,112 @@
+//! DaemonSets. Docs: "DaemonSet"; KEP-1591 (surge).
+
+use crate::checks::{int_or_percent, not_more_than_all, not_negative, not_negative_opt, scaled_value};
+use crate::core::pod::{default, template, warnings};
+use crate::meta::IMMUTABLE;
+use crate::names::NameRule;
+use crate::read::{fill, s};
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old, fresh, keep_spec, keep_status, warnings};
+use kinds::api::apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetStatus, DaemonSetUpdateStrategy, RollingUpdateDaemonSet};
+use kinds::{FieldErrors, IntOrString, Kind, Path};
+
+pub(crate) const ROW: Rules = Rules {
+    default: edit!(DaemonSet, default),
+    prepare_create: fresh!(DaemonSet, DaemonSet),
+    prepare_update: keep_status!(DaemonSet, DaemonSet),
+    prepare_status_update: keep_spec!(DaemonSet, DaemonSet),
+    validate: check!(DaemonSet, validate),
+    validate_update: check_with_old!(DaemonSet, |n: &DaemonSet, o: &DaemonSet, e: &mut FieldErrors| {
+        validate(n, e);
+        let (Some(n), Some(o)) = (&n.spec, &o.spec) else { return };
+        if n.selector != o.selector {
+            e.invalid(&Path::new("spec.selector"), crate::json::selector(&n.selector), IMMUTABLE);
+        }
+    }),
+    validate_status_update: check_with_old!(DaemonSet, validate_status),
+    warnings: warnings!(DaemonSet, |n: &DaemonSet, _: Option<&DaemonSet>| n
+        .spec
+        .as_ref()
+        .map(|s| warnings::template(&s.template, &Path::new("spec.template")))
+        .unwrap_or_default()),
+    ..Rules::plain(Kind::DaemonSet, NameRule::DnsSubdomain)
+};
+
+fn default(d: &mut DaemonSet) {
+    let spec = d.spec.get_or_insert_default();
+    let strategy = spec.update_strategy.get_or_insert_default();
+    fill(&mut strategy.type_, "RollingUpdate");
+    if s(&strategy.type_) == "RollingUpdate" {
+        let r = strategy.rolling_update.get_or_insert_default();
+        r.max_unavailable.get_or_insert(IntOrString::Int(1));
+        r.max_surge.get_or_insert(IntOrString::Int(0));
+    }
+    spec.revision_history_limit.get_or_insert(10);
+    default::template(&mut spec.template);
+}
+
+fn validate(d: &DaemonSet, e: &mut FieldErrors) {
+    let none = DaemonSetSpec::default();
+    let spec = d.spec.as_ref().unwrap_or(&none);
+    let path = Path::new("spec");
+    let selector = template::selector(&spec.selector, &path.child("selector"), e);
+    template::of_running(&spec.template, &selector, "DaemonSet", &path.child("template"), e);
+    not_negative_opt(spec.min_ready_seconds, &path.child("minReadySeconds"), e);
+    if let Some(st) = &spec.update_strategy {
+        strategy(st, &path.child("updateStrategy"), e);
+    }
+    not_negative_opt(spec.revision_history_limit, &path.child("revisionHistoryLimit"), e);
+}
+
+fn strategy(st: &DaemonSetUpdateStrategy, path: &Path, e: &mut FieldErrors) {
+    match s(&st.type_) {
+        "OnDelete" => {}
+        "RollingUpdate" => match &st.rolling_update {
+            None => e.required(&path.child("rollingUpdate"), ""),
+            Some(r) => rolling(r, &path.child("rollingUpdate"), e),
+        },
+        other => e.not_supported(&path.child("type"), other, &["RollingUpdate", "OnDelete"]),
+    }
+}
+
+fn rolling(r: &RollingUpdateDaemonSet, path: &Path, e: &mut FieldErrors) {
+    let zero = IntOrString::Int(0);
+    let unavailable = r.max_unavailable.as_ref().unwrap_or(&zero);
+    let surge = r.max_surge.as_ref().unwrap_or(&zero);
+    int_or_percent(unavailable, &path.child("maxUnavailable"), e);
+    int_or_percent(surge, &path.child("maxSurge"), e);
+    not_more_than_all(unavailable, &path.child("maxUnavailable"), e);
+    not_more_than_all(surge, &path.child("maxSurge"), e);
+    match (scaled_value(unavailable, 100) != 0, scaled_value(surge, 100) != 0) {
+        (true, true) => {
+            let why = "may not be set when maxUnavailable is non-zero";
+            match surge {
+                IntOrString::Int(n) => e.invalid(&path.child("maxSurge"), *n, why),
+                IntOrString::String(t) => e.invalid(&path.child("maxSurge"), t, why),
+            }
+        }
+        (false, false) => e.required(&path.child("maxUnavailable"), "cannot be 0 when maxSurge is 0"),
+        _ => {}
+    }
+}
+
+fn validate_status(n: &DaemonSet, o: &DaemonSet, e: &mut FieldErrors) {
+    let none = DaemonSetStatus::default();
+    let (new, old) = (n.status.as_ref().unwrap_or(&none), o.status.as_ref().unwrap_or(&none));
+    let path = Path::new("status");
+    for (name, v) in [
+        ("currentNumberScheduled", new.current_number_scheduled),
+        ("numberMisscheduled", new.number_misscheduled),
+        ("desiredNumberScheduled", new.desired_number_scheduled),
+        ("numberReady", new.number_ready),
+        ("updatedNumberScheduled", new.updated_number_scheduled.unwrap_or_default()),
+        ("numberAvailable", new.number_available.unwrap_or_default()),
+        ("numberUnavailable", new.number_unavailable.unwrap_or_default()),
+        ("collisionCount", new.collision_count.unwrap_or_default()),
+    ] {
+        not_negative_opt(Some(v), &path.child(name), e);
+    }
+    not_negative(new.observed_generation.unwrap_or_default(), &path.child("observedGeneration"), e);
+    if new.collision_count.unwrap_or_default() < old.collision_count.unwrap_or_default() {
+        e.invalid(&path.child("collisionCount"), new.collision_count.unwrap_or_default(), "cannot be decremented");
+    }
+}

@@ -1,0 +1,173 @@
+//! StatefulSets. Docs: "StatefulSets"; KEP-1847 (claim retention), KEP-3335 (ordinals).
+
+use crate::checks::{int_or_percent, not_more_than_all, not_negative, not_negative_opt, scaled_value};
+use crate::core::pod::{default, template, warnings};
+use crate::names::NameRule;
+use crate::read::{fill, items, s};
+use crate::table::{
+    Rules, check, check_with_old, edit, edit_with_old, fresh, keep_spec_and_labels, keep_status, warnings,
+};
+use kinds::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
+use kinds::field::Bare;
+use kinds::{FieldErrors, Kind, Path};
+
+pub(crate) const ROW: Rules = Rules {
+    default: edit!(StatefulSet, default),
+    prepare_create: fresh!(StatefulSet, StatefulSet),
+    prepare_update: keep_status!(StatefulSet, StatefulSet),
+    prepare_status_update: keep_spec_and_labels!(StatefulSet, StatefulSet),
+    validate: check!(StatefulSet, |d: &StatefulSet, e: &mut FieldErrors| {
+        validate(d, e);
+        let name = d.metadata.name.as_deref().unwrap_or_default();
+        for m in crate::names::dns_label(name) {
+            if !name.is_empty() && crate::names::dns_subdomain(name).is_empty() {
+                e.invalid(&Path::new("metadata.name"), name, m);
+            }
+        }
+    }),
+    validate_update: check_with_old!(StatefulSet, |n: &StatefulSet, o: &StatefulSet, e: &mut FieldErrors| {
+        validate(n, e);
+        only_mutable(n, o, e);
+    }),
+    validate_status_update: check_with_old!(StatefulSet, validate_status),
+    warnings: warnings!(StatefulSet, |n: &StatefulSet, _: Option<&StatefulSet>| n
+        .spec
+        .as_ref()
+        .map(|s| warnings::template(&s.template, &Path::new("spec.template")))
+        .unwrap_or_default()),
+    ..Rules::plain(Kind::StatefulSet, NameRule::DnsSubdomain)
+};
+
+fn default(d: &mut StatefulSet) {
+    let spec = d.spec.get_or_insert_default();
+    fill(&mut spec.pod_management_policy, "OrderedReady");
+    let u = spec.update_strategy.get_or_insert_default();
+    if s(&u.type_).is_empty() {
+        u.type_ = Some("RollingUpdate".into());
+    }
+    if s(&u.type_) == "RollingUpdate" {
+        u.rolling_update.get_or_insert_default().partition.get_or_insert(0);
+    }
+    let r = spec.persistent_volume_claim_retention_policy.get_or_insert_default();
+    fill(&mut r.when_deleted, "Retain");
+    fill(&mut r.when_scaled, "Retain");
+    spec.replicas.get_or_insert(1);
+    spec.revision_history_limit.get_or_insert(10);
+    default::template(&mut spec.template);
+    for c in spec.volume_claim_templates.iter_mut().flatten() {
+        crate::core::pod::volume_default::claim(c.spec.get_or_insert_default());
+        let status = c.status.get_or_insert_default();
+        fill(&mut status.phase, "Pending");
+    }
+}
+
+fn validate(d: &StatefulSet, e: &mut FieldErrors) {
+    let none = StatefulSetSpec::default();
+    let spec = d.spec.as_ref().unwrap_or(&none);
+    let path = Path::new("spec");
+    match s(&spec.pod_management_policy) {
+        "OrderedReady" | "Parallel" => {}
+        "" => e.required(&path.child("podManagementPolicy"), ""),
+        other => e.invalid(&path.child("podManagementPolicy"), other, "must be 'OrderedReady' or 'Parallel'"),
+    }
+    update_strategy(spec, &path.child("updateStrategy"), e);
+    if let Some(r) = &spec.persistent_volume_claim_retention_policy {
+        let at = path.child("persistentVolumeClaimRetentionPolicy");
+        for (name, v) in [("whenDeleted", &r.when_deleted), ("whenScaled", &r.when_scaled)] {
+            if !["Delete", "Retain"].contains(&s(v)) {
+                e.not_supported(&at.child(name), s(v), &["Delete", "Retain"]);
+            }
+        }
+    }
+    not_negative_opt(spec.replicas, &path.child("replicas"), e);
+    not_negative_opt(spec.min_ready_seconds, &path.child("minReadySeconds"), e);
+    not_negative_opt(spec.ordinals.as_ref().and_then(|o| o.start), &path.child("ordinals").child("start"), e);
+    let selector = template::selector(&spec.selector, &path.child("selector"), e);
+    template::of_running(&spec.template, &selector, "StatefulSet", &path.child("template"), e);
+    not_negative_opt(spec.revision_history_limit, &path.child("revisionHistoryLimit"), e);
+}
+
+fn update_strategy(spec: &StatefulSetSpec, path: &Path, e: &mut FieldErrors) {
+    let Some(u) = &spec.update_strategy else { return };
+    match s(&u.type_) {
+        "" => e.required(path, ""),
+        "OnDelete" => {
+            if let Some(r) = &u.rolling_update {
+                let shown = serde_json::json!({"Partition": r.partition.unwrap_or_default(), "MaxUnavailable": null});
+                e.invalid(&path.child("rollingUpdate"), Bare(shown.to_string()), "only allowed for updateStrategy 'RollingUpdate'");
+            }
+        }
+        "RollingUpdate" => {
+            let at = path.child("rollingUpdate");
+            let Some(r) = &u.rolling_update else { return };
+            not_negative_opt(r.partition, &at.child("partition"), e);
+            if let Some(m) = &r.max_unavailable {
+                let at = at.child("maxUnavailable");
+                int_or_percent(m, &at, e);
+                if scaled_value(m, 100) == 0 {
+                    e.invalid(&at, 0, "cannot be 0");
+                }
+                not_more_than_all(m, &at, e);
+            }
+        }
+        other => {
+            let shown = serde_json::json!({"Type": other, "RollingUpdate": null});
+            e.invalid(path, Bare(shown.to_string()), "must be 'RollingUpdate' or 'OnDelete'");
+        }
+    }
+}
+
+const FIXED: &str = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+
+fn only_mutable(n: &StatefulSet, o: &StatefulSet, e: &mut FieldErrors) {
+    let (Some(new), Some(old)) = (&n.spec, &o.spec) else { return };
+    let mut m = new.clone();
+    m.replicas = old.replicas;
+    m.ordinals.clone_from(&old.ordinals);
+    m.template.clone_from(&old.template);
+    m.update_strategy.clone_from(&old.update_strategy);
+    m.min_ready_seconds = old.min_ready_seconds;
+    m.revision_history_limit = old.revision_history_limit;
+    m.persistent_volume_claim_retention_policy.clone_from(&old.persistent_volume_claim_retention_policy);
+    // The templates' status means nothing.
+    let claims = |s: &StatefulSetSpec| -> Vec<_> {
+        items(&s.volume_claim_templates).iter().map(|c| (c.metadata.clone(), c.spec.clone())).collect()
+    };
+    let same_claims = claims(&m) == claims(old);
+    m.volume_claim_templates.clone_from(&old.volume_claim_templates);
+    if s(&m.service_name) == s(&old.service_name) {
+        m.service_name.clone_from(&old.service_name);
+    }
+    if m != *old || !same_claims {
+        e.forbidden(&Path::new("spec"), FIXED);
+    }
+}
+
+fn validate_status(n: &StatefulSet, o: &StatefulSet, e: &mut FieldErrors) {
+    let none = StatefulSetStatus::default();
+    let (new, old) = (n.status.as_ref().unwrap_or(&none), o.status.as_ref().unwrap_or(&none));
+    let path = Path::new("status");
+    let counts = [
+        ("readyReplicas", new.ready_replicas),
+        ("currentReplicas", new.current_replicas),
+        ("updatedReplicas", new.updated_replicas),
+        ("availableReplicas", new.available_replicas),
+    ];
+    not_negative_opt(Some(new.replicas), &path.child("replicas"), e);
+    for (name, v) in counts {
+        not_negative_opt(v, &path.child(name), e);
+    }
+    not_negative(new.observed_generation.unwrap_or_default(), &path.child("observedGeneration"), e);
+    for (name, v) in counts {
+        if let Some(v) = v.filter(|v| *v > new.replicas) {
+            e.invalid(&path.child(name), v, "cannot be greater than status.replicas");
+        }
+    }
+    if new.available_replicas.unwrap_or_default() > new.ready_replicas.unwrap_or_default() {
+        let v = new.available_replicas.unwrap_or_default();
+        e.invalid(&path.child("availableReplicas"), v, "cannot be greater than status.readyReplicas");
+    }
+    if new.collision_count.unwrap_or_default() < old.collision_count.unwrap_or_default() {
+        e.invalid(&path.child("collisionCount"), new.collision_count.unwrap_or_default(), "cannot be decremented");
+    }
+}

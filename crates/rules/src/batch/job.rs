@@ -1,0 +1,446 @@
+//! Jobs. Docs: "Jobs"; KEP-2232 (suspend), KEP-3329 (pod failure policy), KEP-3850 (per index), KEP-3998 (success policy),
+//! KEP-4368 (managedBy).
+
+use crate::checks::{complain, not_negative, not_negative_opt, one_of};
+use crate::core::pod::{default, template};
+use crate::meta::{self, IMMUTABLE};
+use crate::names;
+use crate::names::NameRule;
+use crate::read::{fill, has, items, on, s};
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old, fields, keep_spec, warnings};
+use kinds::api::batch::v1::{Job, JobSpec, JobStatus, PodFailurePolicyRule, SuccessPolicyRule};
+use kinds::field::Bare;
+use kinds::{FieldErrors, Kind, LabelSelector, Path, Selector};
+
+pub(crate) const ROW: Rules = Rules {
+    default: edit!(Job, default),
+    prepare_create: edit!(Job, prepare_create),
+    prepare_update: edit_with_old!(Job, prepare_update),
+    prepare_status_update: keep_spec!(Job, Job),
+    validate: check!(Job, validate),
+    validate_update: check_with_old!(Job, validate_update),
+    validate_status_update: check_with_old!(Job, validate_status),
+    warnings: warnings!(Job, |n: &Job, _: Option<&Job>| warn(n)),
+    fields: fields!(Job, |j: &Job| {
+        let n = j.status.as_ref().and_then(|s| s.succeeded).unwrap_or_default();
+        vec![("status.successful", n.to_string())]
+    }),
+    ..Rules::plain(Kind::Job, NameRule::DnsSubdomain)
+};
+
+/// The labels by which a Job finds its pods; the short ones are the older spelling.
+pub(crate) const UID_LABELS: [&str; 2] = ["batch.kubernetes.io/controller-uid", "controller-uid"];
+pub(crate) const NAME_LABELS: [&str; 2] = ["batch.kubernetes.io/job-name", "job-name"];
+const INDEXED_PARALLELISM_MAX: i32 = 100_000;
+const COMPLETIONS_SOFT: i32 = 100_000;
+const INDEXES_MAX: i32 = 100_000;
+
+fn default(j: &mut Job) {
+    let spec = j.spec.get_or_insert_default();
+    spec_defaults(spec);
+    if !j.metadata.labels.as_ref().is_some_and(|l| !l.is_empty()) {
+        let labels = spec.template.metadata.as_ref().and_then(|m| m.labels.clone());
+        if labels.as_ref().is_some_and(|l| !l.is_empty()) {
+            j.metadata.labels = labels;
+        }
+    }
+}
+
+/// Defaults of a job's spec, also inside a CronJob's template.
+pub(super) fn spec_defaults(spec: &mut JobSpec) {
+    if spec.completions.is_none() && spec.parallelism.is_none() {
+        spec.completions = Some(1);
+        spec.parallelism = Some(1);
+    }
+    spec.parallelism.get_or_insert(1);
+    let unlimited = spec.backoff_limit_per_index.is_some();
+    spec.backoff_limit.get_or_insert(if unlimited { i32::MAX } else { 6 });
+    fill(&mut spec.completion_mode, "NonIndexed");
+    spec.suspend.get_or_insert(false);
+    for r in spec.pod_failure_policy.iter_mut().flat_map(|p| p.rules.iter_mut()) {
+        for p in r.on_pod_conditions.iter_mut().flatten() {
+            fill(&mut p.status, "True");
+        }
+    }
+    if !has(&spec.pod_replacement_policy) {
+        let policy = if spec.pod_failure_policy.is_some() { "Failed" } else { "TerminatingOrFailed" };
+        spec.pod_replacement_policy = Some(policy.into());
+    }
+    spec.manual_selector.get_or_insert(false);
+    default::template(&mut spec.template);
+}
+
+/// Generates selector and labels from the job's own uid, which the registry has set before.
+fn prepare_create(j: &mut Job) {
+    j.status = Some(JobStatus::default());
+    j.metadata.generation = Some(1);
+    let (uid, name) = (s(&j.metadata.uid).to_owned(), s(&j.metadata.name).to_owned());
+    let spec = j.spec.get_or_insert_default();
+    if on(spec.manual_selector) {
+        return;
+    }
+    let labels = spec.template.metadata.get_or_insert_default().labels.get_or_insert_default();
+    for (keys, value) in [(UID_LABELS, &uid), (NAME_LABELS, &name)] {
+        for k in keys {
+            labels.entry(k.to_owned()).or_insert_with(|| value.clone());
+        }
+    }
+    let selector = spec.selector.get_or_insert_with(LabelSelector::default);
+    let labels = selector.match_labels.get_or_insert_default();
+    labels.entry(UID_LABELS[0].to_owned()).or_insert(uid);
+}
+
+fn prepare_update(n: &mut Job, o: &Job) {
+    n.status.clone_from(&o.status);
+    let was = o.metadata.generation.unwrap_or_default();
+    n.metadata.generation = Some(if n.spec == o.spec { was } else { was + 1 });
+}
+
+fn warn(j: &Job) -> Vec<String> {
+    let mut all = Vec::new();
+    let name = s(&j.metadata.name);
+    let why = names::dns_label(name);
+    if !why.is_empty() && !name.is_empty() {
+        let list = why.join(" ");
+        all.push(format!("metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{list}]"));
+    }
+    if let Some(spec) = &j.spec {
+        all.extend(crate::core::pod::warnings::template(&spec.template, &Path::new("spec.template")));
+    }
+    all
+}
+
+fn validate(j: &Job, e: &mut FieldErrors) {
+    let none = JobSpec::default();
+    let spec = j.spec.as_ref().unwrap_or(&none);
+    generated_selector(j, spec, e);
+    validate_spec(spec, &Path::new("spec"), true, e);
+    if s(&spec.completion_mode) == "Indexed" && spec.completions.is_some_and(|c| c > 0) {
+        // The name of the last pod is its hostname.
+        let last = format!("{}-{}", s(&j.metadata.name), spec.completions.unwrap_or_default() - 1);
+        if !names::dns_label(&last).is_empty() {
+            let why = format!("will not able to create pod with invalid DNS label: {last}");
+            e.invalid(&Path::new("metadata.name"), s(&j.metadata.name), why);
+        }
+    }
+}
+
+fn generated_selector(j: &Job, spec: &JobSpec, e: &mut FieldErrors) {
+    if on(spec.manual_selector) || spec.selector.is_none() {
+        return;
+    }
+    let none = Default::default();
+    let labels = spec.template.metadata.as_ref().and_then(|m| m.labels.as_ref()).unwrap_or(&none);
+    let at = Path::new("spec.template.metadata.labels");
+    for (keys, want) in [(UID_LABELS, s(&j.metadata.uid)), (NAME_LABELS, s(&j.metadata.name))] {
+        for k in keys {
+            match labels.get(k).map(String::as_str) {
+                None | Some("") => e.required(&at.key(k), format!("must be '{want}'")),
+                Some(v) if v != want => e.invalid(&at, crate::json::map(labels), format!("must be '{want}'")),
+                Some(_) => {}
+            }
+        }
+    }
+    let uid = s(&j.metadata.uid);
+    let wanted = spec.selector.as_ref().and_then(|s| s.match_labels.as_ref());
+    let ok = wanted.is_some_and(|l| UID_LABELS.iter().any(|k| l.get(*k).is_some_and(|v| v == uid)));
+    if !ok && let Some(sel) = &spec.selector {
+        e.invalid(&Path::new("spec.selector"), crate::json::selector(sel), "`selector` not auto-generated");
+    }
+}
+
+/// A job's spec. With `selected`, the selector must be there.
+pub(super) fn validate_spec(spec: &JobSpec, path: &Path, selected: bool, e: &mut FieldErrors) {
+    counts(spec, path, e);
+    if selected {
+        match &spec.selector {
+            None => e.required(&path.child("selector"), ""),
+            Some(sel) => meta::label_selector(Some(sel), meta::Values::Strict, &path.child("selector"), e),
+        }
+    }
+    let at = path.child("template");
+    template::validate(&spec.template, &at, e);
+    let pod = spec.template.spec.as_ref();
+    let policy = pod.map_or("", |p| s(&p.restart_policy));
+    if policy == "Always" || !["OnFailure", "Never", ""].contains(&policy) {
+        let at = at.child("spec").child("restartPolicy");
+        e.0.retain(|x| x.path.to_string() != at.to_string());
+        e.required(&at, "valid values: \"OnFailure\", \"Never\"");
+    }
+    if spec.pod_failure_policy.is_some() && policy != "Never" {
+        let why = "only \"Never\" is supported when podFailurePolicy is specified";
+        e.invalid(&at.child("spec").child("restartPolicy"), policy, why);
+    }
+    if selected && let Some(sel) = &spec.selector {
+        let labels = spec.template.metadata.as_ref().and_then(|m| m.labels.as_ref());
+        if !Selector::from_label_selector(Some(sel)).matches(labels) {
+            let shown = labels.map_or_else(crate::json::null, crate::json::map);
+            e.invalid(&at.child("metadata").child("labels"), shown, "`selector` does not match template `labels`");
+        }
+    }
+    failure_policy(spec, &path.child("podFailurePolicy"), e);
+    success_policy(spec, &path.child("successPolicy"), e);
+    replacement(spec, &path.child("podReplacementPolicy"), e);
+}
+
+fn counts(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
+    for (name, v) in [
+        ("parallelism", spec.parallelism),
+        ("completions", spec.completions),
+        ("backoffLimit", spec.backoff_limit),
+        ("ttlSecondsAfterFinished", spec.ttl_seconds_after_finished),
+        ("backoffLimitPerIndex", spec.backoff_limit_per_index),
+        ("maxFailedIndexes", spec.max_failed_indexes),
+    ] {
+        not_negative_opt(v, &path.child(name), e);
+    }
+    not_negative(spec.active_deadline_seconds.unwrap_or_default(), &path.child("activeDeadlineSeconds"), e);
+    let indexed = s(&spec.completion_mode) == "Indexed";
+    if spec.backoff_limit_per_index.is_some() && !indexed {
+        e.invalid(&path.child("backoffLimitPerIndex"), spec.backoff_limit_per_index.unwrap_or_default(), "requires indexed completion mode");
+    }
+    if let Some(m) = spec.max_failed_indexes {
+        let at = path.child("maxFailedIndexes");
+        if spec.backoff_limit_per_index.is_none() {
+            e.required(&path.child("backoffLimitPerIndex"), "when maxFailedIndexes is specified");
+        }
+        if spec.completions.is_some_and(|c| m > c) {
+            e.invalid(&at, m, "must be less than or equal to completions");
+        }
+        if m > INDEXES_MAX {
+            e.invalid(&at, m, format!("must be less than or equal to {INDEXES_MAX}"));
+        }
+    }
+    if let Some(m) = spec.managed_by.as_deref() {
+        complain(&path.child("managedBy"), m, names::domain_prefixed(m), e);
+        if m.len() > 63 {
+            e.too_long(&path.child("managedBy"), 63);
+        }
+    }
+    match s(&spec.completion_mode) {
+        "NonIndexed" | "" => {}
+        "Indexed" => {
+            if spec.completions.is_none() {
+                e.required(&path.child("completions"), "when completion mode is Indexed");
+            }
+            let p = spec.parallelism.unwrap_or_default();
+            if p > INDEXED_PARALLELISM_MAX {
+                let why = format!("must be less than or equal to {INDEXED_PARALLELISM_MAX} when completion mode is Indexed");
+                e.invalid(&path.child("parallelism"), p, why);
+            }
+            if spec.completions.is_some_and(|c| c > COMPLETIONS_SOFT) && spec.backoff_limit_per_index.is_some() {
+                const PARALLEL_MAX: i32 = 10_000;
+                if p > PARALLEL_MAX {
+                    let why = format!("must be less than or equal to {PARALLEL_MAX} when completions are above {COMPLETIONS_SOFT} and used with backoff limit per index");
+                    e.invalid(&path.child("parallelism"), p, why);
+                }
+            }
+        }
+        other => e.not_supported(&path.child("completionMode"), other, &["Indexed", "NonIndexed"]),
+    }
+}
+
+const ACTIONS: &[&str] = &["Count", "FailIndex", "FailJob", "Ignore"];
+const RULES_MAX: usize = 20;
+
+fn failure_policy(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
+    let Some(p) = &spec.pod_failure_policy else { return };
+    if p.rules.len() > RULES_MAX {
+        e.too_many(&path.child("rules"), p.rules.len(), RULES_MAX);
+    }
+    for (i, r) in p.rules.iter().enumerate() {
+        failure_rule(r, spec, &path.child("rules").index(i), e);
+    }
+}
+
+fn failure_rule(r: &PodFailurePolicyRule, spec: &JobSpec, at: &Path, e: &mut FieldErrors) {
+    one_of(&r.action, ACTIONS, &at.child("action"), e);
+    if r.action == "FailIndex" && spec.backoff_limit_per_index.is_none() {
+        e.invalid(&at.child("action"), &r.action, "requires the backoffLimitPerIndex to be set");
+    }
+    let codes = r.on_exit_codes.as_ref();
+    let conditions = items(&r.on_pod_conditions);
+    if codes.is_some() && !conditions.is_empty() {
+        e.invalid(at, Bare("null".into()), "specifying both OnExitCodes and OnPodConditions is not supported");
+    }
+    if codes.is_none() && conditions.is_empty() {
+        e.invalid(at, Bare("null".into()), "specifying one of OnExitCodes and OnPodConditions is required");
+    }
+    if let Some(c) = codes {
+        let at = at.child("onExitCodes");
+        one_of(&c.operator, &["In", "NotIn"], &at.child("operator"), e);
+        if let Some(name) = &c.container_name {
+            let pod = spec.template.spec.as_ref();
+            let known = pod.is_some_and(|p| p.containers.iter().chain(items(&p.init_containers)).any(|x| &x.name == name));
+            if !known {
+                e.invalid(&at.child("containerName"), name, "must be one of the container or initContainer names in the pod template");
+            }
+        }
+        let values = &c.values;
+        if values.is_empty() {
+            e.invalid(&at.child("values"), Bare("[]".into()), "at least one value is required");
+        }
+        if values.len() > 255 {
+            e.too_many(&at.child("values"), values.len(), 255);
+        }
+        for (i, v) in values.iter().enumerate() {
+            let at = at.child("values").index(i);
+            if c.operator == "In" && *v == 0 {
+                e.invalid(&at, *v, "must not be 0 for the In operator");
+            }
+            if values[..i].contains(v) {
+                e.duplicate(&at, *v);
+            } else if i > 0 && values[i - 1] > *v {
+                e.invalid(&at, *v, "must be ordered");
+            }
+        }
+    }
+    if conditions.len() > RULES_MAX {
+        e.too_many(&at.child("onPodConditions"), conditions.len(), RULES_MAX);
+    }
+    for (i, c) in conditions.iter().enumerate() {
+        let at = at.child("onPodConditions").index(i);
+        complain(&at.child("type"), &c.type_, names::qualified_name(&c.type_), e);
+        one_of(s(&c.status), &["False", "True", "Unknown"], &at.child("status"), e);
+    }
+}
+
+fn success_policy(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
+    let Some(p) = &spec.success_policy else { return };
+    if s(&spec.completion_mode) != "Indexed" {
+        e.invalid(path, Bare("null".into()), "requires indexed completion mode");
+    }
+    if p.rules.is_empty() {
+        e.required(&path.child("rules"), "at least one rules must be specified when successPolicy is specified");
+    }
+    if p.rules.len() > RULES_MAX {
+        e.too_many(&path.child("rules"), p.rules.len(), RULES_MAX);
+    }
+    for (i, r) in p.rules.iter().enumerate() {
+        success_rule(r, spec.completions.unwrap_or_default(), &path.child("rules").index(i), e);
+    }
+}
+
+fn success_rule(r: &SuccessPolicyRule, completions: i32, at: &Path, e: &mut FieldErrors) {
+    if r.succeeded_count.is_none() && r.succeeded_indexes.is_none() {
+        e.required(at, "at least one of succeededCount or succeededIndexes must be specified");
+    }
+    let mut total = None;
+    if let Some(text) = &r.succeeded_indexes {
+        let at = at.child("succeededIndexes");
+        match index_count(text, completions) {
+            Ok(n) => total = Some(n),
+            Err(why) => e.invalid(&at, text, format!("error parsing succeededIndexes: {why}")),
+        }
+    }
+    if let Some(n) = r.succeeded_count {
+        let at = at.child("succeededCount");
+        if n <= 0 {
+            e.invalid(&at, n, "must be greater than 0");
+        }
+        if n > completions {
+            e.invalid(&at, n, format!("must be less than or equal to {completions} (the number of specified completions)"));
+        }
+        if let Some(t) = total.filter(|t| n > *t) {
+            e.invalid(&at, n, format!("must be less than or equal to {t} (the number of indexes in the specified succeededIndexes field)"));
+        }
+    }
+}
+
+/// How many indexes `1,3-5` names.
+fn index_count(text: &str, completions: i32) -> Result<i32, String> {
+    let (mut n, mut last) = (0, -1);
+    for part in text.split(',').filter(|p| !p.is_empty()) {
+        let number = |t: &str| t.parse::<i32>().map_err(|_| format!("cannot convert string to integer for index: {t:?}"));
+        let (a, b) = match part.split_once('-') {
+            Some((a, b)) => (number(a)?, number(b)?),
+            None => (number(part)?, number(part)?),
+        };
+        if b >= completions {
+            return Err(format!("too large index: {b:?}"));
+        }
+        if a <= last || b < a {
+            return Err(format!("non-increasing order, previous: {last}, current: {a}"));
+        }
+        n += b - a + 1;
+        last = b;
+    }
+    Ok(n)
+}
+
+fn replacement(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
+    let Some(p) = spec.pod_replacement_policy.as_deref() else { return };
+    if spec.pod_failure_policy.is_some() {
+        if p != "Failed" {
+            e.not_supported(path, p, &["Failed"]);
+        }
+    } else if !["Failed", "TerminatingOrFailed"].contains(&p) {
+        e.not_supported(path, p, &["Failed", "TerminatingOrFailed"]);
+    }
+}
+
+fn validate_update(n: &Job, o: &Job, e: &mut FieldErrors) {
+    let none = JobSpec::default();
+    let (new, old) = (n.spec.as_ref().unwrap_or(&none), o.spec.as_ref().unwrap_or(&none));
+    let path = Path::new("spec");
+    validate_spec(new, &path, true, e);
+    let elastic = s(&new.completion_mode) == "Indexed" && new.completions == new.parallelism;
+    if new.completions != old.completions && !elastic {
+        let shown = new.completions.map_or("null".into(), |n| n.to_string());
+        let why = if s(&new.completion_mode) == "Indexed" { "can only be modified in tandem with spec.parallelism" } else { IMMUTABLE };
+        e.invalid(&path.child("completions"), Bare(shown), why);
+    }
+    if new.selector != old.selector {
+        let shown = new.selector.as_ref().map_or_else(crate::json::null, crate::json::selector);
+        e.invalid(&path.child("selector"), shown, IMMUTABLE);
+    }
+    template_kept(o, new, old, &path.child("template"), e);
+    meta::immutable_text(s(&new.completion_mode), s(&old.completion_mode), &path.child("completionMode"), e);
+    if new.pod_failure_policy != old.pod_failure_policy {
+        e.invalid(&path.child("podFailurePolicy"), Bare("null".into()), IMMUTABLE);
+    }
+    if new.success_policy != old.success_policy {
+        e.invalid(&path.child("successPolicy"), Bare("null".into()), IMMUTABLE);
+    }
+    if new.backoff_limit_per_index != old.backoff_limit_per_index {
+        let shown = new.backoff_limit_per_index.map_or("null".into(), |n| n.to_string());
+        e.invalid(&path.child("backoffLimitPerIndex"), Bare(shown), IMMUTABLE);
+    }
+    meta::immutable_text(s(&new.managed_by), s(&old.managed_by), &path.child("managedBy"), e);
+}
+
+/// A job that has never started may still change how its pods are scheduled (KEP-2926).
+fn template_kept(o: &Job, new: &JobSpec, old: &JobSpec, path: &Path, e: &mut FieldErrors) {
+    let started = o.status.as_ref().is_some_and(|s| s.start_time.is_some());
+    let mut t = new.template.clone();
+    if on(old.suspend) && !started {
+        if let (Some(a), Some(b)) = (&mut t.spec, &old.template.spec) {
+            a.affinity.clone_from(&b.affinity);
+            a.node_selector.clone_from(&b.node_selector);
+            a.tolerations.clone_from(&b.tolerations);
+            a.scheduling_gates.clone_from(&b.scheduling_gates);
+        }
+        if let (Some(a), Some(b)) = (&mut t.metadata, &old.template.metadata) {
+            a.labels.clone_from(&b.labels);
+            a.annotations.clone_from(&b.annotations);
+        }
+    }
+    if t != old.template {
+        e.invalid(path, Bare(format!("{:?}", new.template)), IMMUTABLE);
+    }
+}
+
+fn validate_status(n: &Job, _: &Job, e: &mut FieldErrors) {
+    let none = JobStatus::default();
+    let st = n.status.as_ref().unwrap_or(&none);
+    let path = Path::new("status");
+    for (name, v) in [
+        ("active", st.active),
+        ("succeeded", st.succeeded),
+        ("failed", st.failed),
+        ("ready", st.ready),
+        ("terminating", st.terminating),
+    ] {
+        not_negative_opt(v, &path.child(name), e);
+    }
+}
