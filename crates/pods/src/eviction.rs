@@ -1,0 +1,132 @@
+//! Node-pressure eviction (docs: "Node-pressure Eviction"): which signals are under pressure, which pod goes first, and
+//! in which words.
+
+use crate::plan::resources::CRITICAL_PRIORITY;
+use crate::roster;
+use crate::status::Ending;
+use kinds::api::core::v1::Pod;
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+/// What the node has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signals {
+    pub memory_available_bytes: i64,
+    pub nodefs_available_bytes: i64,
+    pub nodefs_capacity_bytes: i64,
+    pub nodefs_inodes_free: i64,
+    pub nodefs_inodes: i64,
+    pub pids_available: i64,
+}
+
+/// The default hard thresholds.
+pub const MEMORY_MIN_BYTES: i64 = 100 << 20;
+const NODEFS_MIN_PERCENT: i64 = 10;
+const INODES_MIN_PERCENT: i64 = 5;
+const PIDS_MIN: i64 = 1;
+
+/// A resource that runs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pressure {
+    Memory,
+    Disk,
+    Pids,
+}
+
+impl Pressure {
+    /// As messages name it.
+    #[must_use]
+    pub fn resource(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Disk => "ephemeral-storage",
+            Self::Pids => "pids",
+        }
+    }
+}
+
+impl Signals {
+    /// Every resource below its threshold: (resource, threshold, available).
+    #[must_use]
+    pub fn pressures(&self) -> Vec<(Pressure, i64, i64)> {
+        let mut found = Vec::new();
+        if self.memory_available_bytes < MEMORY_MIN_BYTES {
+            found.push((Pressure::Memory, MEMORY_MIN_BYTES, self.memory_available_bytes));
+        }
+        let disk_min = self.nodefs_capacity_bytes / 100 * NODEFS_MIN_PERCENT;
+        let inodes_min = self.nodefs_inodes / 100 * INODES_MIN_PERCENT;
+        if self.nodefs_available_bytes < disk_min || self.nodefs_inodes_free < inodes_min {
+            found.push((Pressure::Disk, disk_min, self.nodefs_available_bytes));
+        }
+        if self.pids_available < PIDS_MIN {
+            found.push((Pressure::Pids, PIDS_MIN, self.pids_available));
+        }
+        found
+    }
+}
+
+/// A pod and what it uses.
+#[derive(Clone, Debug)]
+pub struct Usage {
+    pub pod: Arc<Pod>,
+    pub memory_bytes: i64,
+    pub disk_bytes: i64,
+    pub pids: i64,
+}
+
+fn request(pod: &Pod, resource: &str) -> i64 {
+    kinds::pod::requests(roster::spec(pod)).get(resource).map_or(0, kinds::Quantity::value)
+}
+
+impl Usage {
+    fn used(&self, of: Pressure) -> i64 {
+        match of {
+            Pressure::Memory => self.memory_bytes,
+            Pressure::Disk => self.disk_bytes,
+            Pressure::Pids => self.pids,
+        }
+    }
+    fn above_request(&self, of: Pressure) -> i64 {
+        self.used(of) - request(&self.pod, of.resource())
+    }
+}
+
+/// Pods in the order in which they would go: those above their request first, then by priority, then by how far above.
+/// Static and node-critical pods never go.
+#[must_use]
+pub fn rank(mut pods: Vec<Usage>, of: Pressure) -> Vec<Usage> {
+    let critical = |p: &Pod| {
+        let annotations = p.metadata.annotations.as_ref();
+        roster::spec(p).priority.unwrap_or(0) >= CRITICAL_PRIORITY
+            || annotations.is_some_and(|a| a.contains_key("kubernetes.io/config.source") || a.contains_key("kubernetes.io/config.mirror"))
+    };
+    pods.retain(|u| !critical(&u.pod));
+    pods.sort_by_key(|u| {
+        let above = u.above_request(of);
+        (Reverse(above > 0), roster::spec(&u.pod).priority.unwrap_or(0), Reverse(above))
+    });
+    pods
+}
+
+/// The words of an eviction.
+#[must_use]
+pub fn ending(victim: &Usage, of: Pressure, threshold: i64, available: i64) -> Ending {
+    let quantity = |n: i64| kinds::Quantity::units(n / 1024, kinds::quantity::Format::DecimalSi).to_string() + "Ki";
+    let name = of.resource();
+    let (threshold, available) = match of {
+        Pressure::Pids => (threshold.to_string(), available.to_string()),
+        _ => (quantity(threshold), quantity(available)),
+    };
+    let mut message =
+        format!("The node was low on resource: {name}. Threshold quantity: {threshold}, available: {available}. ");
+    let (used, asked) = (victim.used(of), request(&victim.pod, name));
+    if used > asked {
+        let first = roster::spec(&victim.pod).containers.first().map(|c| c.name.clone()).unwrap_or_default();
+        message += &format!(
+            "Container {first} was using {}, request is {}, has larger consumption of {name}. ",
+            quantity(used),
+            if asked == 0 { "0".to_owned() } else { quantity(asked) }
+        );
+    }
+    Ending { reason: "Evicted".to_owned(), message, disruption: true }
+}

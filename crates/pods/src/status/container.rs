@@ -1,0 +1,150 @@
+//! The status of one container: waiting, running or terminated, what it was before, and whether it is ready.
+
+use super::{Seen, time};
+use crate::roster::{self, Role};
+use crate::view::{ContainerView, RunState};
+use kinds::api::core::v1::{
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
+    ContainerUser, LinuxContainerUser, ResourceRequirements, VolumeMountStatus,
+};
+
+fn waiting(reason: &str, message: &str) -> ContainerState {
+    let message = Some(message.to_owned()).filter(|m| !m.is_empty());
+    let waiting = ContainerStateWaiting { reason: Some(reason.to_owned()), message };
+    ContainerState { waiting: Some(waiting), ..ContainerState::default() }
+}
+
+fn terminated(c: &ContainerView, runtime: &str) -> ContainerState {
+    let reason = match (c.reason.as_str(), c.exit_code) {
+        ("", 0) => "Completed",
+        ("", _) => "Error",
+        (r, _) => r,
+    };
+    let ended = ContainerStateTerminated {
+        container_id: Some(format!("{runtime}://{}", c.id)),
+        exit_code: c.exit_code,
+        signal: Some(c.signal).filter(|s| *s != 0),
+        reason: Some(reason.to_owned()),
+        message: Some(c.message.clone()).filter(|m| !m.is_empty()),
+        started_at: Some(time(c.started_at.unwrap_or(c.created_at))),
+        finished_at: Some(time(c.finished_at.unwrap_or(c.created_at))),
+    };
+    ContainerState { terminated: Some(ended), ..ContainerState::default() }
+}
+
+/// What is said of a container that nobody can find any more.
+fn lost() -> ContainerState {
+    let ended = ContainerStateTerminated {
+        exit_code: 137,
+        reason: Some("ContainerStatusUnknown".to_owned()),
+        message: Some("The container could not be located when the pod was terminated".to_owned()),
+        ..ContainerStateTerminated::default()
+    };
+    ContainerState { terminated: Some(ended), ..ContainerState::default() }
+}
+
+fn default_waiting(seen: &Seen<'_>, role: Role) -> ContainerState {
+    let has_init = roster::init(seen.pod).next().is_some();
+    waiting(if role != Role::Ephemeral && has_init { "PodInitializing" } else { "ContainerCreating" }, "")
+}
+
+fn state(seen: &Seen<'_>, role: Role, name: &str) -> (ContainerState, Option<ContainerState>) {
+    let runtime = &seen.facts.runtime_name;
+    let memo = seen.memo(name);
+    let (newest, previous) = (seen.view.newest(name), seen.view.previous(name));
+    let before = previous.filter(|p| p.is_exited()).map(|p| terminated(p, runtime));
+    let pending = || match &memo.waiting {
+        Some(w) => waiting(&w.reason, &w.message),
+        None => default_waiting(seen, role),
+    };
+    match newest {
+        None if seen.over => (lost(), None),
+        None => (pending(), None),
+        Some(c) => match c.state {
+            RunState::Running if memo.post_start_pending && !seen.ending_now => (default_waiting(seen, role), before),
+            RunState::Running => {
+                let running = ContainerStateRunning { started_at: Some(time(c.started_at.unwrap_or(c.created_at))) };
+                (ContainerState { running: Some(running), ..ContainerState::default() }, before)
+            }
+            RunState::Exited if memo.waiting.is_some() && !seen.ending_now => (pending(), Some(terminated(c, runtime))),
+            RunState::Exited => (terminated(c, runtime), before),
+            RunState::Created | RunState::Unknown if seen.over => (lost(), before),
+            RunState::Created => (pending(), before),
+            RunState::Unknown => (lost(), before),
+        },
+    }
+}
+
+fn user(c: &ContainerView) -> Option<ContainerUser> {
+    let u = c.user.as_ref()?;
+    let groups = Some(u.groups.clone()).filter(|g| !g.is_empty());
+    let linux = LinuxContainerUser { uid: u.uid, gid: u.gid, supplemental_groups: groups };
+    Some(ContainerUser { linux: Some(linux) })
+}
+
+fn mounts(c: &Container) -> Option<Vec<VolumeMountStatus>> {
+    let list: Vec<VolumeMountStatus> = c
+        .volume_mounts
+        .iter()
+        .flatten()
+        .map(|m| VolumeMountStatus {
+            mount_path: m.mount_path.clone(),
+            name: m.name.clone(),
+            read_only: m.read_only.filter(|r| *r),
+            recursive_read_only: m.read_only.filter(|r| *r).map(|_| {
+                let asked = m.recursive_read_only.as_deref();
+                if matches!(asked, Some("Enabled" | "IfPossible")) { "Enabled" } else { "Disabled" }.to_owned()
+            }),
+            volume_status: None,
+        })
+        .collect();
+    Some(list).filter(|l| !l.is_empty())
+}
+
+fn resources(c: &Container) -> ResourceRequirements {
+    let own = c.resources.clone().unwrap_or_default();
+    ResourceRequirements { claims: None, limits: own.limits, requests: own.requests }
+}
+
+/// Whether a container counts as started: it runs, its start hook is done and its startup probe has passed.
+#[must_use]
+pub fn is_started(seen: &Seen<'_>, c: &Container) -> bool {
+    let memo = seen.memo(&c.name);
+    let running = seen.view.newest(&c.name).is_some_and(ContainerView::is_running);
+    running && !memo.post_start_pending && memo.startup_passed(c)
+}
+
+fn is_ready(seen: &Seen<'_>, role: Role, c: &Container, started: bool) -> bool {
+    match role {
+        Role::Init => seen.view.newest(&c.name).is_some_and(|v| v.is_exited() && v.exit_code == 0),
+        Role::Ephemeral => false,
+        Role::App | Role::Sidecar => started && seen.memo(&c.name).readiness_passed(c),
+    }
+}
+
+/// The status of one container.
+#[must_use]
+pub fn status(seen: &Seen<'_>, role: Role, c: &Container) -> ContainerStatus {
+    let (state, last) = state(seen, role, &c.name);
+    let newest = seen.view.newest(&c.name);
+    let runs = state.running.is_some();
+    let started = is_started(seen, c);
+    let asked = c.resources.as_ref().and_then(|r| r.requests.clone()).filter(|r| !r.is_empty());
+    ContainerStatus {
+        name: c.name.clone(),
+        image: newest.map(|v| v.image.clone()).filter(|i| !i.is_empty()).or_else(|| c.image.clone()).unwrap_or_default(),
+        image_id: newest.map(|v| v.image_id.clone()).unwrap_or_default(),
+        container_id: newest.map(|v| format!("{}://{}", seen.facts.runtime_name, v.id)),
+        ready: is_ready(seen, role, c, started),
+        started: (role != Role::Ephemeral).then_some(started),
+        restart_count: newest.map_or(0, |v| i32::try_from(v.attempt).unwrap_or(i32::MAX)),
+        state: Some(state),
+        last_state: Some(last.unwrap_or_default()),
+        resources: (runs && role != Role::Ephemeral).then(|| resources(c)),
+        allocated_resources: asked.filter(|_| runs && role != Role::Ephemeral),
+        user: newest.filter(|_| runs).and_then(user),
+        volume_mounts: mounts(c),
+        stop_signal: c.lifecycle.as_ref().and_then(|l| l.stop_signal.clone()),
+        ..ContainerStatus::default()
+    }
+}
