@@ -2,6 +2,8 @@
 
 mod images;
 mod schema;
+mod test;
+mod tidy;
 
 use std::path::PathBuf;
 
@@ -18,6 +20,10 @@ struct Args {
 enum Task {
     /// Composes the images of the demo into target/images, without a container engine.
     Images(images::Args),
+    /// Runs every test and says what was skipped, by name and reason.
+    Test(test::Args),
+    /// Checks the rules of the house.
+    Tidy,
     /// Regenerates crates/schema/data from the fact tables in a directory.
     Schema {
         /// Directory that holds types.json, resources.json and their siblings.
@@ -29,6 +35,8 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::Images(args) => images::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Tidy => tidy::run(),
         Task::Schema { from } => schema::run(&from, &PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/schema/data"))),
     }
 }
