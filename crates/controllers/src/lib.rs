@@ -1,1 +1,42 @@
-//! See ARCHITECTURE.md.
+//! Every controller of kube-controller-manager as a pure function: `observe` gathers from a snapshot what one object's
+//! decision needs, `decide` answers with a [`Plan`]. Nothing here writes, waits, reads a clock or rolls dice; the crate
+//! `manager` runs all of them in one loop.
+
+pub mod controller;
+pub mod plan;
+
+mod claim;
+mod numbers;
+mod template;
+
+pub mod clusterrole;
+pub mod deployment;
+pub mod endpoints;
+pub mod endpointslice;
+pub mod garbage;
+pub mod mirroring;
+pub mod namespace;
+pub mod replicas;
+pub mod rootca;
+pub mod serviceaccount;
+
+pub use controller::{Config, Controller, Ctx, Failed, Subject, Watches};
+pub use plan::{Action, Event, Note, Pace, Plan, Propagation, Severity, Step, Wave};
+
+/// Every controller, in the order in which their queues are served.
+pub const ALL: &[&Controller] = &[
+    &namespace::CONTROLLER,
+    &serviceaccount::CONTROLLER,
+    &rootca::CONTROLLER,
+    &deployment::CONTROLLER,
+    &replicas::REPLICASET,
+    &replicas::REPLICATIONCONTROLLER,
+    &endpoints::CONTROLLER,
+    &endpointslice::CONTROLLER,
+    &mirroring::CONTROLLER,
+    &garbage::CONTROLLER,
+    &clusterrole::CONTROLLER,
+];
+
+#[cfg(test)]
+mod harness;
