@@ -23,6 +23,7 @@ pub struct Lost {
 pub struct Journal {
     changes: VecDeque<Arc<Change>>,
     bytes: usize,
+    start: Revision,
     complete_after: Revision,
 }
 
@@ -30,7 +31,7 @@ impl Journal {
     /// An empty journal that knows everything that happened after `revision`.
     #[must_use]
     pub fn new(revision: Revision) -> Self {
-        Self { changes: VecDeque::new(), bytes: 0, complete_after: revision }
+        Self { changes: VecDeque::new(), bytes: 0, start: revision, complete_after: revision }
     }
 
     /// Adds the newest change.
@@ -72,6 +73,18 @@ impl Journal {
             end += 1;
         }
         Ok(self.changes.range(from..end).cloned().collect())
+    }
+
+    /// The revision at which this journal began; a resource without a change since then has no journal of its own.
+    #[must_use]
+    pub fn start(&self) -> Revision {
+        self.start
+    }
+
+    /// The revision of the newest change that is kept; zero when there is none.
+    #[must_use]
+    pub fn newest(&self) -> Revision {
+        self.changes.back().map_or(Revision::ZERO, |c| c.revision)
     }
 
     /// The oldest revision after which everything is known.

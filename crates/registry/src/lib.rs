@@ -1,1 +1,34 @@
-//! See ARCHITECTURE.md.
+//! The verbs, in one fixed order over rules, codec, patch, cache and store; `kinds::Api` in-process; a change feed.
+//!
+//! ```text
+//!  create/update/patch/delete: default -> admit -> prepare -> validate -> admit again -> encode once -> commit -> image
+//!  get/list/watch:             snapshot and journal of the image, never the store
+//! ```
+//! See docs/request-path.md.
+
+pub mod api;
+pub mod customs;
+pub mod delete;
+mod gate;
+pub mod image;
+pub mod keys;
+pub mod list;
+pub mod modify;
+pub mod patching;
+pub mod prepared;
+pub mod registry;
+pub mod source;
+pub mod subresources;
+pub mod watch;
+
+pub use api::LocalApi;
+pub use image::{Image, ImageError};
+pub use source::Feed;
+pub use list::{Continue, ListQuery, Listing, VersionMatch};
+pub use patching::FieldValidation;
+pub use registry::{Answer, Caller, Registry, Settings};
+pub use watch::{Watch, WatchEvent, WatchQuery};
+
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! Delete and deletecollection: preconditions, grace, propagation, finalizers. Docs: "Garbage Collection", "Finalizers".
+
+use crate::list::ListQuery;
+use crate::registry::{Caller, Registry, unsaved, whole_seconds};
+use cache::Entry;
+use jiff::SignedDuration;
+use kinds::api::core::v1::{Namespace, Pod};
+use kinds::{ApiError, DeleteOptions, Object, Resource, Target, Time};
+use crate::gate as admission;
+use rules::{Operation, Request};
+use std::sync::Arc;
+use store::Expect;
+
+/// The finalizer of foreground deletion.
+pub const FOREGROUND: &str = "foregroundDeletion";
+/// The finalizer of orphaning deletion.
+pub const ORPHAN: &str = "orphan";
+/// Deletions of one deletecollection that run at the same time.
+const COLLECTION_WORKERS: usize = 16;
+
+/// What came of a delete.
+#[derive(Clone, Debug)]
+pub enum Deleted {
+    /// It is gone; this is how it last stood.
+    Gone(Arc<Entry>),
+    /// It lingers: grace period or finalizers.
+    Lingers(Arc<Entry>),
+}
+
+impl Registry {
+    /// Deletes an object, or starts its deletion.
+    ///
+    /// # Errors
+    /// `NotFound`, failed preconditions, admission, the store.
+    pub async fn delete(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        options: &DeleteOptions,
+    ) -> Result<Deleted, ApiError> {
+        check_options(options)?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.delete_once(caller, target, options).await {
+                Err(e) if e.is_conflict() && e.details.is_some() && tries < super::modify::CONFLICT_TRIES => {
+                    // A failed precondition stays failed; a lost race is looked at again.
+                    if e.message.contains("Precondition failed") {
+                        return Err(e);
+                    }
+                    self.catch_up().await?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn delete_once(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        options: &DeleteOptions,
+    ) -> Result<Deleted, ApiError> {
+        let (resource, key) = (&target.resource, &target.key);
+        let snapshot = self.image.snapshot();
+        let old = snapshot.entry(resource, key).cloned().ok_or_else(|| ApiError::not_found(resource, &key.name))?;
+        check_preconditions(resource, &old, options)?;
+        let dry_run = options.dry_run.as_ref().is_some_and(|d| !d.is_empty());
+        let request = Request {
+            operation: Operation::Delete,
+            resource: resource.clone(),
+            subresource: "",
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            dry_run,
+        };
+        admission::validate(&self.ctx(&snapshot, caller), &request, &old.object, Some(&old.object))?;
+        let next = self.after_delete(&old, options);
+        if dry_run {
+            return Ok(match next {
+                Some(object) => Deleted::Lingers(unsaved(object)),
+                None => Deleted::Gone(old),
+            });
+        }
+        match next {
+            None => {
+                self.remove(resource, key, Expect::At(old.revision)).await?;
+                Ok(Deleted::Gone(old))
+            }
+            Some(object) if object == old.object => Ok(Deleted::Lingers(old)),
+            Some(mut object) => {
+                object.meta_mut().resource_version = None;
+                self.put(resource, object, Expect::At(old.revision)).await.map(Deleted::Lingers)
+            }
+        }
+    }
+
+    /// The object as deletion leaves it, or `None` when it goes at once.
+    fn after_delete(&self, old: &Entry, options: &DeleteOptions) -> Option<Object> {
+        let mut object = old.object.clone();
+        let grace_s = grace(&old.object, options);
+        propagate(&mut object, options, &old.object);
+        let now = whole_seconds(self.clock.now());
+        let deleting = old.meta().deletion_timestamp.is_some();
+        let held = object.meta().finalizers.as_ref().is_some_and(|f| !f.is_empty()) || is_held_namespace(&object);
+        if deleting {
+            let left_s = old.meta().deletion_grace_period_seconds.unwrap_or(0);
+            if grace_s < left_s {
+                let meta = object.meta_mut();
+                meta.deletion_grace_period_seconds = Some(grace_s);
+                let shift = SignedDuration::from_secs(grace_s - left_s);
+                let at = old.meta().deletion_timestamp.as_ref().map_or(now, |t| t.0);
+                meta.deletion_timestamp = Some(Time(at.checked_add(shift).unwrap_or(at)));
+            }
+            let waits = object.meta().deletion_grace_period_seconds.unwrap_or(0) > 0;
+            return (held || waits).then_some(object);
+        }
+        if grace_s == 0 && !held {
+            return None;
+        }
+        let bump = old.meta().generation.filter(|g| *g > 0).map(|g| g + 1);
+        let meta = object.meta_mut();
+        meta.deletion_timestamp = Some(Time(now.checked_add(SignedDuration::from_secs(grace_s)).unwrap_or(now)));
+        meta.deletion_grace_period_seconds = Some(grace_s);
+        meta.generation = bump.or(meta.generation);
+        mark_terminating(&mut object);
+        Some(object)
+    }
+
+    /// Deletes everything that a list would show.
+    ///
+    /// # Errors
+    /// The first failure that is not `NotFound`.
+    pub async fn delete_collection(
+        &self,
+        caller: &Caller,
+        resource: &Resource,
+        query: &ListQuery,
+        options: &DeleteOptions,
+    ) -> Result<crate::list::Listing, ApiError> {
+        use futures_util::stream::{self, StreamExt};
+        let listing = self.list(resource, query)?;
+        let outcomes = stream::iter(listing.entries.clone()).map(|e| async move {
+            let target = Target::new(resource.clone(), e.key.clone());
+            self.delete(caller, &target, options).await.map(|_| ())
+        });
+        let outcomes: Vec<_> = outcomes.buffer_unordered(COLLECTION_WORKERS).collect().await;
+        match outcomes.into_iter().find_map(|r| r.err().filter(|e| !e.is_not_found())) {
+            Some(e) => Err(e),
+            None => Ok(listing),
+        }
+    }
+}
+
+fn check_options(options: &DeleteOptions) -> Result<(), ApiError> {
+    if options.orphan_dependents.is_some() && options.propagation_policy.is_some() {
+        return Err(ApiError::new(
+            422,
+            "Invalid",
+            "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: \
+             orphanDependents and deletionPropagation cannot be both set",
+        ));
+    }
+    match options.propagation_policy.as_deref() {
+        None | Some("Foreground" | "Background" | "Orphan") => Ok(()),
+        Some(other) => Err(ApiError::new(
+            422,
+            "Invalid",
+            format!(
+                "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {other:?}: \
+                 supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+            ),
+        )),
+    }
+}
+
+fn check_preconditions(resource: &Resource, old: &Entry, options: &DeleteOptions) -> Result<(), ApiError> {
+    let Some(p) = &options.preconditions else { return Ok(()) };
+    let name = &old.key.name;
+    if let Some(want) = p.uid.as_deref().filter(|u| *u != old.uid()) {
+        let have = old.uid();
+        let why = format!("Precondition failed: UID in precondition: {want}, UID in object meta: {have}");
+        return Err(ApiError::conflict(resource, name, why));
+    }
+    let have = old.revision.to_string();
+    if let Some(want) = p.resource_version.as_deref().filter(|v| *v != have) {
+        let why = format!(
+            "Precondition failed: ResourceVersion in precondition: {want}, ResourceVersion in object meta: {have}"
+        );
+        return Err(ApiError::conflict(resource, name, why));
+    }
+    Ok(())
+}
+
+/// Seconds of grace: the pod's own or the caller's, none where nothing could use it.
+fn grace(object: &Object, options: &DeleteOptions) -> i64 {
+    let Some(pod) = object.typed::<Pod>() else { return 0 };
+    let spec = pod.spec.as_ref();
+    let scheduled = spec.is_some_and(|s| s.node_name.as_deref().is_some_and(|n| !n.is_empty()));
+    if !scheduled || kinds::pod::is_terminal(pod) {
+        return 0;
+    }
+    let own_s = spec.and_then(|s| s.termination_grace_period_seconds).unwrap_or(30);
+    options.grace_period_seconds.unwrap_or(own_s).max(0)
+}
+
+/// Puts the finalizers of the chosen propagation in place.
+fn propagate(object: &mut Object, options: &DeleteOptions, old: &Object) {
+    let had = |f: &str| old.meta().finalizers.iter().flatten().any(|x| x == f);
+    let (orphan, foreground) = match (options.propagation_policy.as_deref(), options.orphan_dependents) {
+        (Some("Orphan"), _) | (None, Some(true)) => (true, false),
+        (Some("Foreground"), _) => (false, true),
+        (Some(_), _) | (None, Some(false)) => (false, false),
+        (None, None) => (had(ORPHAN), had(FOREGROUND)),
+    };
+    if (orphan, foreground) == (had(ORPHAN), had(FOREGROUND)) {
+        return;
+    }
+    let meta = object.meta_mut();
+    let mut finalizers = meta.finalizers.take().unwrap_or_default();
+    finalizers.retain(|f| f != ORPHAN && f != FOREGROUND);
+    if orphan {
+        finalizers.push(ORPHAN.to_owned());
+    }
+    if foreground {
+        finalizers.push(FOREGROUND.to_owned());
+    }
+    meta.finalizers = (!finalizers.is_empty()).then_some(finalizers);
+}
+
+fn is_held_namespace(object: &Object) -> bool {
+    let spec = object.typed::<Namespace>().and_then(|n| n.spec.as_ref());
+    spec.and_then(|s| s.finalizers.as_ref()).is_some_and(|f| !f.is_empty())
+}
+
+fn mark_terminating(object: &mut Object) {
+    if let Object::Namespace(ns) = object {
+        Arc::make_mut(ns).status.get_or_insert_default().phase = Some("Terminating".to_owned());
+    }
+}

@@ -1,0 +1,285 @@
+//! The one decoded image of the store, and the task that moves it on.
+//!
+//! ```text
+//!   commit(N) -> engine -> feed -> follow(): decode (or take the writer's own object) -> Tables::apply -> publish
+//!                                               |-> the writer that waits for N      |-> journals -> watchers
+//! ```
+//! One writer, in revision order; everyone else reads snapshots. A write returns when the image has reached it.
+
+use crate::keys;
+use crate::prepared::Prepared;
+use bytes::Bytes;
+use cache::{Change, Entry, Journal, Lost, Snapshot, Tables, Write};
+use kinds::{Resource, Revision};
+use parking_lot::RwLock;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use store::{Engine, Event, Feed, FeedError, KeyValue, RangeRequest, WatchRequest};
+use tokio::sync::watch;
+
+/// So many of the newest snapshots stay readable at their exact revision (for `continue` and `Exact` lists).
+const PINNED_MAX: usize = 1024;
+
+struct State {
+    tables: Tables,
+    snapshot: Snapshot,
+    all: Journal,
+    journals: BTreeMap<Resource, Journal>,
+    wakes: BTreeMap<Resource, watch::Sender<Revision>>,
+    pinned: VecDeque<Snapshot>,
+}
+
+/// The image and its readers' doors.
+pub struct Image {
+    state: RwLock<State>,
+    published: watch::Sender<Revision>,
+    customs: RwLock<BTreeMap<(String, String), Resource>>,
+}
+
+/// Why the image could not be built or moved on; the process must stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    #[error("the store cannot be read: {0}")]
+    Range(#[from] store::RangeError),
+    #[error("the store's feed ended: {0}")]
+    Feed(#[from] FeedError),
+    #[error("{key} in the store is no valid object: {why}")]
+    Decode { key: String, why: String },
+}
+
+impl Image {
+    /// Reads everything and returns the image with the feed that continues it.
+    ///
+    /// # Errors
+    /// A store that cannot be read, or holds what is no object.
+    pub async fn load(engine: &dyn Engine) -> Result<(Arc<Self>, Box<dyn Feed>), ImageError> {
+        let all = engine.range(RangeRequest::prefix(keys::ROOT)).await?;
+        let feed = engine.watch(WatchRequest::prefix(keys::ROOT, all.revision.next()))?;
+        let image = Self::empty(all.revision);
+        // Definitions first: objects of custom resources are found through them.
+        let (crds, rest): (Vec<_>, Vec<_>) = all.kvs.into_iter().partition(|kv| is_definition(&kv.key));
+        let mut writes = Vec::new();
+        for kv in crds.iter().chain(&rest) {
+            if let Some(w) = image.decode(kv)? {
+                image.learn(&w);
+                writes.push(w);
+            }
+        }
+        writes.sort_by_key(|w| w.revision);
+        image.start_from(writes, all.revision);
+        Ok((Arc::new(image), feed))
+    }
+
+    fn empty(at: Revision) -> Self {
+        let tables = Tables::default();
+        let snapshot = tables.snapshot();
+        let state = State {
+            tables,
+            snapshot,
+            all: Journal::new(at),
+            journals: BTreeMap::new(),
+            wakes: BTreeMap::new(),
+            pinned: VecDeque::new(),
+        };
+        Self { state: RwLock::new(state), published: watch::Sender::new(Revision::ZERO), customs: RwLock::default() }
+    }
+
+    fn start_from(&self, writes: Vec<Write>, at: Revision) {
+        let mut state = self.state.write();
+        for w in writes {
+            state.tables.apply(w);
+        }
+        state.tables.advance(at);
+        state.snapshot = state.tables.snapshot();
+        drop(state);
+        self.published.send_replace(at);
+    }
+
+    /// Follows the feed until it ends. The error is fatal: an image that stops is worse than a process that stops.
+    ///
+    /// # Errors
+    /// The feed's end, or an object that cannot be decoded.
+    pub async fn follow(self: Arc<Self>, mut feed: Box<dyn Feed>) -> Result<(), ImageError> {
+        loop {
+            let batch = match feed.next().await {
+                Ok(batch) => batch,
+                Err(FeedError::Closed) => return Ok(()),
+                Err(e) => return Err(e.into()),
+            };
+            self.apply(&batch.events, batch.revision)?;
+        }
+    }
+
+    fn apply(&self, events: &[Event], at: Revision) -> Result<(), ImageError> {
+        let mut ready = Vec::with_capacity(events.len());
+        for event in events {
+            let prepared = event.companion.as_ref().and_then(|c| c.clone().downcast::<Prepared>().ok());
+            if let Some(write) = self.write_of(event, prepared.as_deref())? {
+                self.learn(&write);
+                ready.push((write, prepared));
+            }
+        }
+        let mut state = self.state.write();
+        let mut done = Vec::with_capacity(ready.len());
+        for (write, prepared) in ready {
+            let entry = write.entry.clone();
+            if let Some(change) = state.tables.apply(write) {
+                state.record(Arc::new(change));
+            }
+            done.extend(prepared.zip(entry));
+        }
+        state.tables.advance(at);
+        state.snapshot = state.tables.snapshot();
+        let newest = state.snapshot.clone();
+        state.pinned.push_back(newest);
+        if state.pinned.len() > PINNED_MAX {
+            state.pinned.pop_front();
+        }
+        drop(state);
+        done.into_iter().for_each(|(p, e)| p.finish(e));
+        self.published.send_replace(at);
+        self.wake(events.len());
+        Ok(())
+    }
+
+    fn wake(&self, changed: usize) {
+        if changed == 0 {
+            return;
+        }
+        let state = self.state.read();
+        for (resource, wake) in &state.wakes {
+            let at = state.journals.get(resource).map_or(Revision::ZERO, Journal::newest);
+            wake.send_if_modified(|seen| std::mem::replace(seen, at) != at);
+        }
+    }
+
+    fn write_of(&self, event: &Event, prepared: Option<&Prepared>) -> Result<Option<Write>, ImageError> {
+        match (&event.put, prepared.and_then(Prepared::take)) {
+            (Some(kv), Some((resource, mut object))) => {
+                object.meta_mut().resource_version = Some(kv.mod_revision.to_string());
+                let json = codec::with_revision(&kv.value, kv.mod_revision);
+                let key = object.key();
+                let entry = Entry { key: key.clone(), object, json, revision: kv.mod_revision };
+                Ok(Some(Write { resource, key, revision: kv.mod_revision, entry: Some(Arc::new(entry)) }))
+            }
+            (Some(kv), None) => self.decode(kv),
+            (None, _) => {
+                let found = self.locate(&event.key);
+                Ok(found.map(|(resource, key)| Write { resource, key, revision: event.revision, entry: None }))
+            }
+        }
+    }
+
+    fn decode(&self, kv: &KeyValue) -> Result<Option<Write>, ImageError> {
+        let Some((resource, key)) = self.locate(&kv.key) else { return Ok(None) };
+        let json = codec::with_revision(&kv.value, kv.mod_revision);
+        let object = codec::decode_resource(&resource, &json)
+            .map_err(|e| ImageError::Decode { key: kv.key.escape_ascii().to_string(), why: e.to_string() })?;
+        let entry = Entry { key: key.clone(), object, json, revision: kv.mod_revision };
+        Ok(Some(Write { resource, key, revision: kv.mod_revision, entry: Some(Arc::new(entry)) }))
+    }
+
+    fn locate(&self, key: &Bytes) -> Option<(Resource, kinds::ObjectKey)> {
+        let customs = self.customs.read();
+        keys::decode(key, |group, plural| customs.get(&(group.to_owned(), plural.to_owned())).cloned())
+    }
+
+    /// Learns of custom resources as their definitions pass by. A definition that goes leaves its name known: its
+    /// objects may still be on their way out.
+    fn learn(&self, write: &Write) {
+        let definition = write.entry.as_ref().and_then(|e| {
+            e.object.typed::<kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition>()
+        });
+        if let Some(crd) = definition {
+            let r = crate::customs::resource_of(crd);
+            self.customs.write().insert((r.group().to_owned(), r.plural().to_owned()), r);
+        }
+    }
+
+    /// The newest snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.state.read().snapshot.clone()
+    }
+
+    /// The snapshot of exactly that revision, or the newest one before it that nothing changed since; `None` when it
+    /// is not kept any more (or not reached yet).
+    #[must_use]
+    pub fn snapshot_at(&self, revision: Revision) -> Option<Snapshot> {
+        let state = self.state.read();
+        if state.snapshot.revision() < revision {
+            return None;
+        }
+        let after = state.pinned.partition_point(|s| s.revision() <= revision);
+        after.checked_sub(1).map(|i| state.pinned[i].clone()).or_else(|| {
+            (state.snapshot.revision() == revision).then(|| state.snapshot.clone())
+        })
+    }
+
+    /// Waits until the image shows `revision`.
+    pub async fn reached(&self, revision: Revision) {
+        let mut published = self.published.subscribe();
+        let _ = published.wait_for(|at| *at >= revision).await;
+    }
+
+    /// A door that opens whenever anything is published.
+    #[must_use]
+    pub fn published(&self) -> watch::Receiver<Revision> {
+        self.published.subscribe()
+    }
+
+    /// A door that opens when something of that resource changed.
+    #[must_use]
+    pub fn changes_of(&self, resource: &Resource) -> watch::Receiver<Revision> {
+        if let Some(w) = self.state.read().wakes.get(resource) {
+            return w.subscribe();
+        }
+        let mut state = self.state.write();
+        state.wakes.entry(resource.clone()).or_insert_with(|| watch::Sender::new(Revision::ZERO)).subscribe()
+    }
+
+    /// Changes of one resource after a revision.
+    ///
+    /// # Errors
+    /// [`Lost`] when they are not kept any more.
+    pub fn after(&self, resource: &Resource, revision: Revision, max: usize) -> Result<Vec<Arc<Change>>, Lost> {
+        let state = self.state.read();
+        match state.journals.get(resource) {
+            Some(j) => j.after(revision, max),
+            None if revision < state.all.start() => Err(Lost { complete_after: state.all.start() }),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Changes of everything after a revision, with the snapshot that includes them.
+    ///
+    /// # Errors
+    /// [`Lost`] when they are not kept any more.
+    pub fn all_after(&self, revision: Revision, max: usize) -> (Snapshot, Result<Vec<Arc<Change>>, Lost>) {
+        let state = self.state.read();
+        (state.snapshot.clone(), state.all.after(revision, max))
+    }
+
+    /// Forgets history up to a revision (compaction).
+    pub fn forget(&self, revision: Revision) {
+        let mut state = self.state.write();
+        state.all.forget(revision);
+        state.journals.values_mut().for_each(|j| j.forget(revision));
+        while state.pinned.front().is_some_and(|s| s.revision() < revision) {
+            state.pinned.pop_front();
+        }
+    }
+}
+
+impl State {
+    fn record(&mut self, change: Arc<Change>) {
+        let start = self.all.start();
+        let journal = self.journals.entry(change.resource.clone()).or_insert_with(|| Journal::new(start));
+        journal.push(Arc::clone(&change));
+        self.all.push(change);
+    }
+}
+
+fn is_definition(key: &[u8]) -> bool {
+    key.starts_with(b"/registry/apiextensions.k8s.io/customresourcedefinitions/")
+}

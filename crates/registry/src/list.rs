@@ -1,0 +1,207 @@
+//! Lists: selectors, pages, and the exact meaning of resourceVersion. Docs: "Kubernetes API Concepts".
+
+use crate::registry::{Registry, rules_of};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use cache::{Entry, Snapshot};
+use kinds::selector::FieldTerm;
+use kinds::{ApiError, Object, ObjectKey, Resource, Revision, Selector};
+use std::sync::Arc;
+
+/// `resourceVersionMatch`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VersionMatch {
+    #[default]
+    Unset,
+    Exact,
+    NotOlderThan,
+}
+
+/// Where the next page goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Continue {
+    pub revision: Revision,
+    pub after: ObjectKey,
+}
+
+impl Continue {
+    /// The opaque token.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(format!("v1\n{}\n{}\n{}", self.revision, self.after.namespace, self.after.name))
+    }
+    /// Reads a token.
+    ///
+    /// # Errors
+    /// 400 for anything that [`Continue::encode`] did not make.
+    pub fn decode(token: &str) -> Result<Self, ApiError> {
+        let bad = || ApiError::bad_request("continue key is not valid: incorrect or unsupported token");
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).map_err(|_| bad())?).map_err(|_| bad())?;
+        let parts: Vec<&str> = text.split('\n').collect();
+        let ["v1", revision, namespace, name] = parts[..] else { return Err(bad()) };
+        let revision = Revision::parse(revision).ok_or_else(bad)?;
+        Ok(Self { revision, after: ObjectKey::new(namespace, name) })
+    }
+}
+
+/// What a list asks for.
+#[derive(Clone, Debug, Default)]
+pub struct ListQuery {
+    /// Empty: all namespaces.
+    pub namespace: String,
+    pub labels: Selector,
+    pub fields: Vec<FieldTerm>,
+    /// 0: no limit.
+    pub limit: usize,
+    pub page: Option<Continue>,
+    pub revision: Option<Revision>,
+    pub version_match: VersionMatch,
+}
+
+/// What a list found.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    pub entries: Vec<Arc<Entry>>,
+    pub revision: Revision,
+    pub next: Option<Continue>,
+    /// How many more there are, where that is known.
+    pub remaining: Option<usize>,
+}
+
+/// Whether an object is what the selectors mean.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    namespace: String,
+    labels: Selector,
+    fields: Vec<FieldTerm>,
+    resource: Resource,
+}
+
+impl Filter {
+    /// Checks the field names against what the resource can select by.
+    ///
+    /// # Errors
+    /// 400 `field label not supported: …`.
+    pub fn new(resource: &Resource, query: &ListQuery) -> Result<Self, ApiError> {
+        let known = known_fields(resource);
+        if let Some(term) = query.fields.iter().find(|t| !known.contains(&t.field.as_str())) {
+            return Err(ApiError::bad_request(format!("field label not supported: {}", term.field)));
+        }
+        Ok(Self {
+            namespace: query.namespace.clone(),
+            labels: query.labels.clone(),
+            fields: query.fields.clone(),
+            resource: resource.clone(),
+        })
+    }
+
+    /// Whether the entry passes.
+    #[must_use]
+    pub fn matches(&self, entry: &Entry) -> bool {
+        (self.namespace.is_empty() || entry.key.namespace == self.namespace)
+            && (self.labels.is_everything() || self.labels.matches(entry.meta().labels.as_ref()))
+            && self.fields.iter().all(|t| self.term(t, entry))
+    }
+
+    fn term(&self, term: &FieldTerm, entry: &Entry) -> bool {
+        let value = match term.field.as_str() {
+            "metadata.name" => entry.key.name.clone(),
+            "metadata.namespace" => entry.key.namespace.clone(),
+            other => {
+                let fields = (rules_of(&self.resource).fields)(&entry.object);
+                fields.into_iter().find(|(f, _)| *f == other).map(|(_, v)| v).unwrap_or_default()
+            }
+        };
+        (value == term.value) == term.equal
+    }
+
+    /// The one name that a `metadata.name=x` selector leaves.
+    fn only_name(&self) -> Option<&str> {
+        self.fields.iter().find(|t| t.equal && t.field == "metadata.name").map(|t| t.value.as_str())
+    }
+}
+
+fn known_fields(resource: &Resource) -> Vec<&'static str> {
+    let empty = match resource {
+        Resource::Builtin(kind) => Object::empty(*kind),
+        Resource::Custom(_) => return vec!["metadata.name", "metadata.namespace"],
+    };
+    (rules_of(resource).fields)(&empty).into_iter().map(|(f, _)| f).collect()
+}
+
+impl Registry {
+    /// Lists a resource as the image shows it (callers who need "now" call [`Registry::catch_up`] first).
+    ///
+    /// # Errors
+    /// 400 for contradictory options, 410 `Expired` for revisions that are not kept, 504 for future ones.
+    pub fn list(&self, resource: &Resource, query: &ListQuery) -> Result<Listing, ApiError> {
+        let filter = Filter::new(resource, query)?;
+        let snapshot = self.snapshot_for(query)?;
+        let Some(table) = snapshot.table(resource) else {
+            return Ok(Listing { entries: Vec::new(), revision: snapshot.revision(), next: None, remaining: None });
+        };
+        if let (Some(name), false) = (filter.only_name(), query.namespace.is_empty() && resource.namespaced()) {
+            let entry = table.get(&ObjectKey::new(query.namespace.clone(), name)).filter(|e| filter.matches(e));
+            let entries = entry.cloned().into_iter().collect();
+            return Ok(Listing { entries, revision: snapshot.revision(), next: None, remaining: None });
+        }
+        let mut found = table.range(&query.namespace, query.page.as_ref().map(|p| &p.after)).filter(|e| filter.matches(e));
+        if query.limit == 0 {
+            let entries = found.cloned().collect();
+            return Ok(Listing { entries, revision: snapshot.revision(), next: None, remaining: None });
+        }
+        let entries: Vec<_> = found.by_ref().take(query.limit).cloned().collect();
+        let more = found.count();
+        let revision = snapshot.revision();
+        let next = entries.last().filter(|_| more > 0).map(|e| Continue { revision, after: e.key.clone() });
+        let exact = query.labels.is_everything() && query.fields.is_empty();
+        let remaining = next.as_ref().filter(|_| exact).map(|_| more);
+        Ok(Listing { entries, revision, next, remaining })
+    }
+
+    fn snapshot_for(&self, query: &ListQuery) -> Result<Snapshot, ApiError> {
+        let newest = self.image.snapshot();
+        if let Some(page) = &query.page {
+            return self.image.snapshot_at(page.revision).ok_or_else(|| expired_page(page, newest.revision()));
+        }
+        match (query.version_match, query.revision) {
+            (VersionMatch::Exact, Some(r)) => self.image.snapshot_at(r).ok_or_else(|| {
+                if r > newest.revision() { future(r, newest.revision()) } else { too_old(r) }
+            }),
+            (_, Some(r)) if r > newest.revision() => Err(future(r, newest.revision())),
+            _ => Ok(newest),
+        }
+    }
+}
+
+/// 410 for a revision that was forgotten.
+pub(crate) fn too_old(revision: Revision) -> ApiError {
+    ApiError::expired(format!("The resourceVersion for the provided list is too old: {revision}"))
+}
+
+/// 504 for a revision that has not happened.
+pub(crate) fn future(asked: Revision, current: Revision) -> ApiError {
+    let mut e = ApiError::timeout(format!("Too large resource version: {asked}, current: {current}"));
+    let cause = kinds::error::Cause {
+        reason: "ResourceVersionTooLarge".into(),
+        message: "Too large resource version".into(),
+        field: String::new(),
+    };
+    e.details = Some(Box::new(kinds::error::Details {
+        causes: vec![cause],
+        retry_after_s: Some(1),
+        ..kinds::error::Details::default()
+    }));
+    e
+}
+
+fn expired_page(page: &Continue, now: Revision) -> ApiError {
+    let fresh = Continue { revision: now, after: page.after.clone() };
+    let mut e = ApiError::expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+         without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
+         results. Continuing with the provided token results in an inconsistent list - objects that were created, \
+         modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+    );
+    e.internal = Some(fresh.encode());
+    e
+}

@@ -1,0 +1,227 @@
+//! Update, status update and patch: one loop from the current object to the next one.
+
+use crate::registry::{Answer, Caller, Registry, fit_namespace, refuse, rules_of, unsaved};
+use cache::{Entry, Snapshot};
+use kinds::{ApiError, FieldErrors, Object, Resource, Target, WriteOptions};
+use crate::gate as admission;
+use rules::{Operation, Request, Rules};
+use store::Expect;
+
+/// How often a patch is tried again on the newest object before it reports the conflict (kube-apiserver's number).
+pub(crate) const CONFLICT_TRIES: usize = 5;
+
+/// How the next object comes about.
+pub(crate) enum Next<'a> {
+    /// The client sent it whole.
+    Replace(Object),
+    /// It is computed from the current one, and again when that has changed.
+    Compute(&'a (dyn Fn(&Entry) -> Result<Object, ApiError> + Sync)),
+}
+
+impl Registry {
+    /// Replaces an object or, with `target.subresource`, its status.
+    ///
+    /// # Errors
+    /// Whatever admission, validation or the store object to; `Conflict` when the resource version is not current.
+    pub async fn update(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        mut object: Object,
+        options: &WriteOptions,
+    ) -> Result<Answer, ApiError> {
+        fit_namespace(&target.resource, &target.key.namespace, &mut object)?;
+        let name = object.meta().name.clone().unwrap_or_default();
+        if name.is_empty() && target.key.name.is_empty() {
+            return Err(ApiError::bad_request("name must be provided"));
+        }
+        if !name.is_empty() && name != target.key.name {
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({})",
+                target.key.name
+            )));
+        }
+        object.meta_mut().name = Some(target.key.name.clone());
+        let missing = self.snapshot().entry(&target.resource, &target.key).is_none();
+        if missing && target.subresource.is_empty() && rules_of(&target.resource).allow_create_on_update {
+            object.meta_mut().resource_version = None;
+            return self.create(caller, target, object, options).await;
+        }
+        self.modify(caller, target, options, Next::Replace(object)).await
+    }
+
+    pub(crate) async fn modify(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        options: &WriteOptions,
+        next: Next<'_>,
+    ) -> Result<Answer, ApiError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.attempt(caller, target, options, &next).await {
+                Err((e, again)) if again && e.is_conflict() && tries < CONFLICT_TRIES => self.catch_up().await?,
+                done => return done.map_err(|(e, _)| e),
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        options: &WriteOptions,
+        next: &Next<'_>,
+    ) -> Result<Answer, (ApiError, bool)> {
+        let resource = &target.resource;
+        let fail = |e: ApiError| (e, false);
+        let snapshot = self.image.snapshot();
+        let old = snapshot.entry(resource, &target.key).cloned();
+        let old = old.ok_or_else(|| fail(ApiError::not_found(resource, &target.key.name)))?;
+        let object = match next {
+            Next::Replace(o) => o.clone(),
+            Next::Compute(f) => f(&old).map_err(fail)?,
+        };
+        let unconditional = object.meta().resource_version.as_deref().is_none_or(str::is_empty);
+        check_version(resource, &old, &object, unconditional).map_err(fail)?;
+        let (object, warnings) =
+            self.prepare_update(caller, target, &snapshot, &old, object, options).map_err(fail)?;
+        if options.dry_run {
+            return Ok(Answer { entry: unsaved(object), warnings, created: false });
+        }
+        if is_unchanged(&old, &object) {
+            return Ok(Answer { entry: old, warnings, created: false });
+        }
+        if is_finished(&object) {
+            let entry = unsaved(object);
+            let gone = self.remove(resource, &target.key, Expect::At(old.revision)).await;
+            return gone.map(|()| Answer { entry, warnings, created: false }).map_err(|e| (e, true));
+        }
+        let mut object = object;
+        object.meta_mut().resource_version = None;
+        let again = unconditional || matches!(next, Next::Compute(_));
+        let put = self.put(resource, object, Expect::At(old.revision)).await;
+        put.map(|entry| Answer { entry, warnings, created: false }).map_err(|e| (e, again))
+    }
+
+    fn prepare_update(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        snapshot: &Snapshot,
+        old: &Entry,
+        mut object: Object,
+        options: &WriteOptions,
+    ) -> Result<(Object, Vec<String>), ApiError> {
+        let rules = rules_of(&target.resource);
+        let ctx = self.ctx(snapshot, caller);
+        let request = Request {
+            operation: Operation::Update,
+            resource: target.resource.clone(),
+            subresource: target.subresource,
+            namespace: target.key.namespace.clone(),
+            name: target.key.name.clone(),
+            dry_run: options.dry_run,
+        };
+        (rules.default)(&mut object);
+        keep_system_fields(&mut object, old);
+        admission::mutate(&ctx, &request, &mut object, Some(&old.object))?;
+        let whole = prepare(rules, target.subresource, &mut object, &old.object);
+        if whole {
+            crate::gate::allocate(&ctx, &mut object, Some(&old.object))?;
+        }
+        let mut errors = FieldErrors::default();
+        match (target.subresource, whole) {
+            ("status", _) => (rules.validate_status_update)(&object, &old.object, &mut errors),
+            (sub, _) if !sub.is_empty() => crate::gate::validate_subresource(sub, &object, &old.object, &mut errors),
+            _ => {
+                (rules.validate)(&object, &mut errors);
+                (rules.validate_update)(&object, &old.object, &mut errors);
+            }
+        }
+        refuse(&object, &errors)?;
+        admission::validate(&ctx, &request, &object, Some(&old.object))?;
+        let warnings = (rules.warnings)(&object, Some(&old.object));
+        Ok((object, warnings))
+    }
+}
+
+/// Runs the strategy of the part that is being written; `true` when it is the whole object.
+fn prepare(rules: &Rules, subresource: &str, object: &mut Object, old: &Object) -> bool {
+    match subresource {
+        "" => {
+            (rules.prepare_update)(object, old);
+            true
+        }
+        "status" => {
+            if let Some(p) = rules.prepare_status_update {
+                p(object, old);
+            }
+            false
+        }
+        other => {
+            crate::subresources::keep_all_but(other, object, old);
+            false
+        }
+    }
+}
+
+fn check_version(resource: &Resource, old: &Entry, new: &Object, unconditional: bool) -> Result<(), ApiError> {
+    let (given, name) = (new.meta(), &old.key.name);
+    if let (Some(have), Some(want)) = (old.meta().uid.as_ref(), given.uid.as_ref().filter(|u| !u.is_empty())) {
+        if have != want {
+            let why = format!("Precondition failed: UID in precondition: {want}, UID in object meta: {have}");
+            return Err(ApiError::conflict(resource, name, why));
+        }
+    }
+    if unconditional {
+        if rules_of(resource).allow_unconditional_update {
+            return Ok(());
+        }
+        let mut errors = FieldErrors::default();
+        let text = "must be specified for an update";
+        errors.invalid(&kinds::Path::new("metadata.resourceVersion"), kinds::field::Bare("0x0".into()), text);
+        return refuse(new, &errors);
+    }
+    let version = given.resource_version.as_deref().unwrap_or_default();
+    if version == old.revision.to_string() { Ok(()) } else { Err(ApiError::modified(resource, name)) }
+}
+
+/// What no update may change, whoever sends it: filled in from the old object where it is left out.
+fn keep_system_fields(object: &mut Object, old: &Entry) {
+    let was = old.meta().clone();
+    let meta = object.meta_mut();
+    meta.uid = meta.uid.take().filter(|u| !u.is_empty()).or(was.uid);
+    meta.creation_timestamp = was.creation_timestamp;
+    meta.deletion_timestamp = was.deletion_timestamp;
+    meta.deletion_grace_period_seconds = was.deletion_grace_period_seconds;
+    meta.generate_name = meta.generate_name.take().or(was.generate_name);
+    meta.self_link = None;
+    if meta.generation.is_none_or(|g| g == 0) {
+        meta.generation = was.generation;
+    }
+    meta.resource_version = was.resource_version;
+}
+
+fn is_unchanged(old: &Entry, new: &Object) -> bool {
+    let mut bare = new.clone();
+    bare.meta_mut().resource_version = None;
+    codec::with_revision(&codec::encode(&bare), old.revision) == old.json
+}
+
+/// A deleted object whose last finalizer is gone and whose grace is over goes with this write.
+fn is_finished(object: &Object) -> bool {
+    let meta = object.meta();
+    let no_finalizers = meta.finalizers.as_ref().is_none_or(Vec::is_empty);
+    let spec_finalizers = object
+        .typed::<kinds::api::core::v1::Namespace>()
+        .and_then(|n| n.spec.as_ref())
+        .and_then(|s| s.finalizers.as_ref())
+        .is_some_and(|f| !f.is_empty());
+    meta.deletion_timestamp.is_some()
+        && no_finalizers
+        && !spec_finalizers
+        && meta.deletion_grace_period_seconds.is_none_or(|g| g == 0)
+}
+

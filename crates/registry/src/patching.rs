@@ -1,0 +1,130 @@
+//! Patches: from the stored object to the next one through its JSON tree. Docs: "Update API Objects in Place Using
+//! kubectl patch", "Server-Side Apply".
+
+use crate::modify::Next;
+use crate::registry::{Answer, Caller, Registry};
+use cache::Entry;
+use kinds::field::Bare;
+use kinds::{ApiError, FieldErrors, Object, Patch, PatchKind, Path, Resource, Target, WriteOptions};
+use parking_lot::Mutex;
+use patch::{PatchError, Shape};
+use serde_json::Value;
+
+/// `fieldValidation`: what unknown and duplicate fields lead to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FieldValidation {
+    Ignore,
+    #[default]
+    Warn,
+    Strict,
+}
+
+impl Registry {
+    /// Patches an object or one of its subresources; unknown fields are dropped.
+    ///
+    /// # Errors
+    /// A patch that does not fit, and everything an update can fail with.
+    pub async fn patch(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        patch: &Patch,
+        options: &WriteOptions,
+    ) -> Result<Answer, ApiError> {
+        self.patch_checked(caller, target, patch, options, FieldValidation::Ignore).await
+    }
+
+    /// The same with a word on unknown and duplicate fields.
+    ///
+    /// # Errors
+    /// As [`Registry::patch`], and 422 under `Strict`.
+    pub async fn patch_checked(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        patch: &Patch,
+        options: &WriteOptions,
+        validation: FieldValidation,
+    ) -> Result<Answer, ApiError> {
+        let warnings = Mutex::new(Vec::new());
+        let next = |old: &Entry| {
+            let mut tree = codec::to_value(&old.object);
+            apply(&mut tree, patch, &target.resource)?;
+            let found = strict(&target.resource, &tree, validation)?;
+            if validation == FieldValidation::Strict && !found.is_empty() {
+                return Err(refused(target, patch, &found));
+            }
+            *warnings.lock() = found;
+            decode(target, tree, patch)
+        };
+        let answer = self.modify(caller, target, options, Next::Compute(&next)).await;
+        answer.map(|mut a| {
+            a.warnings.extend(warnings.into_inner());
+            a
+        })
+    }
+}
+
+fn apply(tree: &mut Value, patch: &Patch, resource: &Resource) -> Result<(), ApiError> {
+    let parsed = || serde_json::from_slice::<Value>(&patch.body).map_err(|e| ApiError::bad_request(e.to_string()));
+    match patch.kind {
+        PatchKind::Json => patch::json::apply(tree, &patch.body).map_err(|e| status(&e))?,
+        PatchKind::Merge => {
+            let body = parsed()?;
+            if !body.is_object() {
+                return Err(ApiError::bad_request("json: cannot unmarshal into Go value of type map[string]interface {}"));
+            }
+            patch::merge::apply(tree, body);
+        }
+        PatchKind::Strategic => {
+            let Some(kind) = resource.builtin() else { return Err(unsupported_media()) };
+            let i = kind.info();
+            let shape = Shape::of_kind(i.group, i.version, i.kind);
+            patch::strategic::apply(tree, parsed()?, shape).map_err(|e| status(&e))?;
+        }
+        PatchKind::Apply => return Err(unsupported_media()),
+    }
+    Ok(())
+}
+
+fn unsupported_media() -> ApiError {
+    ApiError::new(
+        415,
+        "UnsupportedMediaType",
+        "the body of the request was in an unknown format - accepted media types include: \
+         application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+    )
+}
+
+fn status(error: &PatchError) -> ApiError {
+    match error {
+        PatchError::Malformed(m) => ApiError::bad_request(m.clone()),
+        PatchError::Unprocessable(m) => ApiError::new(422, "Invalid", m.clone()),
+        PatchError::TooLarge(m) => ApiError::new(413, "RequestEntityTooLarge", m.clone()),
+    }
+}
+
+fn strict(resource: &Resource, tree: &Value, validation: FieldValidation) -> Result<Vec<String>, ApiError> {
+    let (Some(kind), true) = (resource.builtin(), validation != FieldValidation::Ignore) else { return Ok(Vec::new()) };
+    let i = kind.info();
+    let json = serde_json::to_vec(tree).map_err(ApiError::internal)?;
+    let ty = schema::types().by_gvk(i.group, i.version, i.kind);
+    codec::strict::check(&json, ty).map(|f| f.strict).map_err(|e| ApiError::bad_request(e.to_string()))
+}
+
+fn refused(target: &Target, patch: &Patch, found: &[String]) -> ApiError {
+    let mut errors = FieldErrors::default();
+    let text = format!("strict decoding error: {}", found.join(", "));
+    errors.invalid(&Path::new("patch"), String::from_utf8_lossy(&patch.body).as_ref(), text);
+    ApiError::invalid(target.resource.group(), target.resource.kind_name(), &target.key.name, &errors)
+}
+
+fn decode(target: &Target, tree: Value, patch: &Patch) -> Result<Object, ApiError> {
+    let resource = &target.resource;
+    codec::from_value(resource, tree).map_err(|e| {
+        let mut errors = FieldErrors::default();
+        let body = String::from_utf8_lossy(&patch.body).into_owned();
+        errors.invalid(&Path::new("patch"), Bare(format!("{body:?}")), e.to_string());
+        ApiError::invalid(resource.group(), resource.kind_name(), &target.key.name, &errors)
+    })
+}

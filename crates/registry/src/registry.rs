@@ -1,0 +1,319 @@
+//! The registry itself: what every verb shares, and create.
+
+use crate::image::{Image, ImageError};
+use crate::keys;
+use crate::prepared::Prepared;
+use base::{Clock, Ids};
+use cache::{Entry, Snapshot};
+use jiff::Timestamp;
+use kinds::{ApiError, FieldErrors, Object, ObjectKey, Resource, Target, Time, WriteOptions};
+use crate::gate as admission;
+use rules::{Config, Ctx, Gates, Operation, Request, Rules, User};
+use std::sync::Arc;
+use store::{CommitError, Engine, Expect, Op, Txn};
+
+/// How often a name from `generateName` is drawn anew when it is taken (as kube-apiserver does since v1.30).
+const GENERATE_TRIES: usize = 8;
+/// Longest base of a generated name: 63 less the suffix.
+const GENERATE_BASE_MAX: usize = 58;
+/// Characters of a generated suffix.
+const GENERATE_SUFFIX: usize = 5;
+
+/// Settings of the registry.
+pub struct Settings {
+    pub config: Config,
+    pub gates: Gates,
+}
+
+/// On whose behalf a verb runs.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    pub user: Arc<User>,
+}
+
+impl Caller {
+    /// A caller of that name and groups.
+    #[must_use]
+    pub fn new(name: &str, groups: &[&str]) -> Self {
+        Self { user: Arc::new(User::new(name, groups)) }
+    }
+}
+
+/// What a write came to.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub entry: Arc<Entry>,
+    /// Texts for `Warning: 299` headers.
+    pub warnings: Vec<String>,
+    /// Whether the object is new.
+    pub created: bool,
+}
+
+/// The verbs over one store.
+pub struct Registry {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) image: Arc<Image>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) settings: Settings,
+}
+
+/// The rules of a resource: a row of the table for built-ins, the common ones for custom resources.
+pub(crate) fn rules_of(resource: &Resource) -> &'static Rules {
+    match resource {
+        Resource::Builtin(kind) => rules::rules(*kind),
+        Resource::Custom(_) => &crate::customs::RULES,
+    }
+}
+
+impl Registry {
+    /// Loads the image and returns the registry with the task that keeps the image moving; the caller spawns it and
+    /// stops the process when it ends.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub async fn open(
+        engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        settings: Settings,
+    ) -> Result<(Arc<Self>, impl Future<Output = Result<(), ImageError>> + Send + 'static), ImageError> {
+        let (image, feed) = Image::load(&*engine).await?;
+        let follow = Arc::clone(&image).follow(feed);
+        Ok((Arc::new(Self { engine, image, clock, ids, settings }), follow))
+    }
+
+    /// The newest snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.image.snapshot()
+    }
+
+    /// The image, for feeds.
+    #[must_use]
+    pub fn image(&self) -> &Arc<Image> {
+        &self.image
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Forgets history up to a revision.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn compact(&self, to: kinds::Revision) -> Result<(), store::RangeError> {
+        self.engine.compact(to).await?;
+        self.image.forget(to);
+        Ok(())
+    }
+
+    pub(crate) fn ctx<'a>(&'a self, snapshot: &'a Snapshot, caller: &'a Caller) -> Ctx<'a> {
+        Ctx {
+            now: self.clock.now(),
+            snapshot,
+            user: &caller.user,
+            gates: &self.settings.gates,
+            config: &self.settings.config,
+            ids: &*self.ids,
+        }
+    }
+
+    /// Reads one object as the newest image shows it.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn get(&self, resource: &Resource, key: &ObjectKey) -> Result<Arc<Entry>, ApiError> {
+        let snapshot = self.image.snapshot();
+        snapshot.entry(resource, key).cloned().ok_or_else(|| ApiError::not_found(resource, &key.name))
+    }
+
+    /// Waits until the image includes everything that was acknowledged anywhere before the call.
+    ///
+    /// # Errors
+    /// An engine that does not answer.
+    pub async fn catch_up(&self) -> Result<(), ApiError> {
+        let latest = self.engine.latest().await.map_err(|e| ApiError::unavailable(e.to_string()))?;
+        self.image.reached(latest).await;
+        Ok(())
+    }
+
+    /// Creates an object.
+    ///
+    /// # Errors
+    /// Whatever admission, validation or the store object to.
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        mut object: Object,
+        options: &WriteOptions,
+    ) -> Result<Answer, ApiError> {
+        let resource = &target.resource;
+        let rules = rules_of(resource);
+        fit_namespace(resource, &target.key.namespace, &mut object)?;
+        if object.meta().resource_version.as_deref().is_some_and(|v| !v.is_empty()) {
+            return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+        }
+        (rules.default)(&mut object);
+        let given = object;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut object = given.clone();
+            let generated = self.generate_name(&mut object);
+            let (prepared, warnings) = self.prepare_create(caller, rules, target, object, options)?;
+            if options.dry_run {
+                if self.snapshot().entry(resource, &prepared.key()).is_some() {
+                    return Err(ApiError::already_exists(resource, &prepared.key().name));
+                }
+                return Ok(Answer { entry: unsaved(prepared), warnings, created: true });
+            }
+            match self.put(resource, prepared, Expect::Absent).await {
+                Err(e) if e.is_already_exists() && generated && tries < GENERATE_TRIES => {}
+                done => return done.map(|entry| Answer { entry, warnings, created: true }),
+            }
+        }
+    }
+
+    fn prepare_create(
+        &self,
+        caller: &Caller,
+        rules: &Rules,
+        target: &Target,
+        mut object: Object,
+        options: &WriteOptions,
+    ) -> Result<(Object, Vec<String>), ApiError> {
+        let snapshot = self.image.snapshot();
+        let ctx = self.ctx(&snapshot, caller);
+        let request = Request {
+            operation: Operation::Create,
+            resource: target.resource.clone(),
+            subresource: "",
+            namespace: object.meta().namespace.clone().unwrap_or_default(),
+            name: object.meta().name.clone().unwrap_or_default(),
+            dry_run: options.dry_run,
+        };
+        admission::mutate(&ctx, &request, &mut object, None)?;
+        (rules.default)(&mut object);
+        self.fill_metadata(&mut object);
+        (rules.prepare_create)(&mut object);
+        crate::gate::allocate(&ctx, &mut object, None)?;
+        let mut errors = FieldErrors::default();
+        (rules.validate)(&object, &mut errors);
+        refuse(&object, &errors)?;
+        admission::validate(&ctx, &request, &object, None)?;
+        let warnings = (rules.warnings)(&object, None);
+        Ok((object, warnings))
+    }
+
+    pub(crate) fn manager(&self, options: &WriteOptions, caller: &Caller) -> String {
+        if options.field_manager.is_empty() { caller.user.name.clone() } else { options.field_manager.clone() }
+    }
+
+    fn generate_name(&self, object: &mut Object) -> bool {
+        let meta = object.meta();
+        let Some(base) = meta.generate_name.clone().filter(|g| !g.is_empty()) else { return false };
+        if meta.name.as_deref().is_some_and(|n| !n.is_empty()) {
+            return false;
+        }
+        let mut end = base.len().min(GENERATE_BASE_MAX);
+        while !base.is_char_boundary(end) {
+            end -= 1;
+        }
+        object.meta_mut().name = Some(format!("{}{}", &base[..end], self.ids.suffix(GENERATE_SUFFIX)));
+        true
+    }
+
+    fn fill_metadata(&self, object: &mut Object) {
+        let (now, uid) = (whole_seconds(self.clock.now()), self.ids.uid());
+        let meta = object.meta_mut();
+        meta.creation_timestamp = Some(Time(now));
+        meta.uid = Some(uid);
+        meta.deletion_timestamp = None;
+        meta.deletion_grace_period_seconds = None;
+        meta.self_link = None;
+        meta.resource_version = None;
+    }
+
+    /// Encodes, commits, and waits for the entry that comes of it.
+    pub(crate) async fn put(&self, resource: &Resource, object: Object, expect: Expect) -> Result<Arc<Entry>, ApiError> {
+        let key = object.key();
+        let value = codec::encode(&object);
+        let (prepared, arrived) = Prepared::new(resource.clone(), object);
+        let txn = Txn::default().and_put(keys::encode(resource, &key), value, expect, Some(prepared));
+        let done = self.engine.commit(txn).await.map_err(|e| commit_error(resource, &key, expect, &e))?;
+        if let Ok(entry) = arrived.await {
+            return Ok(entry);
+        }
+        self.image.reached(done.revision).await;
+        self.get(resource, &key)
+    }
+
+    /// Removes an object and waits until the image shows it.
+    pub(crate) async fn remove(&self, resource: &Resource, key: &ObjectKey, expect: Expect) -> Result<(), ApiError> {
+        let txn = Txn::default().and(keys::encode(resource, key), expect, Op::Delete);
+        let done = self.engine.commit(txn).await.map_err(|e| commit_error(resource, key, expect, &e))?;
+        self.image.reached(done.revision).await;
+        Ok(())
+    }
+}
+
+/// An answer's entry that was never stored (dry run).
+pub(crate) fn unsaved(object: Object) -> Arc<Entry> {
+    let json = codec::encode(&object).into();
+    let revision = object.meta().resource_version.as_deref().and_then(kinds::Revision::parse).unwrap_or_default();
+    Arc::new(Entry { key: object.key(), object, json, revision })
+}
+
+/// The instant without its fraction: metadata times have whole seconds.
+pub(crate) fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+/// Turns field errors into the 422 that names the object's kind.
+pub(crate) fn refuse(object: &Object, errors: &FieldErrors) -> Result<(), ApiError> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let api_version = object.api_version();
+    let group = api_version.split_once('/').map_or("", |(g, _)| g);
+    let name = object.meta().name.clone().unwrap_or_default();
+    Err(ApiError::invalid(group, object.kind_name(), &name, errors))
+}
+
+/// Puts the request's namespace into the object, or refuses another one.
+pub(crate) fn fit_namespace(resource: &Resource, namespace: &str, object: &mut Object) -> Result<(), ApiError> {
+    let given = object.meta().namespace.clone().unwrap_or_default();
+    if !resource.namespaced() {
+        object.meta_mut().namespace = None;
+        return Ok(());
+    }
+    if !given.is_empty() && given != namespace {
+        return Err(ApiError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    object.meta_mut().namespace = Some(namespace.to_owned());
+    Ok(())
+}
+
+fn commit_error(resource: &Resource, key: &ObjectKey, expect: Expect, error: &CommitError) -> ApiError {
+    match error {
+        CommitError::Conflict { .. } if expect == Expect::Absent => ApiError::already_exists(resource, &key.name),
+        CommitError::Conflict { .. } => ApiError::modified(resource, &key.name),
+        CommitError::TooLarge => ApiError::new(413, "RequestEntityTooLarge", "etcdserver: request is too large"),
+        CommitError::NoSpace(_) => ApiError::new(500, "", "etcdserver: mvcc: database space exceeded").log(error),
+        CommitError::Closed | CommitError::Unavailable(_) => ApiError::unavailable(error.to_string()),
+        CommitError::ReadOnly(_) | CommitError::DuplicateKey(_) | CommitError::Unknown(_) => ApiError::internal(error),
+    }
+}

@@ -1,0 +1,129 @@
+//! The verbs over an in-memory disk.
+
+use crate::list::{Continue, ListQuery};
+use crate::*;
+use base::{Clock, Ids};
+use jiff::Timestamp;
+use kinds::api::core::v1::ConfigMap;
+use kinds::{Kind, Object, ObjectKey, ObjectMeta, Patch, PatchKind, Target, WriteOptions};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use store::{Embedded, MemoryDisk, Options};
+
+struct Fixed;
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_second(1_800_000_000).expect("in range")
+    }
+}
+
+#[derive(Default)]
+struct Counting(AtomicU64);
+impl Ids for Counting {
+    fn uid(&self) -> String {
+        format!("00000000-0000-4000-8000-{:012}", self.0.fetch_add(1, Ordering::Relaxed))
+    }
+    fn below(&self, bound: u64) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) % bound
+    }
+}
+
+async fn open(disk: Arc<MemoryDisk>) -> Arc<Registry> {
+    let engine = Embedded::open_on(disk, Options::default()).expect("opens");
+    let config = rules::Config {
+        service_cidrs: vec![],
+        node_ports: (30_000, 32_767),
+        cluster_domain: "cluster.local".into(),
+        advertise_address: std::net::Ipv4Addr::LOCALHOST.into(),
+        secure_port: 6443,
+    };
+    let settings = Settings { config, gates: rules::Gates::default() };
+    let (registry, follow) =
+        Registry::open(Arc::new(engine), Arc::new(Fixed), Arc::new(Counting::default()), settings).await.expect("loads");
+    tokio::spawn(follow);
+    registry
+}
+
+fn map(name: &str, value: &str) -> Object {
+    ConfigMap {
+        metadata: ObjectMeta { name: Some(name.into()), namespace: Some("a".into()), ..ObjectMeta::default() },
+        data: Some([("k".to_owned(), value.to_owned())].into()),
+        ..ConfigMap::default()
+    }
+    .into()
+}
+
+fn target(name: &str) -> Target {
+    Target::new(Kind::ConfigMap, ObjectKey::new("a", name))
+}
+
+fn caller() -> Caller {
+    Caller::new("tester", &["system:masters"])
+}
+
+#[tokio::test]
+async fn verbs_in_a_row() {
+    let disk = Arc::new(MemoryDisk::default());
+    let r = open(Arc::clone(&disk)).await;
+    let options = WriteOptions::default();
+    let made = r.create(&caller(), &target(""), map("x", "1"), &options).await.expect("created");
+    assert_eq!(made.entry.meta().uid.as_deref(), Some("00000000-0000-4000-8000-000000000000"));
+    let again = r.create(&caller(), &target(""), map("x", "1"), &options).await.expect_err("exists");
+    assert_eq!(again.message, "configmaps \"x\" already exists");
+
+    let mut stale = map("x", "2");
+    stale.meta_mut().resource_version = Some("1".into());
+    let fresh = r.update(&caller(), &target("x"), map("x", "2"), &options).await.expect("unconditional");
+    assert!(fresh.entry.revision > made.entry.revision);
+    assert!(r.update(&caller(), &target("x"), stale, &options).await.expect_err("stale").is_conflict());
+
+    let patch = Patch { kind: PatchKind::Merge, body: br#"{"data":{"l":"3"}}"#.to_vec() };
+    let patched = r.patch(&caller(), &target("x"), &patch, &options).await.expect("patched");
+    let same = r.patch(&caller(), &target("x"), &patch, &options).await.expect("patched");
+    assert_eq!(patched.entry.revision, same.entry.revision, "a patch that changes nothing writes nothing");
+
+    let json = patched.entry.json.clone();
+    drop(r);
+    let r = open(disk).await;
+    assert_eq!(r.get(&Kind::ConfigMap.into(), &ObjectKey::new("a", "x")).expect("kept").json, json);
+    r.delete(&caller(), &target("x"), &kinds::DeleteOptions::default()).await.expect("deleted");
+    assert!(r.get(&Kind::ConfigMap.into(), &ObjectKey::new("a", "x")).expect_err("gone").is_not_found());
+}
+
+#[tokio::test]
+async fn pages_show_one_revision() {
+    let r = open(Arc::default()).await;
+    for n in 0..5 {
+        r.create(&caller(), &target(""), map(&format!("m{n}"), ""), &WriteOptions::default()).await.expect("created");
+    }
+    let query = ListQuery { namespace: "a".into(), limit: 2, ..ListQuery::default() };
+    let first = r.list(&Kind::ConfigMap.into(), &query).expect("listed");
+    r.create(&caller(), &target(""), map("m22", ""), &WriteOptions::default()).await.expect("created");
+    let token = first.next.expect("more").encode();
+    assert_eq!(first.remaining, Some(3));
+    let page = Some(Continue::decode(&token).expect("our own token"));
+    let rest = r.list(&Kind::ConfigMap.into(), &ListQuery { page, limit: 0, ..query }).expect("listed");
+    let names: Vec<_> = rest.entries.iter().map(|e| e.key.name.as_str()).collect();
+    assert_eq!(names, ["m2", "m3", "m4"]);
+    assert_eq!(rest.revision, first.revision);
+}
+
+#[tokio::test]
+async fn a_watch_sees_what_its_selector_sees() {
+    let r = open(Arc::default()).await;
+    let mut query = WatchQuery { from: Some(r.snapshot().revision()), ..WatchQuery::default() };
+    query.list.labels = kinds::Selector::parse("app=web").expect("valid");
+    let mut watch = r.watch(&Kind::ConfigMap.into(), &query).expect("starts");
+    let mut object = map("x", "1");
+    r.create(&caller(), &target(""), map("y", ""), &WriteOptions::default()).await.expect("created");
+    r.create(&caller(), &target(""), object.clone(), &WriteOptions::default()).await.expect("created");
+    object.meta_mut().labels = Some([("app".to_owned(), "web".to_owned())].into());
+    r.update(&caller(), &target("x"), object.clone(), &WriteOptions::default()).await.expect("updated");
+    object.meta_mut().labels = None;
+    let left = r.update(&caller(), &target("x"), object, &WriteOptions::default()).await.expect("updated");
+    assert!(matches!(watch.next().await.expect("event"), WatchEvent::Added(e) if e.key.name == "x"));
+    let WatchEvent::Deleted { revision, json, .. } = watch.next().await.expect("event") else { panic!("left") };
+    assert_eq!(revision, left.entry.revision);
+    let text = String::from_utf8(json.to_vec()).expect("UTF-8");
+    assert!(text.contains(&format!("\"resourceVersion\":\"{revision}\"")) && text.contains("\"app\":\"web\""));
+}
