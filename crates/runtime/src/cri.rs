@@ -8,13 +8,15 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 
+use serde::{Deserialize, Serialize};
+
 /// A boxed future, so that the trait is object-safe.
 pub type Fut<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Labels and annotations.
 pub type Map = BTreeMap<String, String>;
 
 /// Whose view of a namespace a process gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NamespaceMode {
     /// One namespace for the whole pod (the default of network and ipc).
     #[default]
@@ -28,7 +30,8 @@ pub enum NamespaceMode {
 }
 
 /// What a pod sandbox is made from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SandboxConfig {
     pub name: String,
     pub namespace: String,
@@ -55,7 +58,8 @@ pub struct SandboxConfig {
 }
 
 /// cgroup limits. `None` leaves the kernel's default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Resources {
     pub cpu_shares: Option<u64>,
     pub cpu_quota_us: Option<i64>,
@@ -69,7 +73,7 @@ pub struct Resources {
 }
 
 /// Which seccomp or AppArmor profile confines a process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Profile {
     #[default]
     RuntimeDefault,
@@ -79,7 +83,8 @@ pub enum Profile {
 }
 
 /// The security part of a container.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Security {
     pub privileged: bool,
     pub add_capabilities: Vec<String>,
@@ -100,7 +105,7 @@ pub struct Security {
 }
 
 /// How mounts under a bind mount travel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Propagation {
     #[default]
     Private,
@@ -109,7 +114,8 @@ pub enum Propagation {
 }
 
 /// A bind mount from the node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Mount {
     pub container_path: PathBuf,
     pub host_path: PathBuf,
@@ -119,7 +125,8 @@ pub struct Mount {
 }
 
 /// A device node passed through.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Device {
     pub container_path: PathBuf,
     pub host_path: PathBuf,
@@ -128,7 +135,8 @@ pub struct Device {
 }
 
 /// What a container is made from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ContainerConfig {
     pub name: String,
     pub attempt: u32,

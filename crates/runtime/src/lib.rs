@@ -1,4 +1,8 @@
 //! The node's hands for containers: images, sandboxes, processes. Knows no Kubernetes kind.
 
+mod container;
 pub mod cri;
 pub mod image;
+pub mod shim;
+
+pub use container::{Embedded, EmbeddedConfig};

@@ -1,0 +1,212 @@
+//! Start, logs, exit codes, environment, mounts, stop.
+
+use std::time::Instant;
+
+use runtime::cri::{ContainerRuntime, Mount, NamespaceMode, SandboxState};
+
+use crate::world::{World, log_of};
+
+pub(crate) const TESTS: &[crate::Test] = &[
+    ("logs_and_exit_codes", logs_and_exit_codes),
+    ("environment_and_identity_of_a_pod", environment_and_identity_of_a_pod),
+    ("what_cannot_be_started_says_why", what_cannot_be_started_says_why),
+    ("mounts", mounts),
+    ("a_stop_escalates", a_stop_escalates),
+    ("shared_namespaces", shared_namespaces),
+    ("log_rotation", log_rotation),
+    ("nothing_is_left", nothing_is_left),
+    ("starting_is_fast", starting_is_fast),
+];
+
+fn logs_and_exit_codes(w: &World) {
+    let (status, log) = w.run(w.script("echo out; echo err >&2; printf last; exit 3"));
+    assert_eq!((status.exit_code, status.reason.as_str(), status.signal), (3, "Error", 0));
+    assert!(status.created_at_ns <= status.started_at_ns && status.started_at_ns <= status.finished_at_ns);
+    assert!(log.iter().any(|l| l.ends_with(" stdout F out")), "{log:?}");
+    assert!(log.iter().any(|l| l.ends_with(" stderr F err")), "{log:?}");
+    assert!(log.iter().any(|l| l.ends_with(" stdout F last")), "{log:?}");
+    let (status, _) = w.run(w.script("true"));
+    assert_eq!((status.exit_code, status.reason.as_str()), (0, "Completed"));
+}
+
+fn environment_and_identity_of_a_pod(w: &World) {
+    let mut config = w.script("cat /etc/hostname /etc/resolv.conf; echo $FROM_IMAGE $A $HOSTNAME $HOME; pwd; id");
+    config.envs = vec![("A".into(), "b".into())];
+    config.working_dir = "/made/up".into();
+    let out = w.output(config);
+    assert_eq!(out[..4], ["pod-host", "nameserver 10.96.0.10", "yes b pod-host /root", "/made/up"]);
+    assert!(out[4].starts_with("uid=0(root) gid=0(root)"), "{out:?}");
+}
+
+fn what_cannot_be_started_says_why(w: &World) {
+    let sandbox = w.sandbox();
+    let head = "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: \
+                unable to start container process: ";
+    for (command, text) in [
+        ("foo", "exec: \"foo\": executable file not found in $PATH"),
+        ("/foo", "exec: \"/foo\": stat /foo: no such file or directory"),
+        ("/etc", "exec: \"/etc\": is a directory"),
+        ("/bin/not-executable", "exec: \"/bin/not-executable\": permission denied"),
+        ("/bin/not-a-program", "exec /bin/not-a-program: exec format error"),
+    ] {
+        let mut config = w.script("");
+        config.command = vec![command.into()];
+        let cri = w.cri();
+        let (id, error) = w.wait(async {
+            let id = cri.create_container(&sandbox, config).await.expect("created");
+            let error = cri.start_container(&id).await.expect_err("it cannot start");
+            (id, error)
+        });
+        assert_eq!(error.to_string(), format!("{head}{text}: unknown"));
+        let status = w.ended(&id);
+        assert_eq!((status.exit_code, status.reason.as_str()), (128, "StartError"));
+        assert_eq!(status.message, error.to_string());
+    }
+    let mut config = w.script("true");
+    config.security.run_as_username = Some("nobody-here".into());
+    let cri = w.cri();
+    let error = w.wait(async {
+        let id = cri.create_container(&sandbox, config).await.expect("created");
+        cri.start_container(&id).await.expect_err("no such user").to_string()
+    });
+    assert!(error.contains("unable to find user nobody-here: no matching entries in passwd file"), "{error}");
+}
+
+fn mounts(w: &World) {
+    let host = w.dir.path().join("host");
+    std::fs::create_dir_all(host.join("sub")).expect("a directory");
+    std::fs::write(host.join("file"), "from the host\n").expect("a file");
+    let mount = |path: &str, source: &str, readonly: bool| Mount {
+        container_path: path.into(),
+        host_path: host.join(source),
+        readonly,
+        ..Mount::default()
+    };
+    let mut config = w.script(
+        "cat /data/file; touch /data/new && echo wrote; touch /ro/x 2>/dev/null || echo refused; cat /etc/one; ls /missing | wc -l; \
+         ls -d /var/link/deep",
+    );
+    config.mounts = vec![
+        mount("/data", "", false),
+        mount("/ro", "sub", true),
+        mount("/etc/one", "file", true),
+        mount("/missing", "was-not-there", false),
+        mount("/var/link/deep", "sub", false),
+    ];
+    assert_eq!(w.output(config), ["from the host", "wrote", "refused", "from the host", "0", "/var/link/deep"]);
+    assert!(host.join("new").exists() && host.join("was-not-there").is_dir());
+}
+
+fn a_stop_escalates(w: &World) {
+    let sandbox = w.sandbox();
+    let obedient = w.start(&sandbox, w.script("trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done"));
+    let deaf = w.start(&sandbox, w.script("trap '' TERM; echo ready; while :; do sleep 0.1; done"));
+    let log = w.dir.path().join("logs/c/0.log");
+    w.until("both are ready", || log_of(&log).iter().filter(|l| l.ends_with("ready")).count() == 2);
+    w.wait(w.cri().stop_container(&obedient, 10)).expect("stopped");
+    assert_eq!(w.ended(&obedient).exit_code, 7);
+    let began = Instant::now();
+    w.wait(w.cri().stop_container(&deaf, 1)).expect("stopped");
+    assert!(began.elapsed().as_millis() >= 1000);
+    let status = w.ended(&deaf);
+    assert_eq!((status.exit_code, status.signal, status.reason.as_str()), (137, 9, "Error"));
+    w.wait(w.cri().stop_container(&deaf, 1)).expect("stopping twice is fine");
+}
+
+fn shared_namespaces(w: &World) {
+    let mut pod = w.sandbox_config();
+    pod.pid_mode = NamespaceMode::Pod;
+    let sandbox = w.wait(w.cri().run_sandbox(pod)).expect("a sandbox");
+    let mut first = w.script("touch /dev/shm/shared; exec sleep 1000");
+    first.pid_mode = NamespaceMode::Pod;
+    let first = w.start(&sandbox, first);
+    let mut second = w.script("ls /dev/shm; ps | grep -c 'sleep 1000' ; readlink /proc/1/exe >/dev/null; ps | grep -c pause");
+    second.pid_mode = NamespaceMode::Pod;
+    second.log_path = "d/0.log".into();
+    let shared = w.dir.path().join("logs/d/0.log");
+    w.until("the file is there", || {
+        w.wait(w.cri().exec_sync(&first, vec!["ls".into(), "/dev/shm".into()], None)).expect("runs").stdout == b"shared\n"
+    });
+    let second = w.start(&sandbox, second);
+    assert_eq!(w.ended(&second).exit_code, 0);
+    let log = log_of(&shared);
+    assert!(log[0].ends_with(" shared"), "{log:?}");
+    let mut target = w.script("kill -TERM 1; ps");
+    target.pid_mode = NamespaceMode::Target(first.clone());
+    let target = w.start(&sandbox, target);
+    w.ended(&target);
+    w.wait(w.cri().stop_sandbox(&sandbox)).expect("stopped");
+    assert_eq!(w.ended(&first).exit_code, 137);
+}
+
+fn log_rotation(w: &World) {
+    let sandbox = w.sandbox();
+    let id = w.start(&sandbox, w.script("echo old; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo new; sleep 1000"));
+    let log = w.dir.path().join("logs/c/0.log");
+    w.until("the old line", || log_of(&log).len() == 1);
+    std::fs::rename(&log, log.with_extension("1")).expect("moved");
+    w.wait(w.cri().reopen_log(&id)).expect("reopened");
+    w.wait(w.cri().exec_sync(&id, vec!["touch".into(), "/tmp/go".into()], None)).expect("runs");
+    w.until("the new line", || log_of(&log).len() == 1);
+    assert!(log_of(&log)[0].ends_with("new") && log_of(&log.with_extension("1"))[0].ends_with("old"));
+}
+
+fn nothing_is_left(w: &World) {
+    let mounts = || std::fs::read_to_string("/proc/self/mountinfo").expect("mounts").lines().count();
+    let before = mounts();
+    let sandbox = w.sandbox();
+    let id = w.start(&sandbox, w.script("sleep 1000 & exec sleep 1000"));
+    assert_eq!(mounts(), before, "no mount of a container is seen on the host");
+    let sandboxes = w.wait(w.cri().sandboxes()).expect("a list");
+    assert_eq!(sandboxes[0].state, SandboxState::Ready);
+    let pid = sandboxes[0].pid.expect("a shim");
+    w.wait(w.cri().stop_sandbox(&sandbox)).expect("stopped");
+    assert_eq!(w.wait(w.cri().sandboxes()).expect("a list")[0].state, SandboxState::NotReady);
+    w.until("the shim is gone", || !std::path::Path::new(&format!("/proc/{pid}/cmdline")).exists());
+    assert_eq!(w.ended(&id).exit_code, 137);
+    w.wait(w.cri().remove_sandbox(&sandbox)).expect("removed");
+    w.wait(w.cri().remove_sandbox(&sandbox)).expect("twice");
+    assert!(w.wait(w.cri().containers()).expect("a list").is_empty());
+    let state = w.dir.path().join("state/pods");
+    assert_eq!(std::fs::read_dir(state).expect("a directory").count(), 0);
+    assert_eq!(std::fs::read_dir(w.dir.path().join("images/rootfs")).expect("a directory").count(), 0);
+    assert!(!std::path::Path::new("/sys/fs/cgroup/memory").join(&w.cgroup).join("kubepods/burstable/podu").exists());
+}
+
+/// Not a limit (machines differ) but a figure to read, and a guard against something going wrong by an order.
+fn starting_is_fast(w: &World) {
+    const ROUNDS: usize = 10;
+    let mut sandboxes = Vec::new();
+    let mut times: [Vec<f64>; 3] = Default::default();
+    let cri = w.cri();
+    for _ in 0..ROUNDS {
+        let mut clock = Instant::now();
+        let mut lap = |slot: &mut Vec<f64>| {
+            slot.push(clock.elapsed().as_secs_f64() * 1e3);
+            clock = Instant::now();
+        };
+        w.wait(async {
+            let sandbox = cri.run_sandbox(w.sandbox_config()).await.expect("a sandbox");
+            lap(&mut times[0]);
+            let id = cri.create_container(&sandbox, w.script("exec sleep 1000")).await.expect("created");
+            lap(&mut times[1]);
+            cri.start_container(&id).await.expect("started");
+            lap(&mut times[2]);
+            sandboxes.push(sandbox);
+        });
+    }
+    let pss: Vec<u64> = w
+        .wait(cri.sandboxes())
+        .expect("a list")
+        .iter()
+        .filter_map(|s| std::fs::read_to_string(format!("/proc/{}/smaps_rollup", s.pid?)).ok())
+        .filter_map(|text| text.lines().find_map(|l| l.strip_prefix("Pss:")?.split_whitespace().next()?.parse().ok()))
+        .collect();
+    let median = |list: &mut Vec<f64>| {
+        list.sort_by(f64::total_cmp);
+        list[list.len() / 2]
+    };
+    let [sandbox, create, start] = times.each_mut().map(|list| median(list));
+    println!("  median of {ROUNDS}: sandbox {sandbox:.1} ms, create {create:.1} ms, start {start:.1} ms; shim PSS {pss:?} KiB");
+    assert!(start < 1000.0 && sandbox < 1000.0);
+}
