@@ -1,2 +1,23 @@
-//! tmp
+//! The HTTP skin of the API: TLS, authentication, request info, discovery, OpenAPI, watch framing, reviews, relaying to
+//! kubelets. It decides nothing about objects: every verb is one call of the registry.
+
+pub mod authn;
+mod body;
+mod discovery;
+mod handler;
+mod health;
+mod kubelet;
+pub mod metrics;
+mod openapi;
+mod output;
 pub mod pki;
+pub mod request;
+mod resource;
+pub mod respond;
+mod reviews;
+pub mod server;
+pub mod tokens;
+mod watching;
+
+pub use discovery::GIT_VERSION;
+pub use server::{Served, Shared, serve};

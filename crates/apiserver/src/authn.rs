@@ -1,0 +1,165 @@
+//! Who asks: client certificates, service account tokens, bootstrap tokens, anonymous; and impersonation.
+//! Docs: "Authenticating", "User Impersonation".
+
+use crate::tokens::Tokens;
+use base64::Engine;
+use cache::Snapshot;
+use http::{HeaderMap, header};
+use jiff::Timestamp;
+use kinds::api::core::v1::Secret;
+use rules::User;
+use std::sync::Arc;
+use x509_parser::prelude::*;
+
+/// The group of everyone who is known.
+pub const AUTHENTICATED: &str = "system:authenticated";
+
+/// What the connection proved about its client.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// The user of a verified client certificate.
+    pub certificate: Option<Arc<User>>,
+    pub address: Option<std::net::SocketAddr>,
+}
+
+/// The user that a verified client certificate names: `CN` and every `O`.
+#[must_use]
+pub fn certificate_user(der: &[u8]) -> Option<User> {
+    use sha2::Digest;
+    let (_, cert) = X509Certificate::from_der(der).ok()?;
+    let name = cert.subject().iter_common_name().next()?.as_str().ok()?.to_owned();
+    let groups = cert.subject().iter_organization().filter_map(|o| o.as_str().ok().map(str::to_owned)).collect();
+    let id = format!("X509SHA256={}", hex(&sha2::Sha256::digest(der)));
+    let extra = [("authentication.kubernetes.io/credential-id".to_owned(), vec![id])].into();
+    Some(User { name, groups, extra, ..User::default() })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Finds out who asks. `None`: credentials were given and are wrong (401).
+#[must_use]
+pub fn authenticate(
+    peer: &Peer,
+    headers: &HeaderMap,
+    tokens: &Tokens,
+    snapshot: &Snapshot,
+    now: Timestamp,
+) -> Option<Arc<User>> {
+    if let Some(user) = &peer.certificate {
+        return Some(known(User::clone(user)));
+    }
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(bearer_of);
+    let token = bearer.or_else(|| websocket_bearer(headers));
+    match token {
+        Some(t) => token_user(&t, &[], tokens, snapshot, now).map(|(u, _)| known(u)),
+        None => Some(Arc::new(User::new("system:anonymous", &["system:unauthenticated"]))),
+    }
+}
+
+/// The user of a bearer token, with the audiences it is good for.
+#[must_use]
+pub fn token_user(
+    token: &str,
+    audiences: &[String],
+    tokens: &Tokens,
+    snapshot: &Snapshot,
+    now: Timestamp,
+) -> Option<(User, Vec<String>)> {
+    match bootstrap_user(token, snapshot, now) {
+        Some(u) => Some((u, Vec::new())),
+        None => tokens.verify(token, audiences, now, snapshot),
+    }
+}
+
+fn known(mut user: User) -> Arc<User> {
+    if !user.in_group(AUTHENTICATED) && !user.in_group("system:unauthenticated") {
+        user.groups.push(AUTHENTICATED.to_owned());
+    }
+    Arc::new(user)
+}
+
+fn bearer_of(value: &str) -> Option<String> {
+    let (scheme, token) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+/// Browsers cannot set headers on a WebSocket: the token travels as a subprotocol.
+fn websocket_bearer(headers: &HeaderMap) -> Option<String> {
+    let offered = headers.get("sec-websocket-protocol")?.to_str().ok()?;
+    let encoded = offered.split(',').find_map(|p| p.trim().strip_prefix("base64url.bearer.authorization.k8s.io."))?;
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(encoded).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
+/// Docs: "Authenticating with Bootstrap Tokens".
+fn bootstrap_user(token: &str, snapshot: &Snapshot, now: Timestamp) -> Option<User> {
+    let (id, secret) = token.split_once('.')?;
+    let word = |s: &str, n: usize| s.len() == n && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if !word(id, 6) || !word(secret, 16) {
+        return None;
+    }
+    let stored = snapshot.get::<Secret>("kube-system", &format!("bootstrap-token-{id}"))?;
+    let data = |k: &str| stored.data.as_ref()?.get(k).and_then(|v| std::str::from_utf8(&v.0).ok());
+    let fits = stored.type_.as_deref() == Some("bootstrap.kubernetes.io/token")
+        && stored.metadata.deletion_timestamp.is_none()
+        && data("token-id") == Some(id)
+        && data("token-secret") == Some(secret)
+        && data("usage-bootstrap-authentication") == Some("true");
+    let expired = data("expiration").is_some_and(|e| e.parse::<Timestamp>().map_or(true, |at| at <= now));
+    if !fits || expired {
+        return None;
+    }
+    let mut groups = vec!["system:bootstrappers".to_owned()];
+    groups.extend(data("auth-extra-groups").unwrap_or_default().split(',').filter(|g| !g.is_empty()).map(str::to_owned));
+    Some(User { name: format!("system:bootstrap:{id}"), groups, ..User::default() })
+}
+
+/// Whom the request wants to act as, from the `Impersonate-*` headers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Impersonation {
+    pub user: User,
+}
+
+/// Reads the impersonation headers; `Ok(None)` without any.
+///
+/// # Errors
+/// Groups, uid or extras without a user.
+pub fn impersonation(headers: &HeaderMap) -> Result<Option<Impersonation>, String> {
+    let text = |n: &str| headers.get(n).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let (name, uid) = (text("impersonate-user"), text("impersonate-uid"));
+    let groups: Vec<String> = headers
+        .get_all("impersonate-group")
+        .iter()
+        .filter_map(|v| v.to_str().ok().map(str::to_owned))
+        .collect();
+    let mut extra = std::collections::BTreeMap::<String, Vec<String>>::new();
+    for (k, v) in headers {
+        if let (Some(key), Ok(v)) = (k.as_str().strip_prefix("impersonate-extra-"), v.to_str()) {
+            extra.entry(unescape(key)).or_default().push(v.to_owned());
+        }
+    }
+    if name.is_empty() {
+        let any = !groups.is_empty() || !extra.is_empty() || !uid.is_empty();
+        return if any { Err("requested [groups, uid or extra] without impersonating a user".to_owned()) } else { Ok(None) };
+    }
+    let mut user = User { name, uid, groups, extra };
+    if user.groups.is_empty() {
+        if let Some((ns, _)) = user.service_account() {
+            user.groups = vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{ns}")];
+        }
+    }
+    if user.name == "system:anonymous" {
+        user.groups.push("system:unauthenticated".into());
+    } else if !user.in_group(AUTHENTICATED) && !user.in_group("system:unauthenticated") {
+        user.groups.push(AUTHENTICATED.into());
+    }
+    Ok(Some(Impersonation { user }))
+}
+
+fn unescape(key: &str) -> String {
+    url::form_urlencoded::parse(format!("k={}", key.replace('+', "%2B")).as_bytes())
+        .next()
+        .map_or_else(|| key.to_owned(), |(_, v)| v.into_owned())
+}

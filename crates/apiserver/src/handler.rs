@@ -1,0 +1,187 @@
+//! The way of a request, in one fixed order: parse, authenticate, impersonate, authorize, dispatch, answer.
+
+use crate::authn::{self, Peer};
+use crate::request::RequestInfo;
+use crate::respond::{self, Accept, Reply};
+use crate::server::Shared;
+use crate::{discovery, health, kubelet, openapi, resource, reviews};
+use http::{HeaderValue, Method, Request, header};
+use hyper::body::Incoming;
+use kinds::ApiError;
+use registry::Caller;
+use rules::User;
+use rules::rbac::Attributes;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One request on its way.
+pub(crate) struct Call {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) info: RequestInfo,
+    pub(crate) accept: Accept,
+    pub(crate) caller: Caller,
+    pub(crate) request: Request<Incoming>,
+}
+
+/// Answers one request. Never fails: errors are answers.
+pub(crate) async fn handle(shared: Arc<Shared>, peer: Arc<Peer>, request: Request<Incoming>) -> Reply {
+    let begun = Instant::now();
+    let info = RequestInfo::parse(request.method(), request.uri().path(), request.uri().query().unwrap_or_default());
+    let head = request.method() == Method::HEAD;
+    let headers = request.headers().clone();
+    let (verb, metrics, target) = (info.verb, Arc::clone(&shared), info.clone());
+    let mut reply = route(shared, &peer, info, request).await;
+    reply.headers_mut().entry("audit-id").or_insert_with(|| audit_id(&headers, &metrics));
+    if !reply.headers().contains_key(header::CACHE_CONTROL) {
+        reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    }
+    reply = respond::compress(reply, &headers);
+    if head {
+        *reply.body_mut() = Vec::new().into();
+    }
+    metrics.metrics.request(verb, &target, reply.status().as_u16(), begun.elapsed());
+    tracing::debug!(verb, path = target.path, code = reply.status().as_u16(), took = ?begun.elapsed(), "Request served");
+    reply
+}
+
+fn audit_id(headers: &http::HeaderMap, shared: &Shared) -> HeaderValue {
+    let given = headers.get("audit-id").filter(|v| v.len() <= 64).cloned();
+    given.or_else(|| HeaderValue::from_str(&shared.ids.uid()).ok()).unwrap_or(HeaderValue::from_static(""))
+}
+
+async fn route(shared: Arc<Shared>, peer: &Peer, info: RequestInfo, request: Request<Incoming>) -> Reply {
+    let accept = Accept::negotiate(request.headers(), info.flag("pretty"));
+    let plain = accept.as_ref().copied().unwrap_or_default();
+    let user = match identify(&shared, peer, &info, &request) {
+        Ok(user) => user,
+        Err(e) => return respond::failure(&e, plain),
+    };
+    if let Err(e) = authorize(&shared, &user, &info) {
+        return respond::failure(&e, plain);
+    }
+    let streams = matches!(info.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy");
+    let accept = match accept {
+        Ok(a) => a,
+        Err(_) if streams || !info.is_resource => plain,
+        Err(e) => return respond::failure(&e, plain),
+    };
+    let call = Call { shared, info, accept, caller: Caller { user }, request };
+    dispatch(call).await.unwrap_or_else(|e| respond::failure(&e, plain))
+}
+
+fn identify(
+    shared: &Shared,
+    peer: &Peer,
+    info: &RequestInfo,
+    request: &Request<Incoming>,
+) -> Result<Arc<User>, ApiError> {
+    let snapshot = shared.registry.snapshot();
+    let now = shared.registry.now();
+    let user = authn::authenticate(peer, request.headers(), &shared.tokens, &snapshot, now)
+        .ok_or_else(ApiError::unauthorized)?;
+    let wanted = authn::impersonation(request.headers()).map_err(ApiError::internal)?;
+    let Some(wanted) = wanted else { return Ok(user) };
+    let _ = info;
+    may_impersonate(shared, &user, &wanted.user)?;
+    Ok(Arc::new(wanted.user))
+}
+
+fn may_impersonate(shared: &Shared, user: &User, wanted: &User) -> Result<(), ApiError> {
+    let snapshot = shared.registry.snapshot();
+    let ask = |group: &str, resource: &str, sub: &str, namespace: &str, name: &str| {
+        let attributes = Attributes {
+            verb: "impersonate".into(),
+            group: group.into(),
+            resource: resource.into(),
+            subresource: sub.into(),
+            namespace: namespace.into(),
+            name: name.into(),
+            path: String::new(),
+            is_resource: true,
+        };
+        shared.decide(&snapshot, user, &attributes)
+    };
+    match wanted.service_account() {
+        Some((ns, name)) => ask("", "serviceaccounts", "", ns, name)?,
+        None => ask("", "users", "", "", &wanted.name)?,
+    }
+    for g in wanted.groups.iter().filter(|g| *g != authn::AUTHENTICATED) {
+        let implied = wanted.service_account().is_some() && g.starts_with("system:serviceaccounts");
+        if !implied && !(wanted.name == "system:anonymous" && g == "system:unauthenticated") {
+            ask("", "groups", "", "", g)?;
+        }
+    }
+    if !wanted.uid.is_empty() {
+        ask("authentication.k8s.io", "uids", "", "", &wanted.uid)?;
+    }
+    for (key, values) in &wanted.extra {
+        for v in values {
+            ask("authentication.k8s.io", "userextras", key, "", v)?;
+        }
+    }
+    Ok(())
+}
+
+/// The attributes of a request.
+pub(crate) fn attributes(info: &RequestInfo) -> Attributes {
+    Attributes {
+        verb: info.verb.to_owned(),
+        group: info.group.clone(),
+        resource: info.resource.clone(),
+        subresource: info.subresource.clone(),
+        namespace: info.namespace.clone(),
+        name: info.name.clone(),
+        path: info.path.clone(),
+        is_resource: info.is_resource,
+    }
+}
+
+fn authorize(shared: &Shared, user: &User, info: &RequestInfo) -> Result<(), ApiError> {
+    shared.decide(&shared.registry.snapshot(), user, &attributes(info))
+}
+
+async fn dispatch(call: Call) -> Result<Reply, ApiError> {
+    if !call.info.is_resource {
+        return nonresource(call).await;
+    }
+    let info = &call.info;
+    match info.subresource.as_str() {
+        "log" | "exec" | "attach" | "portforward" if info.resource == "pods" && info.group.is_empty() => {
+            return kubelet::stream(call).await;
+        }
+        "proxy" if matches!(info.resource.as_str(), "pods" | "services" | "nodes") => return kubelet::proxy(call).await,
+        _ => {}
+    }
+    let served = call.shared.served(&info.group, &info.version, &info.resource).ok_or_else(ApiError::no_such_path)?;
+    if reviews::is_virtual(&served) {
+        return reviews::answer(call, &served).await;
+    }
+    resource::serve(call, served).await
+}
+
+async fn nonresource(call: Call) -> Result<Reply, ApiError> {
+    let path = call.info.path.as_str();
+    let read = matches!(call.info.verb, "get" | "head");
+    if !read {
+        return Err(ApiError::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource"));
+    }
+    if let Some(reply) = health::answer(&call) {
+        return Ok(reply);
+    }
+    match path.trim_end_matches('/') {
+        "/api" | "/apis" | "" => Ok(discovery::root(&call)),
+        "/version" => Ok(respond::tree(200, &discovery::version(), call.accept)),
+        "/openapi/v2" => openapi::v2(&call),
+        "/openapi/v3" => openapi::v3_index(&call),
+        "/.well-known/openid-configuration" => Ok(discovery::issuer(&call)),
+        "/openid/v1/jwks" => Ok(discovery::jwks(&call)),
+        p if p.starts_with("/openapi/v3/") => openapi::v3(&call, &p["/openapi/v3/".len()..]),
+        p if p.starts_with("/api/") || p.starts_with("/apis/") => discovery::below(&call).ok_or_else(ApiError::no_such_path),
+        _ => Err(unknown_path()),
+    }
+}
+
+fn unknown_path() -> ApiError {
+    ApiError::new(404, "NotFound", "the server could not find the requested resource")
+}
+

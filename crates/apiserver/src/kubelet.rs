@@ -1,0 +1,355 @@
+//! Requests that another server answers: logs, exec, attach and port-forward by the pod's kubelet, `proxy` by a pod, a
+//! service's endpoint or a node. Upgraded connections are relayed byte by byte, so that both ends speak the streaming
+//! protocol with each other. Docs: "Manually constructing apiserver proxy URLs".
+
+use crate::handler::Call;
+use crate::respond::{Body, Reply};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use kinds::api::core::v1::{Node, Pod, Service};
+use kinds::{ApiError, IntOrString, Kind, ObjectKey};
+use rustls_pki_types::ServerName;
+use std::net::IpAddr;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::net::TcpStream;
+
+/// Connecting to a kubelet or a pod may take this long.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The kubelet's port where the node does not say another.
+const KUBELET_PORT: u16 = 10_250;
+
+/// Where a request goes on.
+struct Upstream {
+    host: String,
+    port: u16,
+    tls: bool,
+    path: String,
+}
+
+/// Answers `log`, `exec`, `attach` and `portforward`.
+pub(crate) async fn stream(call: Call) -> Result<Reply, ApiError> {
+    let verb = call.info.subresource.clone();
+    let key = ObjectKey::new(call.info.namespace.clone(), call.info.name.clone());
+    let snapshot = call.shared.registry.snapshot();
+    let pod = snapshot.find::<Pod>(&key).ok_or_else(|| ApiError::not_found(&Kind::Pod.into(), &key.name))?.clone();
+    if verb == "log" && call.request.method() != Method::GET {
+        return Err(ApiError::method_not_supported(&Kind::Pod.into(), call.info.verb));
+    }
+    let container = if verb == "portforward" { String::new() } else { container(&pod, call.info.param("container"), &verb)? };
+    let node_name = pod.spec.as_ref().and_then(|s| s.node_name.clone()).unwrap_or_default();
+    if node_name.is_empty() {
+        // Logs of a pod that has not started are empty, not an error.
+        return match verb.as_str() {
+            "log" => Ok(crate::respond::text(200, "")),
+            _ => Err(ApiError::bad_request(format!("pod {} does not have a host assigned", key.name))),
+        };
+    }
+    let node = snapshot.get::<Node>("", &node_name).ok_or_else(|| ApiError::not_found(&Kind::Node.into(), &node_name))?;
+    let base = format!("{}/{}", key.namespace, key.name);
+    let path = match verb.as_str() {
+        "log" => format!("/containerLogs/{base}/{container}?{}", log_query(&call)?),
+        "exec" => format!("/exec/{base}/{container}?{}", exec_query(&call, true)?),
+        "attach" => format!("/attach/{base}/{container}?{}", exec_query(&call, false)?),
+        _ => format!("/portForward/{base}?{}", port_query(&call)),
+    };
+    let upstream = Upstream { path, ..kubelet(node)? };
+    relay(call, upstream).await
+}
+
+fn container(pod: &Pod, asked: Option<&str>, verb: &str) -> Result<String, ApiError> {
+    let spec = pod.spec.as_ref();
+    let main: Vec<&str> = spec.iter().flat_map(|s| &s.containers).map(|c| c.name.as_str()).collect();
+    let init: Vec<&str> = spec.iter().flat_map(|s| s.init_containers.iter().flatten()).map(|c| c.name.as_str()).collect();
+    let ephemeral: Vec<&str> =
+        spec.iter().flat_map(|s| s.ephemeral_containers.iter().flatten()).map(|c| c.name.as_str()).collect();
+    let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
+    match asked.filter(|c| !c.is_empty()) {
+        Some(c) if main.iter().chain(&init).chain(&ephemeral).any(|n| *n == c) => Ok(c.to_owned()),
+        Some(c) => Err(ApiError::bad_request(format!("container {c} is not valid for pod {pod_name}"))),
+        None => match main[..] {
+            [one] => Ok(one.to_owned()),
+            _ => {
+                let default = pod.metadata.annotations.as_ref().and_then(|a| a.get("kubectl.kubernetes.io/default-container"));
+                if let Some(d) = default.filter(|d| main.contains(&d.as_str()) && verb != "log") {
+                    return Ok(d.clone());
+                }
+                let mut text = format!("a container name must be specified for pod {pod_name}, choose one of: [{}]", main.join(" "));
+                if !init.is_empty() {
+                    text.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
+                }
+                Err(ApiError::bad_request(text))
+            }
+        },
+    }
+}
+
+fn log_query(call: &Call) -> Result<String, ApiError> {
+    let mut out = url::form_urlencoded::Serializer::new(String::new());
+    for k in ["follow", "previous", "timestamps"] {
+        if call.info.flag(k) {
+            out.append_pair(k, "true");
+        }
+    }
+    for k in ["tailLines", "sinceSeconds", "limitBytes"] {
+        if let Some(v) = call.info.param(k) {
+            let least = i64::from(k != "tailLines");
+            if v.parse::<i64>().map_or(true, |n| n < least) {
+                let bound = if least == 1 { "must be greater than 0" } else { "must be greater than or equal to 0" };
+                return Err(ApiError::new(422, "Invalid", format!("PodLogOptions \"{}\" is invalid: {k}: Invalid value: {v}: {bound}", call.info.name)));
+            }
+            out.append_pair(k, v);
+        }
+    }
+    for k in ["sinceTime", "stream"] {
+        if let Some(v) = call.info.param(k) {
+            out.append_pair(k, v);
+        }
+    }
+    if call.info.param("sinceTime").is_some() && call.info.param("sinceSeconds").is_some() {
+        return Err(ApiError::new(422, "Invalid", format!("PodLogOptions \"{}\" is invalid: sinceSeconds: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified", call.info.name)));
+    }
+    Ok(out.finish())
+}
+
+fn exec_query(call: &Call, command: bool) -> Result<String, ApiError> {
+    let mut out = url::form_urlencoded::Serializer::new(String::new());
+    let (mut any, tty) = (false, call.info.flag("tty"));
+    for (theirs, ours) in [("stdin", "input"), ("stdout", "output"), ("stderr", "error")] {
+        // A terminal has no separate standard error.
+        if call.info.flag(theirs) && !(tty && theirs == "stderr") {
+            any = true;
+            out.append_pair(ours, "1");
+        }
+    }
+    if !any {
+        return Err(ApiError::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
+    }
+    if tty {
+        out.append_pair("tty", "1");
+    }
+    if command {
+        let words: Vec<&str> = call.info.params("command").collect();
+        if words.is_empty() {
+            return Err(ApiError::bad_request("you must specify a command"));
+        }
+        words.iter().for_each(|w| {
+            out.append_pair("command", w);
+        });
+    }
+    Ok(out.finish())
+}
+
+fn port_query(call: &Call) -> String {
+    let mut out = url::form_urlencoded::Serializer::new(String::new());
+    for p in call.info.params("ports") {
+        p.split(',').for_each(|p| {
+            out.append_pair("port", p);
+        });
+    }
+    out.finish()
+}
+
+fn kubelet(node: &Node) -> Result<Upstream, ApiError> {
+    let status = node.status.as_ref();
+    let addresses: Vec<_> = status.iter().flat_map(|s| s.addresses.iter().flatten()).collect();
+    let of = |t: &str| addresses.iter().find(|a| a.type_ == t).map(|a| a.address.clone());
+    let host = of("InternalIP").or_else(|| of("ExternalIP")).or_else(|| of("Hostname"));
+    let name = node.metadata.name.as_deref().unwrap_or_default();
+    let host = host.ok_or_else(|| ApiError::internal(format!("no preferred addresses found for node {name}")))?;
+    let port = status.and_then(|s| s.daemon_endpoints.as_ref()?.kubelet_endpoint.as_ref().map(|k| k.port));
+    let port = port.and_then(|p| u16::try_from(p).ok()).filter(|p| *p > 0).unwrap_or(KUBELET_PORT);
+    Ok(Upstream { host, port, tls: true, path: String::new() })
+}
+
+/// Answers `proxy` of pods, services and nodes.
+pub(crate) async fn proxy(call: Call) -> Result<Reply, ApiError> {
+    let (scheme, name, port) = split_name(&call.info.name);
+    let rest = if call.info.rest.is_empty() { "/".to_owned() } else { call.info.rest.clone() };
+    let query = call.request.uri().query().map(|q| format!("?{q}")).unwrap_or_default();
+    let path = format!("{rest}{query}");
+    let snapshot = call.shared.registry.snapshot();
+    let ns = call.info.namespace.as_str();
+    let upstream = match call.info.resource.as_str() {
+        "nodes" => {
+            let node = snapshot.get::<Node>("", name).ok_or_else(|| ApiError::not_found(&Kind::Node.into(), name))?;
+            Upstream { path, ..kubelet(node)? }
+        }
+        "pods" => {
+            let pod = snapshot.get::<Pod>(ns, name).ok_or_else(|| ApiError::not_found(&Kind::Pod.into(), name))?;
+            let host = pod.status.as_ref().and_then(|s| s.pod_ip.clone()).unwrap_or_default();
+            if host.is_empty() {
+                return Err(ApiError::bad_request("address not allowed"));
+            }
+            let first = pod.spec.iter().flat_map(|s| &s.containers).flat_map(|c| c.ports.iter().flatten()).next();
+            let port = if port.is_empty() { first.map_or(80, |p| p.container_port) } else { pod_port(pod, port)? };
+            Upstream { host, port: port_number(port)?, tls: scheme == "https", path }
+        }
+        _ => {
+            let (host, port) = endpoint(&snapshot, ns, name, port, &call)?;
+            Upstream { host, port, tls: scheme == "https", path }
+        }
+    };
+    relay(call, upstream).await
+}
+
+/// `[scheme:]name[:port]`.
+fn split_name(text: &str) -> (&str, &str, &str) {
+    match text.split(':').collect::<Vec<_>>()[..] {
+        [scheme, name, port] => (scheme, name, port),
+        [name, port] => ("", name, port),
+        _ => ("", text, ""),
+    }
+}
+
+fn port_number(port: i32) -> Result<u16, ApiError> {
+    u16::try_from(port).map_err(|_| ApiError::bad_request(format!("invalid port {port}")))
+}
+
+fn pod_port(pod: &Pod, text: &str) -> Result<i32, ApiError> {
+    if let Ok(n) = text.parse() {
+        return Ok(n);
+    }
+    let mut ports = pod.spec.iter().flat_map(|s| &s.containers).flat_map(|c| c.ports.iter().flatten());
+    let found = ports.find(|p| p.name.as_deref() == Some(text)).map(|p| p.container_port);
+    found.ok_or_else(|| ApiError::bad_request(format!("no port {text:?}")))
+}
+
+fn endpoint(
+    snapshot: &cache::Snapshot,
+    ns: &str,
+    name: &str,
+    port: &str,
+    call: &Call,
+) -> Result<(String, u16), ApiError> {
+    let service = snapshot.get::<Service>(ns, name).ok_or_else(|| ApiError::not_found(&Kind::Service.into(), name))?;
+    let ports = service.spec.as_ref().and_then(|s| s.ports.as_ref());
+    let wanted = ports.into_iter().flatten().find(|p| {
+        let target = p.target_port.as_ref().is_some_and(|t| match t {
+            IntOrString::Int(n) => n.to_string() == port,
+            IntOrString::String(s) => s == port,
+        });
+        port.is_empty() || p.name.as_deref() == Some(port) || p.port.to_string() == port || target
+    });
+    let none = || ApiError::unavailable(format!("no endpoints available for service {:?}", call.info.name));
+    let wanted = wanted.ok_or_else(none)?;
+    let mut found = Vec::new();
+    for slice in snapshot.slices_of(ns, name) {
+        let name_of = |n: &Option<String>| n.clone().unwrap_or_default();
+        let port = slice.ports.iter().flatten().find(|p| name_of(&p.name) == name_of(&wanted.name)).and_then(|p| p.port);
+        let Some(port) = port else { continue };
+        for e in slice.endpoints.iter().flatten() {
+            if e.conditions.as_ref().and_then(|c| c.ready).unwrap_or(true) {
+                found.extend(e.addresses.iter().map(|a| (a.clone(), port)));
+            }
+        }
+    }
+    if found.is_empty() {
+        return Err(none());
+    }
+    let pick = usize::try_from(call.shared.ids.below(found.len() as u64)).unwrap_or(0);
+    let (host, port) = found.swap_remove(pick);
+    Ok((host, port_number(port)?))
+}
+
+async fn relay(call: Call, upstream: Upstream) -> Result<Reply, ApiError> {
+    let host = if upstream.host.parse::<IpAddr>().is_ok_and(|a| a.is_ipv6()) { format!("[{}]", upstream.host) } else { upstream.host.clone() };
+    let authority = format!("{host}:{}", upstream.port);
+    let failed = |e: &dyn std::fmt::Display| {
+        ApiError::new(503, "ServiceUnavailable", format!("error trying to reach service: dial tcp {authority}: {e}"))
+    };
+    let dial = tokio::time::timeout(DIAL_TIMEOUT, TcpStream::connect(&authority)).await;
+    let tcp = dial.map_err(|_| failed(&"i/o timeout"))?.map_err(|e| failed(&e))?;
+    let _ = tcp.set_nodelay(true);
+    let uri: Uri = upstream.path.parse().map_err(|e| ApiError::bad_request(format!("{e}")))?;
+    let inner = call.request;
+    if upstream.tls {
+        let name = ServerName::try_from(upstream.host.clone()).map_err(|e| failed(&e))?;
+        let connector = tokio_rustls::TlsConnector::from(call.shared.kubelet_tls.clone());
+        let tls = connector.connect(name, tcp).await.map_err(|e| failed(&e))?;
+        forward(tls, inner, uri, &authority, &failed).await
+    } else {
+        forward(tcp, inner, uri, &authority, &failed).await
+    }
+}
+
+/// Headers that belong to one connection (RFC 9110, 7.6.1), and credentials that are not the upstream's business.
+const OWN_HEADERS: &[HeaderName] = &[
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+    header::AUTHORIZATION,
+    header::HOST,
+];
+
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    let connection = headers.get(header::CONNECTION).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    headers.contains_key(header::UPGRADE) && connection.to_ascii_lowercase().contains("upgrade")
+}
+
+async fn forward<S>(
+    stream: S,
+    mut from: Request<Incoming>,
+    uri: Uri,
+    authority: &str,
+    failed: &(dyn Fn(&dyn std::fmt::Display) -> ApiError + Sync),
+) -> Result<Reply, ApiError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| failed(&e))?;
+    tokio::spawn(async move {
+        if let Err(e) = connection.with_upgrades().await {
+            tracing::debug!(err = %e, "Relayed connection ended");
+        }
+    });
+    let upgrade = is_upgrade(from.headers());
+    let mine = upgrade.then(|| hyper::upgrade::on(&mut from));
+    let (parts, body) = from.into_parts();
+    let mut onward = Request::new(body);
+    *onward.method_mut() = parts.method;
+    *onward.uri_mut() = uri;
+    for (k, v) in &parts.headers {
+        if !OWN_HEADERS.contains(k) && !k.as_str().starts_with("impersonate-") {
+            onward.headers_mut().append(k, v.clone());
+        }
+    }
+    if upgrade {
+        for k in [header::CONNECTION, header::UPGRADE] {
+            if let Some(v) = parts.headers.get(&k) {
+                onward.headers_mut().insert(k, v.clone());
+            }
+        }
+    }
+    let host = HeaderValue::from_str(authority).map_err(|e| ApiError::bad_request(e.to_string()))?;
+    onward.headers_mut().insert(header::HOST, host);
+    let mut answer = sender.send_request(onward).await.map_err(|e| failed(&e))?;
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let theirs = hyper::upgrade::on(&mut answer);
+        if let Some(mine) = mine {
+            tokio::spawn(splice(mine, theirs));
+        }
+        let mut reply = Response::new(Body::from(Vec::new()));
+        *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *reply.headers_mut() = answer.headers().clone();
+        return Ok(reply);
+    }
+    let (mut parts, body) = answer.into_parts();
+    for h in [header::CONNECTION, header::TRANSFER_ENCODING] {
+        parts.headers.remove(h);
+    }
+    Ok(Response::from_parts(parts, Body::Relay(body)))
+}
+
+/// Copies both ways until either side ends.
+async fn splice(mine: hyper::upgrade::OnUpgrade, theirs: hyper::upgrade::OnUpgrade) {
+    let (Ok(mine), Ok(theirs)) = tokio::join!(mine, theirs) else { return };
+    let (mut mine, mut theirs) = (TokioIo::new(mine), TokioIo::new(theirs));
+    if let Err(e) = copy_bidirectional(&mut mine, &mut theirs).await {
+        tracing::debug!(err = %e, "Relayed stream ended");
+    }
+}

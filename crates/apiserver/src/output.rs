@@ -1,0 +1,157 @@
+//! Objects and lists on their way out: stored bytes as they are, or turned into what the client asked for.
+
+use crate::handler::Call;
+use crate::respond::{self, Accept, Body, Encoding, Form, Reply};
+use crate::server::Served;
+use bytes::Bytes;
+use cache::Entry;
+use codec::table::{self, CustomColumns, Include};
+use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kinds::{ApiError, Object};
+use registry::Listing;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// One entry as the request's version and form want it.
+pub(crate) fn entry(call: &Call, served: &Served, code: u16, entry: &Entry) -> Result<Reply, ApiError> {
+    match call.accept.form {
+        Form::Object => Ok(respond::encoded(code, spoken(served, &entry.object, &entry.json)?, call.accept)),
+        Form::Table => Ok(respond::tree(code, &table(call, served, &[&entry.object], json!({ "resourceVersion": entry.revision.to_string() })), call.accept)),
+        Form::PartialMetadata => Ok(respond::tree(code, &partial(&entry.object), call.accept)),
+        Form::PartialMetadataList => Err(not_acceptable()),
+    }
+}
+
+fn not_acceptable() -> ApiError {
+    ApiError::new(406, "NotAcceptable", "the requested representation is not available for a single object")
+}
+
+/// The JSON of an object in the version that is served: the stored bytes, or a conversion of them.
+pub(crate) fn spoken(served: &Served, object: &Object, json: &Bytes) -> Result<Bytes, ApiError> {
+    match served.kind {
+        Some(kind) if kind != kind.stored_as() => {
+            let turned = rules::convert::to_served(kind, object.clone()).map_err(ApiError::internal)?;
+            Ok(codec::encode(&turned).into())
+        }
+        None => match object {
+            Object::Dynamic(d) if d.api_version != served.api_version() => {
+                let mut turned = kinds::Dynamic::clone(d);
+                turned.api_version = served.api_version();
+                Ok(codec::encode(&Object::Dynamic(Arc::new(turned))).into())
+            }
+            _ => Ok(json.clone()),
+        },
+        _ => Ok(json.clone()),
+    }
+}
+
+/// An object that is not stored.
+pub(crate) fn object(call: &Call, code: u16, object: &Object) -> Result<Reply, ApiError> {
+    let accept = Accept { form: Form::Object, ..call.accept };
+    Ok(respond::encoded(code, codec::encode(object).into(), accept))
+}
+
+/// `PartialObjectMetadata` of an object.
+pub(crate) fn partial(object: &Object) -> Value {
+    let meta: Value = serde_json::from_slice(&codec::encode_meta(object.meta())).unwrap_or_default();
+    json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta })
+}
+
+/// A `Table` of objects.
+pub(crate) fn table(call: &Call, served: &Served, objects: &[&Object], meta: Value) -> Value {
+    let include = Include::parse(call.info.param("includeObject").unwrap_or_default()).unwrap_or_default();
+    let now = call.shared.registry.now();
+    let trees: Vec<Value> = objects.iter().filter_map(|o| tree_of(served, o)).collect();
+    let Some(crd) = served.definition.as_deref() else {
+        let kind = served.kind.map_or(served.resource.kind_name(), |k| k.info().kind);
+        return table::table((&served.group, &served.version, kind), meta, trees.iter(), include, now);
+    };
+    let columns = CustomColumns::new(&additional(crd, &served.version));
+    let Ok(columns) = columns.or_else(|_| CustomColumns::new(&[])) else { return Value::Null };
+    let rows = trees.iter().map(|t| table::row(t, columns.cells(t, now), include)).collect();
+    table::wrap(meta, columns.definitions(), rows)
+}
+
+fn tree_of(served: &Served, object: &Object) -> Option<Value> {
+    let json = codec::encode(object).into();
+    serde_json::from_slice(&spoken(served, object, &json).ok()?).ok()
+}
+
+fn additional(crd: &CustomResourceDefinition, version: &str) -> Vec<Value> {
+    let tree = codec::to_value(&Object::from(crd.clone()));
+    let versions = tree["spec"]["versions"].as_array();
+    let own = versions.into_iter().flatten().find(|v| v["name"] == version);
+    own.and_then(|v| v["additionalPrinterColumns"].as_array().cloned()).unwrap_or_default()
+}
+
+fn list_meta(listing: &Listing) -> Value {
+    let mut meta = json!({ "resourceVersion": listing.revision.to_string() });
+    if let Some(next) = &listing.next {
+        meta["continue"] = next.encode().into();
+    }
+    if let Some(n) = listing.remaining {
+        meta["remainingItemCount"] = n.into();
+    }
+    meta
+}
+
+/// A list in the form that was asked for.
+pub(crate) fn list(call: &Call, served: &Served, listing: &Listing) -> Result<Reply, ApiError> {
+    let meta = list_meta(listing);
+    let objects = || listing.entries.iter().map(|e| &e.object).collect::<Vec<_>>();
+    match call.accept.form {
+        Form::Table => Ok(respond::tree(200, &table(call, served, &objects(), meta), call.accept)),
+        Form::PartialMetadata | Form::PartialMetadataList => {
+            let items: Vec<Value> = listing.entries.iter().map(|e| partial(&e.object)).collect();
+            let tree = json!({
+                "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "items": items,
+            });
+            Ok(respond::tree(200, &tree, call.accept))
+        }
+        Form::Object => plain_list(call, served, listing, &meta),
+    }
+}
+
+fn plain_list(call: &Call, served: &Served, listing: &Listing, meta: &Value) -> Result<Reply, ApiError> {
+    let list_kind = list_kind(served);
+    let head = format!("{{\"kind\":\"{list_kind}\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[", served.api_version());
+    let mut pieces = VecDeque::with_capacity(listing.entries.len() * 2 + 2);
+    pieces.push_back(Bytes::from(head));
+    // Items of built-in lists carry no apiVersion and kind; those of custom resources do.
+    let prefix = served.kind.map(|k| format!("{{\"apiVersion\":\"{}\",\"kind\":\"{}\",", k.api_version(), k.info().kind));
+    for (i, e) in listing.entries.iter().enumerate() {
+        let json = spoken(served, &e.object, &e.json)?;
+        match prefix.as_deref().filter(|p| json.starts_with(p.as_bytes())) {
+            Some(p) => {
+                pieces.push_back(Bytes::from_static(if i == 0 { b"{" } else { b",{" }));
+                pieces.push_back(json.slice(p.len()..));
+            }
+            None => {
+                if i > 0 {
+                    pieces.push_back(Bytes::from_static(b","));
+                }
+                pieces.push_back(json);
+            }
+        }
+    }
+    pieces.push_back(Bytes::from_static(b"]}"));
+    if call.accept.encoding == Encoding::Json && !call.accept.pretty {
+        return Ok(respond::with_media(200, Body::Pieces(pieces), "application/json"));
+    }
+    let whole: Vec<u8> = pieces.iter().flat_map(|b| b.iter().copied()).collect();
+    Ok(respond::encoded(200, whole.into(), call.accept))
+}
+
+/// The kind of a list of the resource.
+pub(crate) fn list_kind(served: &Served) -> Cow<'static, str> {
+    match (served.kind, &served.definition) {
+        (_, Some(crd)) => {
+            let given = crd.spec.names.list_kind.clone().filter(|l| !l.is_empty());
+            Cow::Owned(given.unwrap_or_else(|| format!("{}List", crd.spec.names.kind)))
+        }
+        (Some(k), None) => Cow::Owned(format!("{}List", k.info().kind)),
+        (None, None) => Cow::Borrowed("List"),
+    }
+}

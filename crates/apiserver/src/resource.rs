@@ -1,0 +1,398 @@
+//! The verbs on resources: from a request to one call of the registry, and from its answer to bytes.
+
+use crate::body;
+use crate::handler::Call;
+use crate::output;
+use crate::respond::{self, Reply};
+use crate::server::Served;
+use crate::watching;
+use kinds::selector::parse_fields;
+use kinds::{
+    ApiError, DeleteOptions, Kind, Object, ObjectKey, Patch, PatchKind, Revision, Selector, Target, WriteOptions,
+};
+use registry::{Answer, Continue, FieldValidation, ListQuery, VersionMatch};
+use rules::scale;
+
+/// Longest field manager name.
+const MANAGER_MAX: usize = 128;
+
+/// Serves one request on a resource.
+pub(crate) async fn serve(call: Call, served: Served) -> Result<Reply, ApiError> {
+    check_scope(&call, &served)?;
+    match (call.info.verb, call.info.subresource.as_str()) {
+        ("list", "") => list(call, served).await,
+        ("watch", "") => watching::watch(call, served).await,
+        ("get", "scale") => get_scale(&call, &served),
+        ("update" | "patch", "scale") => put_scale(call, served).await,
+        ("get", sub) => get(&call, &served, sub).await,
+        ("create", "") => create(call, served).await,
+        ("create", "binding" | "eviction" | "token") => create_below(call, served).await,
+        ("update", _) => update(call, served).await,
+        ("patch", _) => patch(call, served).await,
+        ("delete", "") => delete(call, served).await,
+        ("deletecollection", "") => delete_collection(call, served).await,
+        _ => Err(ApiError::method_not_supported(&served.resource, call.info.verb)),
+    }
+}
+
+fn check_scope(call: &Call, served: &Served) -> Result<(), ApiError> {
+    let (namespaced, given) = (served.resource.namespaced(), !call.info.namespace.is_empty());
+    let own = served.resource.builtin() == Some(Kind::Namespace);
+    if (given && !namespaced && !own) || (namespaced && !given && !matches!(call.info.verb, "list" | "watch" | "deletecollection")) {
+        return Err(ApiError::no_such_path());
+    }
+    let sub = call.info.subresource.as_str();
+    if !sub.is_empty() && !has_subresource(served, sub) {
+        return Err(ApiError::no_such_path());
+    }
+    Ok(())
+}
+
+fn has_subresource(served: &Served, sub: &str) -> bool {
+    match &served.definition {
+        Some(crd) => crd.spec.versions.iter().filter(|v| v.name == served.version).any(|v| {
+            v.subresources.as_ref().is_some_and(|s| (sub == "status" && s.status.is_some()) || (sub == "scale" && s.scale.is_some()))
+        }),
+        None => {
+            let plural = served.resource.plural();
+            let row = schema::resources().by_gvr(&served.group, &served.version, plural);
+            row.is_some_and(|r| r.subresource(sub).is_some()) || (sub == "scale" && scale::is_scalable(&served.resource))
+        }
+    }
+}
+
+fn key(call: &Call) -> ObjectKey {
+    let namespace = match call.info.resource.as_str() {
+        "namespaces" if call.info.group.is_empty() => String::new(),
+        _ => call.info.namespace.clone(),
+    };
+    ObjectKey::new(namespace, call.info.name.clone())
+}
+
+/// Subresources that the registry knows, as static text.
+fn subresource(call: &Call) -> Result<&'static str, ApiError> {
+    const KNOWN: &[&str] =
+        &["", "status", "scale", "binding", "eviction", "token", "finalize", "approval", "ephemeralcontainers", "resize"];
+    KNOWN.iter().copied().find(|s| *s == call.info.subresource).ok_or_else(ApiError::no_such_path)
+}
+
+fn target(call: &Call, served: &Served) -> Result<Target, ApiError> {
+    Ok(Target { resource: served.resource.clone(), key: key(call), subresource: subresource(call)? })
+}
+
+/// The write options of the query.
+fn options(call: &Call) -> Result<WriteOptions, ApiError> {
+    let dry_run = match call.info.params("dryRun").collect::<Vec<_>>()[..] {
+        [] | [""] => false,
+        ["All"] => true,
+        [other, ..] => {
+            return Err(ApiError::new(
+                422,
+                "Invalid",
+                format!(
+                    "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: {other:?}: supported values: \"All\""
+                ),
+            ));
+        }
+    };
+    let manager = match call.info.param("fieldManager") {
+        Some(m) => m.to_owned(),
+        None => default_manager(call),
+    };
+    if manager.len() > MANAGER_MAX || manager.chars().any(char::is_control) {
+        return Err(ApiError::new(422, "Invalid", "CreateOptions.meta.k8s.io \"\" is invalid: fieldManager: Invalid value"));
+    }
+    Ok(WriteOptions { dry_run, field_manager: manager, force: call.info.flag("force") })
+}
+
+/// The first word of the user agent, as kube-apiserver names managers that do not name themselves.
+fn default_manager(call: &Call) -> String {
+    let agent = call.request.headers().get(http::header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or("unknown");
+    agent.split('/').next().unwrap_or("unknown").chars().take(MANAGER_MAX).collect()
+}
+
+/// The selectors, page and version of a list or watch.
+pub(crate) fn list_query(call: &Call) -> Result<ListQuery, ApiError> {
+    let info = &call.info;
+    let labels = info.param("labelSelector").unwrap_or_default();
+    let labels = Selector::parse(labels).map_err(ApiError::bad_request)?;
+    let fields = parse_fields(info.param("fieldSelector").unwrap_or_default()).map_err(ApiError::bad_request)?;
+    let number = |n: &str| info.param(n).filter(|v| !v.is_empty()).map(str::parse::<usize>).transpose();
+    let limit = number("limit").map_err(|_| ApiError::bad_request("limit: invalid syntax"))?.unwrap_or(0);
+    let page = info.param("continue").filter(|c| !c.is_empty()).map(Continue::decode).transpose()?;
+    let revision = revision_of(info.param("resourceVersion").unwrap_or_default())?;
+    let version_match = match info.param("resourceVersionMatch").unwrap_or_default() {
+        "" => VersionMatch::Unset,
+        "Exact" => VersionMatch::Exact,
+        "NotOlderThan" => VersionMatch::NotOlderThan,
+        other => return Err(bad_list(&format!("resourceVersionMatch: Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""))),
+    };
+    let given = info.param("resourceVersion").is_some_and(|v| !v.is_empty());
+    if version_match != VersionMatch::Unset && !given && info.verb != "watch" {
+        return Err(bad_list("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"));
+    }
+    if version_match != VersionMatch::Unset && page.is_some() {
+        return Err(bad_list("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided"));
+    }
+    if version_match == VersionMatch::Exact && revision == Some(Revision::ZERO) {
+        return Err(bad_list("resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+    }
+    if page.is_some() && revision.is_some_and(|r| r != Revision::ZERO) {
+        return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
+    }
+    let namespace = if served_namespaced(call) { info.namespace.clone() } else { String::new() };
+    Ok(ListQuery { namespace, labels, fields, limit, page, revision, version_match })
+}
+
+fn served_namespaced(call: &Call) -> bool {
+    !(call.info.group.is_empty() && call.info.resource == "namespaces")
+}
+
+fn bad_list(why: &str) -> ApiError {
+    ApiError::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {why}"))
+}
+
+/// A resource version of a query; empty is none.
+pub(crate) fn revision_of(text: &str) -> Result<Option<Revision>, ApiError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bad = || ApiError::new(400, "BadRequest", format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"));
+    Revision::parse(text).map(Some).ok_or_else(bad)
+}
+
+async fn list(call: Call, served: Served) -> Result<Reply, ApiError> {
+    let query = list_query(&call)?;
+    if query.revision.is_none() && query.page.is_none() {
+        call.shared.registry.catch_up().await?;
+    }
+    let listing = call.shared.registry.list(&served.resource, &query)?;
+    output::list(&call, &served, &listing)
+}
+
+async fn get(call: &Call, served: &Served, sub: &str) -> Result<Reply, ApiError> {
+    let _ = sub;
+    if call.info.param("resourceVersion").is_none_or(str::is_empty) {
+        call.shared.registry.catch_up().await?;
+    }
+    let entry = call.shared.registry.get(&served.resource, &key(call))?;
+    output::entry(call, served, 200, &entry)
+}
+
+async fn create(mut call: Call, served: Served) -> Result<Reply, ApiError> {
+    if !call.info.name.is_empty() {
+        return Err(ApiError::method_not_supported(&served.resource, "create"));
+    }
+    let options = options(&call)?;
+    let target = target(&call, &served)?;
+    let bytes = body::read(&mut call).await?;
+    let json = body::to_json(call.request.headers(), bytes)?;
+    let (object, mut warnings) = body::object(&call, &served, &json)?;
+    let object = stored(object)?;
+    let answer = call.shared.registry.create(&call.caller, &target, object, &options).await?;
+    warnings.extend(answer.warnings);
+    let mut reply = output::entry(&call, &served, 201, &answer.entry)?;
+    respond::warn(&mut reply, &warnings);
+    Ok(reply)
+}
+
+/// A spoken kind as it is stored.
+fn stored(object: Object) -> Result<Object, ApiError> {
+    match object.kind() {
+        Some(k) if k.stored_as() != k => rules::convert::to_stored(object).map_err(ApiError::internal),
+        _ => Ok(object),
+    }
+}
+
+async fn update(mut call: Call, served: Served) -> Result<Reply, ApiError> {
+    let options = options(&call)?;
+    let target = target(&call, &served)?;
+    let bytes = body::read(&mut call).await?;
+    let json = body::to_json(call.request.headers(), bytes)?;
+    let (object, mut warnings) = body::object(&call, &served, &json)?;
+    let object = stored(object)?;
+    let answer = call.shared.registry.update(&call.caller, &target, object, &options).await?;
+    warnings.extend(answer.warnings);
+    let mut reply = output::entry(&call, &served, if answer.created { 201 } else { 200 }, &answer.entry)?;
+    respond::warn(&mut reply, &warnings);
+    Ok(reply)
+}
+
+fn patch_kind(call: &Call) -> Result<PatchKind, ApiError> {
+    Ok(match body::media(call.request.headers()) {
+        "application/json-patch+json" => PatchKind::Json,
+        "application/merge-patch+json" => PatchKind::Merge,
+        "application/strategic-merge-patch+json" => PatchKind::Strategic,
+        "application/apply-patch+yaml" => PatchKind::Apply,
+        _ => {
+            return Err(ApiError::new(
+                415,
+                "UnsupportedMediaType",
+                "the body of the request was in an unknown format - accepted media types include: \
+                 application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, \
+                 application/apply-patch+yaml",
+            ));
+        }
+    })
+}
+
+async fn patch(mut call: Call, served: Served) -> Result<Reply, ApiError> {
+    let options = options(&call)?;
+    let target = target(&call, &served)?;
+    let kind = patch_kind(&call)?;
+    if kind == PatchKind::Apply && call.info.param("fieldManager").is_none_or(str::is_empty) {
+        return Err(ApiError::new(
+            422,
+            "Invalid",
+            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+        ));
+    }
+    if kind != PatchKind::Apply && call.info.param("force").is_some() {
+        return Err(ApiError::new(
+            422,
+            "Invalid",
+            "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch",
+        ));
+    }
+    let validation: FieldValidation = body::validation(&call)?;
+    let bytes = body::read(&mut call).await?;
+    let patch = Patch { kind, body: patch_body(kind, &bytes)? };
+    let answer: Answer =
+        call.shared.registry.patch_checked(&call.caller, &target, &patch, &options, validation).await?;
+    let mut reply = output::entry(&call, &served, if answer.created { 201 } else { 200 }, &answer.entry)?;
+    respond::warn(&mut reply, &answer.warnings);
+    Ok(reply)
+}
+
+fn patch_body(kind: PatchKind, bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
+    if kind == PatchKind::Json || bytes.first() == Some(&b'{') {
+        return Ok(bytes.to_vec());
+    }
+    let text = std::str::from_utf8(bytes).map_err(|e| ApiError::bad_request(e.to_string()))?;
+    let tree = codec::yaml::parse(text).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?.value;
+    serde_json::to_vec(&tree).map_err(ApiError::internal)
+}
+
+/// Delete options from the body, overridden by the query.
+async fn delete_options(call: &mut Call) -> Result<DeleteOptions, ApiError> {
+    let bytes = body::read(call).await?;
+    let mut options = if bytes.is_empty() {
+        DeleteOptions::default()
+    } else {
+        let json = body::to_json(call.request.headers(), bytes)?;
+        codec::decode_delete_options(&json).map_err(|e| ApiError::bad_request(e.to_string()))?
+    };
+    if let Some(s) = call.info.param("gracePeriodSeconds") {
+        let bad = || ApiError::bad_request("gracePeriodSeconds: invalid syntax");
+        options.grace_period_seconds = Some(s.parse().map_err(|_| bad())?);
+    }
+    if let Some(p) = call.info.param("propagationPolicy") {
+        options.propagation_policy = Some(p.to_owned());
+    }
+    if let Some(o) = call.info.param("orphanDependents") {
+        options.orphan_dependents = Some(o == "true" || o == "1");
+    }
+    if call.info.param("dryRun") == Some("All") {
+        options.dry_run = Some(vec!["All".to_owned()]);
+    }
+    Ok(options)
+}
+
+async fn delete(mut call: Call, served: Served) -> Result<Reply, ApiError> {
+    let options = delete_options(&mut call).await?;
+    let target = target(&call, &served)?;
+    match call.shared.registry.delete(&call.caller, &target, &options).await? {
+        registry::delete::Deleted::Lingers(entry) => output::entry(&call, &served, 200, &entry),
+        registry::delete::Deleted::Gone(entry) if served.resource.builtin() == Some(Kind::Pod) => {
+            output::entry(&call, &served, 200, &entry)
+        }
+        registry::delete::Deleted::Gone(entry) => Ok(respond::tree(200, &gone(&served, &entry), call.accept)),
+    }
+}
+
+fn gone(served: &Served, entry: &cache::Entry) -> serde_json::Value {
+    let mut details = serde_json::json!({ "name": entry.key.name, "kind": served.resource.plural(), "uid": entry.uid() });
+    if !served.group.is_empty() {
+        details["group"] = served.group.as_str().into();
+    }
+    serde_json::json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details })
+}
+
+async fn delete_collection(mut call: Call, served: Served) -> Result<Reply, ApiError> {
+    let query = list_query(&call)?;
+    let options = delete_options(&mut call).await?;
+    let listing = call.shared.registry.delete_collection(&call.caller, &served.resource, &query, &options).await?;
+    output::list(&call, &served, &listing)
+}
+
+async fn create_below(mut call: Call, served: Served) -> Result<Reply, ApiError> {
+    let options = options(&call)?;
+    let bytes = body::read(&mut call).await?;
+    let json = body::to_json(call.request.headers(), bytes)?;
+    let kind = match call.info.subresource.as_str() {
+        "binding" => Kind::Binding,
+        "eviction" => Kind::Eviction,
+        _ => Kind::TokenRequest,
+    };
+    let i = kind.info();
+    let spoken = Served { kind: Some(kind), group: i.group.into(), version: i.version.into(), ..served.clone() };
+    let (object, _) = body::object(&call, &spoken, &json)?;
+    let key = key(&call);
+    let registry = &call.shared.registry;
+    match &object {
+        Object::Binding(b) => {
+            registry.bind(&call.caller, &key, b, &options).await?;
+            Ok(success(&call, 201))
+        }
+        Object::Eviction(e) => {
+            registry.evict(&call.caller, &key, e).await?;
+            Ok(success(&call, 201))
+        }
+        Object::TokenRequest(t) => crate::reviews::token(&call, &key, t),
+        _ => Err(ApiError::no_such_path()),
+    }
+}
+
+fn success(call: &Call, code: u16) -> Reply {
+    let status = serde_json::json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code });
+    respond::tree(code, &status, call.accept)
+}
+
+fn get_scale(call: &Call, served: &Served) -> Result<Reply, ApiError> {
+    let entry = call.shared.registry.get(&served.resource, &key(call))?;
+    output::object(call, 200, &Object::from(scale_of(&entry.object)?))
+}
+
+fn scale_of(object: &Object) -> Result<kinds::api::autoscaling::v1::Scale, ApiError> {
+    scale::of(object).ok_or_else(ApiError::no_such_path)
+}
+
+async fn put_scale(mut call: Call, served: Served) -> Result<Reply, ApiError> {
+    let options = options(&call)?;
+    let key = key(&call);
+    let patched = call.info.verb == "patch";
+    let kind = if patched { Some(patch_kind(&call)?) } else { None };
+    let bytes = body::read(&mut call).await?;
+    let json = match kind {
+        Some(kind) => {
+            let entry = call.shared.registry.get(&served.resource, &key)?;
+            let mut tree = codec::to_value(&Object::from(scale_of(&entry.object)?));
+            if let Some(meta) = tree.get_mut("metadata").and_then(|m| m.as_object_mut()) {
+                // Patches of scale are unconditional unless they say a version themselves.
+                meta.remove("resourceVersion");
+            }
+            let patch = patch_body(kind, &bytes)?;
+            match kind {
+                PatchKind::Json => patch::json::apply(&mut tree, &patch).map_err(|e| ApiError::bad_request(e.to_string()))?,
+                _ => patch::merge::apply(&mut tree, serde_json::from_slice(&patch).map_err(|e| ApiError::bad_request(e.to_string()))?),
+            }
+            serde_json::to_vec(&tree).map_err(ApiError::internal)?.into()
+        }
+        None => body::to_json(call.request.headers(), bytes)?,
+    };
+    let object = codec::decode(Kind::Scale, &json).map_err(|e| ApiError::bad_request(e.to_string()))?;
+    let Object::Scale(wanted) = object else { return Err(ApiError::no_such_path()) };
+    let registry = &call.shared.registry;
+    let answer = registry.set_scale(&call.caller, &served.resource, &key, &wanted, &options).await?;
+    output::object(&call, 200, &Object::from(scale_of(&answer.entry.object)?))
+}

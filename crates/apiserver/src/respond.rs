@@ -1,0 +1,288 @@
+//! Answers: statuses, negotiated encodings, and the one body type.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_body::{Body as HttpBody, Frame};
+use kinds::ApiError;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::sync::mpsc;
+
+/// Bodies larger than this are compressed for clients that ask for it (kube-apiserver's threshold).
+const GZIP_MIN_BYTES: usize = 128 * 1024;
+
+/// A response body.
+pub enum Body {
+    /// Pieces that are all there: stored bytes go out without being copied.
+    Pieces(VecDeque<Bytes>),
+    /// Pieces as they come.
+    Stream(mpsc::Receiver<Bytes>),
+    /// A body that another server sends.
+    Relay(hyper::body::Incoming),
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Pieces(VecDeque::from([Bytes::from(bytes)]))
+    }
+}
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::Pieces(VecDeque::from([bytes]))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match &mut *self {
+            Self::Pieces(p) => Poll::Ready(p.pop_front().map(|b| Ok(Frame::data(b)))),
+            Self::Stream(rx) => rx.poll_recv(cx).map(|b| b.map(|b| Ok(Frame::data(b)))),
+            Self::Relay(b) => Pin::new(b).poll_frame(cx).map(|f| f.map(|f| f.map_err(Into::into))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Pieces(p) if p.is_empty())
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        match self {
+            Self::Pieces(p) => http_body::SizeHint::with_exact(p.iter().map(|b| b.len() as u64).sum()),
+            _ => http_body::SizeHint::default(),
+        }
+    }
+}
+
+/// A whole answer.
+pub type Reply = Response<Body>;
+
+/// How the client wants to read objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    #[default]
+    Json,
+    Yaml,
+    Protobuf,
+}
+
+impl Encoding {
+    /// Its media type.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Yaml => "application/yaml",
+            Self::Protobuf => "application/vnd.kubernetes.protobuf",
+        }
+    }
+}
+
+/// Into what the client wants objects turned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    #[default]
+    Object,
+    Table,
+    PartialMetadata,
+    PartialMetadataList,
+}
+
+/// The outcome of content negotiation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accept {
+    pub encoding: Encoding,
+    pub form: Form,
+    pub pretty: bool,
+}
+
+impl Accept {
+    /// Chooses from the `Accept` header; the first acceptable entry wins.
+    ///
+    /// # Errors
+    /// 406 when nothing fits.
+    pub fn negotiate(headers: &HeaderMap, pretty: bool) -> Result<Self, ApiError> {
+        let text = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        if text.trim().is_empty() {
+            return Ok(Self { pretty, ..Self::default() });
+        }
+        let mut entries: Vec<(f32, &str)> = text.split(',').map(|e| (quality(e), e)).collect();
+        entries.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let chosen = entries.iter().find_map(|(_, e)| Self::entry(e));
+        chosen.map(|a| Self { pretty, ..a }).ok_or_else(|| {
+            ApiError::new(
+                406,
+                "NotAcceptable",
+                "only the following media types are accepted: application/json, application/yaml, \
+                 application/vnd.kubernetes.protobuf",
+            )
+        })
+    }
+
+    fn entry(entry: &str) -> Option<Self> {
+        let mut parts = entry.split(';').map(str::trim);
+        let encoding = match parts.next()? {
+            "application/json" | "*/*" | "application/*" => Encoding::Json,
+            "application/yaml" => Encoding::Yaml,
+            "application/vnd.kubernetes.protobuf" => Encoding::Protobuf,
+            _ => return None,
+        };
+        let params: Vec<(&str, &str)> = parts.filter_map(|p| p.split_once('=')).collect();
+        let param = |k: &str| params.iter().find(|(n, _)| *n == k).map(|(_, v)| *v);
+        if param("as").is_some() && (param("g") != Some("meta.k8s.io") || param("v") != Some("v1")) {
+            return None;
+        }
+        let form = match param("as") {
+            None => Form::Object,
+            Some("Table") => Form::Table,
+            Some("PartialObjectMetadata") => Form::PartialMetadata,
+            Some("PartialObjectMetadataList") => Form::PartialMetadataList,
+            Some(_) => return None,
+        };
+        Some(Self { encoding, form, pretty: false })
+    }
+}
+
+fn quality(entry: &str) -> f32 {
+    let q = entry.split(';').filter_map(|p| p.trim().strip_prefix("q=")).next();
+    q.and_then(|q| q.parse().ok()).unwrap_or(1.0)
+}
+
+/// A `metav1.Status` of failure as a tree.
+#[must_use]
+pub fn status_tree(e: &ApiError) -> Value {
+    let mut status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": e.message, "code": e.code,
+    });
+    if !e.reason.is_empty() {
+        status["reason"] = e.reason.into();
+    }
+    if let Some(d) = &e.details {
+        let mut details = json!({});
+        for (k, v) in [("name", &d.name), ("group", &d.group), ("kind", &d.kind), ("uid", &d.uid)] {
+            if !v.is_empty() {
+                details[k] = v.as_str().into();
+            }
+        }
+        if !d.causes.is_empty() {
+            details["causes"] = d.causes.iter().map(cause_tree).collect();
+        }
+        if let Some(s) = d.retry_after_s {
+            details["retryAfterSeconds"] = s.into();
+        }
+        status["details"] = details;
+    }
+    status
+}
+
+fn cause_tree(c: &kinds::error::Cause) -> Value {
+    let mut tree = json!({});
+    for (k, v) in [("reason", &c.reason), ("message", &c.message), ("field", &c.field)] {
+        if !v.is_empty() {
+            tree[k] = v.as_str().into();
+        }
+    }
+    tree
+}
+
+/// A tree in the client's encoding.
+#[must_use]
+pub fn tree(code: u16, value: &Value, accept: Accept) -> Reply {
+    encoded(code, serde_json::to_vec(value).expect("a tree always encodes").into(), accept)
+}
+
+/// JSON text in the client's encoding.
+#[must_use]
+pub fn encoded(code: u16, json: Bytes, accept: Accept) -> Reply {
+    let (body, media): (Bytes, &str) = match accept.encoding {
+        Encoding::Json if accept.pretty => (pretty(&json), "application/json"),
+        Encoding::Json => (json, "application/json"),
+        Encoding::Yaml => (yaml(&json), "application/yaml"),
+        Encoding::Protobuf => match codec::proto::encode(&json) {
+            Ok(bytes) => (bytes.into(), "application/vnd.kubernetes.protobuf"),
+            // Kinds without a protobuf form are answered in JSON, as kube-apiserver does for custom resources.
+            Err(_) => (json, "application/json"),
+        },
+    };
+    with_media(code, body.into(), media)
+}
+
+fn pretty(json: &[u8]) -> Bytes {
+    let value: Result<Value, _> = serde_json::from_slice(json);
+    value.ok().and_then(|v| serde_json::to_vec_pretty(&v).ok()).map_or_else(|| Bytes::copy_from_slice(json), Bytes::from)
+}
+
+fn yaml(json: &[u8]) -> Bytes {
+    let value: Value = serde_json::from_slice(json).unwrap_or_default();
+    codec::yaml::write(&value).into()
+}
+
+/// A body of a media type.
+#[must_use]
+pub fn with_media(code: u16, body: Body, media: &str) -> Reply {
+    let mut reply = Response::new(body);
+    *reply.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Ok(value) = HeaderValue::from_str(media) {
+        reply.headers_mut().insert(header::CONTENT_TYPE, value);
+    }
+    reply
+}
+
+/// Plain text.
+#[must_use]
+pub fn text(code: u16, body: impl Into<String>) -> Reply {
+    with_media(code, body.into().into_bytes().into(), "text/plain; charset=utf-8")
+}
+
+/// A failure.
+#[must_use]
+pub fn failure(e: &ApiError, accept: Accept) -> Reply {
+    let accept = Accept { form: Form::Object, ..accept };
+    let mut reply = tree(e.code, &status_tree(e), accept);
+    let retry = e.details.as_ref().and_then(|d| d.retry_after_s);
+    if let Some(s) = retry.filter(|_| matches!(e.code, 429 | 503 | 504)) {
+        reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(s));
+    }
+    if e.code == 401 {
+        reply.headers_mut().remove(header::WWW_AUTHENTICATE);
+    }
+    reply
+}
+
+/// Adds `Warning: 299` headers (RFC 7234, 5.5).
+pub fn warn(reply: &mut Reply, warnings: &[String]) {
+    for w in warnings {
+        let quoted = w.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
+        if let Ok(v) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+            reply.headers_mut().append(header::WARNING, v);
+        }
+    }
+}
+
+/// Compresses large answers for clients that take gzip.
+#[must_use]
+pub fn compress(mut reply: Reply, headers: &HeaderMap) -> Reply {
+    let asked = headers.get(header::ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let Body::Pieces(pieces) = reply.body() else { return reply };
+    let size: usize = pieces.iter().map(Bytes::len).sum();
+    if size < GZIP_MIN_BYTES || !asked.split(',').any(|e| e.trim().starts_with("gzip")) {
+        return reply;
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(size / 4), flate2::Compression::new(1));
+    for piece in pieces {
+        if std::io::Write::write_all(&mut encoder, piece).is_err() {
+            return reply;
+        }
+    }
+    let Ok(bytes) = encoder.finish() else { return reply };
+    *reply.body_mut() = bytes.into();
+    reply.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    reply.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    reply
+}
+

@@ -1,0 +1,154 @@
+//! The HTTPS front: listener, TLS, connections, and what all requests share.
+
+use crate::authn::{self, Peer};
+use crate::handler;
+use crate::metrics::Metrics;
+use crate::tokens::Tokens;
+use base::Ids;
+use cache::Snapshot;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kinds::{ApiError, Kind, Resource};
+use registry::Registry;
+use rules::User;
+use rules::rbac::{self, Attributes};
+use rustls::ServerConfig;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+/// Connections served at the same time; further ones wait in the listener's backlog.
+const CONNECTIONS_MAX: usize = 16_384;
+/// A TLS handshake may take this long.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Streams of one HTTP/2 connection (client-go multiplexes all its watches on one).
+const STREAMS_MAX: u32 = 1000;
+/// How long open requests may go on after shutdown began.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What every request shares.
+pub struct Shared {
+    pub registry: Arc<Registry>,
+    pub tokens: Tokens,
+    pub ids: Arc<dyn Ids>,
+    pub metrics: Metrics,
+    /// For connections to kubelets and proxied pods.
+    pub kubelet_tls: Arc<rustls::ClientConfig>,
+    pub readiness: Box<dyn Fn() -> Result<(), &'static str> + Send + Sync>,
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// A resource as one group and version serve it.
+#[derive(Clone, Debug)]
+pub struct Served {
+    pub resource: Resource,
+    pub group: String,
+    pub version: String,
+    /// The kind that is spoken, for built-ins; differs from the stored one for views.
+    pub kind: Option<Kind>,
+    pub definition: Option<Arc<CustomResourceDefinition>>,
+}
+
+impl Served {
+    /// `group/version` or `version`.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+}
+
+impl Shared {
+    /// Finds what a group, version and plural mean.
+    #[must_use]
+    pub fn served(&self, group: &str, version: &str, plural: &str) -> Option<Served> {
+        let text = (group.to_owned(), version.to_owned());
+        if let Some(kind) = Kind::from_gvr(group, version, plural) {
+            let resource = Resource::from(kind);
+            return Some(Served { resource, group: text.0, version: text.1, kind: Some(kind), definition: None });
+        }
+        let snapshot = self.registry.snapshot();
+        let crd = snapshot.get::<CustomResourceDefinition>("", &format!("{plural}.{group}"))?;
+        let established = crd.status.as_ref().and_then(|s| s.conditions.as_ref()).is_some_and(|c| {
+            c.iter().any(|c| c.type_ == "Established" && c.status == "True")
+        });
+        if !established || !crd.spec.versions.iter().any(|v| v.name == version && v.served) {
+            return None;
+        }
+        let resource = registry::customs::resource_of(crd);
+        Some(Served { resource, group: text.0, version: text.1, kind: None, definition: Some(Arc::clone(crd)) })
+    }
+
+    /// Node authorizer, then RBAC.
+    ///
+    /// # Errors
+    /// 403 with Kubernetes' words.
+    pub fn decide(&self, snapshot: &Snapshot, user: &User, attributes: &Attributes) -> Result<(), ApiError> {
+        let verdict = rbac::authorize(snapshot, user, attributes);
+        if verdict.allowed { Ok(()) } else { Err(rbac::forbidden(user, attributes, &verdict)) }
+    }
+}
+
+/// Serves until `stopping` turns true, then drains.
+pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, shared: Arc<Shared>) {
+    let acceptor = TlsAcceptor::from(tls);
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut stopping = shared.stopping.clone();
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            a = listener.accept() => a,
+            () = stopped(&mut stopping) => break,
+        };
+        let (stream, address) = match accepted {
+            Ok(x) => x,
+            Err(e) => {
+                // Out of descriptors or the like: the listener itself goes on.
+                tracing::warn!(err = %e, "Accepting a connection failed");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+        tokio::spawn(async move {
+            connection(stream, address, acceptor, shared).await;
+            drop(place);
+        });
+    }
+    let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, places.acquire_many(all)).await;
+}
+
+/// Waits until shutdown begins.
+pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|s| *s).await;
+}
+
+async fn connection(stream: TcpStream, address: std::net::SocketAddr, acceptor: TlsAcceptor, shared: Arc<Shared>) {
+    let _ = stream.set_nodelay(true);
+    let Ok(Ok(tls)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else { return };
+    let leaf = tls.get_ref().1.peer_certificates().and_then(|c| c.first());
+    let certificate = leaf.and_then(|c| authn::certificate_user(c)).map(Arc::new);
+    let peer = Arc::new(Peer { certificate, address: Some(address) });
+    let mut stopping = shared.stopping.clone();
+    let service = service_fn(move |request| {
+        let (shared, peer) = (Arc::clone(&shared), Arc::clone(&peer));
+        async move { Ok::<_, Infallible>(handler::handle(shared, peer, request).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().keep_alive(true).pipeline_flush(true);
+    builder.http2().max_concurrent_streams(STREAMS_MAX).initial_connection_window_size(1 << 20);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(tls), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = stopped(&mut stopping) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(DRAIN_TIMEOUT, connection).await;
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Watch requests: a stream of framed events, bookmarks each minute, an end after the asked-for time.
+
+use crate::handler::Call;
+use crate::output;
+use crate::resource::{list_query, revision_of};
+use crate::respond::{self, Body, Encoding, Form, Reply, status_tree};
+use crate::server::Served;
+use bytes::{BufMut, Bytes, BytesMut};
+use kinds::{ApiError, Object, Revision};
+use registry::{Watch, WatchEvent, WatchQuery};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Frames that may wait for a slow client; its place in the journal is all it costs beyond them.
+const FRAMES_MAX: usize = 16;
+/// Events are gathered into frames of about this size.
+const FRAME_BYTES: usize = 32 * 1024;
+/// Bookmarks come this often.
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// Watches without a timeout end after this and up to twice this long.
+const TIMEOUT_MIN: Duration = Duration::from_secs(1800);
+
+/// Starts a watch and answers with its stream.
+pub(crate) async fn watch(call: Call, served: Served) -> Result<Reply, ApiError> {
+    let mut list = list_query(&call)?;
+    let info = &call.info;
+    let (from, version) = (revision_of(info.param("resourceVersion").unwrap_or_default())?, list.version_match);
+    list.limit = 0;
+    list.page = None;
+    (list.revision, list.version_match) = (None, registry::VersionMatch::Unset);
+    let send_initial = info.flag("sendInitialEvents");
+    check_initial(&call, send_initial, version)?;
+    let from = from.filter(|r| *r != Revision::ZERO);
+    match from {
+        Some(r) if send_initial => call.shared.registry.image().reached(r).await,
+        Some(_) => {}
+        None => call.shared.registry.catch_up().await?,
+    }
+    let query = WatchQuery { list, from, send_initial };
+    let asked = info.param("timeoutSeconds").and_then(|t| t.parse::<u64>().ok()).filter(|t| *t > 0);
+    let timeout = asked.map_or_else(|| TIMEOUT_MIN + Duration::from_secs(call.shared.ids.below(1800)), Duration::from_secs);
+    let bookmarks = info.flag("allowWatchBookmarks");
+    let media = match call.accept.encoding {
+        Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        _ => "application/json",
+    };
+    let (tx, rx) = mpsc::channel(FRAMES_MAX);
+    match call.shared.registry.watch(&served.resource, &query) {
+        Ok(watch) => {
+            let pump = Pump { call, served, watch, bookmarks, out: BytesMut::new(), tx, columns_sent: false };
+            tokio::spawn(pump.run(Instant::now() + timeout));
+        }
+        Err(e) if e.code == 410 => {
+            let line = frame_json("ERROR", &serde_json::to_vec(&status_tree(&e)).map_err(ApiError::internal)?);
+            let framed = if call.accept.encoding == Encoding::Protobuf { frame_proto("ERROR", &status_tree(&e)) } else { line };
+            let _ = tx.try_send(framed);
+        }
+        Err(e) => return Err(e),
+    }
+    Ok(respond::with_media(200, Body::Stream(rx), media))
+}
+
+fn check_initial(call: &Call, send: bool, version: registry::VersionMatch) -> Result<(), ApiError> {
+    let given = call.info.param("sendInitialEvents").is_some();
+    let bad = |why: &str| Err(ApiError::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {why}")));
+    if given && version != registry::VersionMatch::NotOlderThan {
+        return bad("resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+    }
+    if !given && version != registry::VersionMatch::Unset {
+        return bad("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    }
+    if send && !call.info.flag("allowWatchBookmarks") {
+        return Ok(());
+    }
+    Ok(())
+}
+
+struct Pump {
+    call: Call,
+    served: Served,
+    watch: Watch,
+    bookmarks: bool,
+    out: BytesMut,
+    tx: mpsc::Sender<Bytes>,
+    columns_sent: bool,
+}
+
+impl Pump {
+    async fn run(mut self, end: Instant) {
+        let mut stopping = self.call.shared.stopping.clone();
+        let mut bookmark = Instant::now() + BOOKMARK_EVERY;
+        loop {
+            let event = tokio::select! {
+                event = self.watch.next() => event,
+                () = tokio::time::sleep_until(bookmark) => {
+                    bookmark = Instant::now() + BOOKMARK_EVERY;
+                    Ok(WatchEvent::Bookmark { revision: self.watch.progress(), initial: false })
+                }
+                () = tokio::time::sleep_until(end) => break,
+                () = self.tx.closed() => return,
+                () = crate::server::stopped(&mut stopping) => break,
+            };
+            let failed = self.gather(event);
+            if self.flush().await.is_err() || failed {
+                return;
+            }
+        }
+        if self.bookmarks {
+            let revision = self.watch.progress();
+            self.put(&WatchEvent::Bookmark { revision, initial: false });
+            let _ = self.flush().await;
+        }
+    }
+
+    /// Puts the event and everything that is ready behind it into one frame; `true` ends the watch.
+    fn gather(&mut self, first: Result<WatchEvent, ApiError>) -> bool {
+        let mut next = first.map(Some);
+        loop {
+            match next {
+                Ok(Some(event)) => self.put(&event),
+                Ok(None) => return false,
+                Err(e) => {
+                    self.put_raw("ERROR", &status_tree(&e));
+                    return true;
+                }
+            }
+            if self.out.len() >= FRAME_BYTES {
+                return false;
+            }
+            next = self.watch.poll_ready();
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), ()> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        self.tx.send(self.out.split().freeze()).await.map_err(|_| ())
+    }
+
+    fn put(&mut self, event: &WatchEvent) {
+        match event {
+            WatchEvent::Added(e) => self.put_object("ADDED", &e.object, &e.json),
+            WatchEvent::Modified(e) => self.put_object("MODIFIED", &e.object, &e.json),
+            WatchEvent::Deleted { object, json, .. } => self.put_object("DELETED", object, json),
+            WatchEvent::Bookmark { revision, initial } => {
+                if self.bookmarks {
+                    self.put_bookmark(*revision, *initial);
+                }
+            }
+        }
+    }
+
+    fn put_object(&mut self, verb: &str, object: &Object, json: &Bytes) {
+        match self.call.accept.form {
+            Form::Object => {
+                let Ok(json) = output::spoken(&self.served, object, json) else { return };
+                self.put_json(verb, &json);
+            }
+            Form::Table => {
+                let meta = json!({ "resourceVersion": object.meta().resource_version });
+                let mut table = output::table(&self.call, &self.served, &[object], meta);
+                if std::mem::replace(&mut self.columns_sent, true) {
+                    table["columnDefinitions"] = Value::Null;
+                }
+                self.put_raw(verb, &table);
+            }
+            Form::PartialMetadata | Form::PartialMetadataList => self.put_raw(verb, &output::partial(object)),
+        }
+    }
+
+    fn put_bookmark(&mut self, revision: Revision, initial: bool) {
+        let kind = self.served.kind.map_or_else(|| self.served.resource.kind_name().to_owned(), |k| k.info().kind.to_owned());
+        let mut meta = json!({ "resourceVersion": revision.to_string() });
+        if initial {
+            meta["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
+        }
+        let object = match self.call.accept.form {
+            Form::Object => json!({ "kind": kind, "apiVersion": self.served.api_version(), "metadata": meta }),
+            Form::Table => json!({
+                "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": { "resourceVersion": revision.to_string() },
+                "columnDefinitions": null, "rows": [{ "cells": [], "object": {
+                    "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta } }],
+            }),
+            _ => json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta }),
+        };
+        self.put_raw("BOOKMARK", &object);
+    }
+
+    fn put_raw(&mut self, verb: &str, object: &Value) {
+        let json = serde_json::to_vec(object).unwrap_or_default();
+        self.put_json(verb, &json);
+    }
+
+    fn put_json(&mut self, verb: &str, json: &[u8]) {
+        if self.call.accept.encoding == Encoding::Protobuf {
+            if let Ok(object) = codec::proto::encode(json) {
+                self.out.put_slice(&codec::proto::watch_frame(verb, &object));
+            }
+            return;
+        }
+        self.out.reserve(json.len() + 40);
+        self.out.put_slice(b"{\"type\":\"");
+        self.out.put_slice(verb.as_bytes());
+        self.out.put_slice(b"\",\"object\":");
+        self.out.put_slice(json);
+        self.out.put_slice(b"}\n");
+    }
+}
+
+fn frame_json(verb: &str, json: &[u8]) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_slice(format!("{{\"type\":\"{verb}\",\"object\":").as_bytes());
+    out.put_slice(json);
+    out.put_slice(b"}\n");
+    out.freeze()
+}
+
+fn frame_proto(verb: &str, object: &Value) -> Bytes {
+    let json = serde_json::to_vec(object).unwrap_or_default();
+    codec::proto::encode(&json).map(|o| codec::proto::watch_frame(verb, &o).into()).unwrap_or_default()
+}
