@@ -7,6 +7,7 @@
 //! See docs/request-path.md.
 
 pub mod api;
+pub mod bootstrap;
 pub mod customs;
 pub mod delete;
 mod gate;

@@ -234,7 +234,7 @@ impl Registry {
         true
     }
 
-    fn fill_metadata(&self, object: &mut Object) {
+    pub(crate) fn fill_metadata(&self, object: &mut Object) {
         let (now, uid) = (whole_seconds(self.clock.now()), self.ids.uid());
         let meta = object.meta_mut();
         meta.creation_timestamp = Some(Time(now));
