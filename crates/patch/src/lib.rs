@@ -2,6 +2,7 @@
 //! patch, and server-side apply with its field ownership. Every walk is led by a [`Shape`]: the schema table for built-in
 //! kinds, a structural schema for custom resources, nothing for the rest.
 
+pub mod apply;
 mod error;
 pub mod json;
 pub mod merge;

@@ -1,0 +1,146 @@
+//! Whether an applied configuration fits its schema: declared fields, lists and maps where they belong, list items with
+//! their keys and without duplicates. And the completion of objects by what the Go structs always print.
+
+use std::collections::BTreeSet;
+
+use schema::{Emit, Kind, Type};
+use serde_json::{Map, Value};
+
+use super::path::{Element, show};
+use super::walk::{element, form};
+use crate::{Form, Shape};
+
+/// What is wrong, as one message; `None` if nothing is.
+pub(super) fn check(config: &Value, shape: Shape<'_>) -> Option<String> {
+    let mut errors = Vec::new();
+    visit(config, shape, &mut Vec::new(), &mut errors);
+    match errors.len() {
+        0 => None,
+        1 => errors.pop(),
+        _ => Some(format!("errors:\n  {}", errors.join("\n  "))),
+    }
+}
+
+/// Errors that are told; more are dropped.
+const MAX_ERRORS: usize = 100;
+
+fn visit(value: &Value, shape: Shape<'_>, path: &mut Vec<Element>, errors: &mut Vec<String>) {
+    if value.is_null() || errors.len() >= MAX_ERRORS {
+        return;
+    }
+    let form = form(shape, value);
+    match (form, value) {
+        (Form::Granular, Value::Object(map)) => fields(map, shape, path, errors),
+        (Form::Granular, other) => errors.push(format!("{}: expected map, got {}", show(path), go(other))),
+        (Form::Map | Form::Set, Value::Array(list)) => {
+            let mut seen = BTreeSet::new();
+            for (index, item) in list.iter().enumerate() {
+                let element = element(item, shape, form);
+                if let (Form::Map, Element::Key(keys)) = (form, &element)
+                    && let Some(missing) = shape.keys().into_iter().find(|key| !keys.iter().any(|(name, _)| name == key))
+                {
+                    let text = format!("{}: element {index}: associative list with keys has an element that omits key field {missing:?} (and doesn't have default value)", show(path));
+                    errors.push(text);
+                    continue;
+                }
+                if !seen.insert(element.clone()) {
+                    errors.push(format!("{}: duplicate entries for key {element}", show(path)));
+                }
+                if form == Form::Map {
+                    path.push(element);
+                    visit(item, shape.element(), path, errors);
+                    path.pop();
+                }
+            }
+        }
+        (Form::Map | Form::Set, other) => errors.push(format!("{}: expected list, got {}", show(path), go(other))),
+        (Form::Scalar, Value::Object(_) | Value::Array(_)) => errors.push(format!("{}: expected scalar, got {}", show(path), go(value))),
+        // Atomic objects and lists still declare their fields.
+        (Form::Atomic, Value::Object(map)) => fields(map, shape, path, errors),
+        (Form::Atomic, Value::Array(list)) => {
+            for (index, item) in list.iter().enumerate() {
+                path.push(Element::Index(index));
+                visit(item, shape.element(), path, errors);
+                path.pop();
+            }
+        }
+        _ => {}
+    }
+}
+
+fn fields(map: &Map<String, Value>, shape: Shape<'_>, path: &mut Vec<Element>, errors: &mut Vec<String>) {
+    for (key, value) in map {
+        path.push(Element::Field(key.clone()));
+        match shape.child(key) {
+            Some(inner) => visit(value, inner, path, errors),
+            None if errors.len() < MAX_ERRORS => errors.push(format!("{}: field not declared in schema", show(path))),
+            None => {}
+        }
+        path.pop();
+    }
+}
+
+fn go(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("&{{{text}}}"),
+        other => format!("&{{{other}}}"),
+    }
+}
+
+/// Adds what the Go struct always prints and the value lacks: structs, recursively. Zero scalars are not added, since
+/// whoever creates an object states them or leaves them to defaulting.
+pub fn complete(value: &mut Value, shape: Shape<'_>) {
+    match (shape.form(), value) {
+        (Form::Granular, Value::Object(map)) => {
+            if let Some(ty) = message(shape) {
+                for field in ty.json_fields().filter(|f| f.emit() == Emit::Always && f.kind() == Kind::Object) {
+                    if field.ty().is_some_and(|inner| inner.special().is_none()) {
+                        map.entry(field.json()).or_insert_with(|| Value::Object(Map::new()));
+                    }
+                }
+            }
+            for (key, value) in map.iter_mut() {
+                if let Some(inner) = shape.child(key) {
+                    complete(value, inner);
+                }
+            }
+        }
+        (Form::Map | Form::Atomic, Value::Array(list)) => list.iter_mut().for_each(|item| complete(item, shape.element())),
+        _ => {}
+    }
+}
+
+/// An object in which nothing was set, as its Go struct prints it: what ownership on creation is measured against.
+pub(super) fn empty(shape: Shape<'_>) -> Value {
+    match shape {
+        Shape::Type(ty) => empty_message(ty, EMPTY_DEPTH),
+        _ => Value::Object(Map::from_iter([("metadata".to_owned(), Value::Object(Map::new()))])),
+    }
+}
+
+/// Nesting of always-printed structs; the deepest in the API is far less.
+const EMPTY_DEPTH: u32 = 16;
+
+fn empty_message(ty: &'static Type, depth: u32) -> Value {
+    let mut map = Map::new();
+    for field in ty.json_fields().filter(|field| field.emit() == Emit::Always && depth > 0) {
+        let value = match (field.kind(), field.ty()) {
+            (Kind::Object, Some(inner)) if inner.special().is_none() => empty_message(inner, depth - 1),
+            (Kind::String | Kind::Enum, _) => Value::from(""),
+            (Kind::Int32 | Kind::Int64, _) => Value::from(0),
+            (Kind::Bool, _) => Value::from(false),
+            _ => Value::Null,
+        };
+        map.insert(field.json().to_owned(), value);
+    }
+    Value::Object(map)
+}
+
+fn message(shape: Shape<'_>) -> Option<&'static Type> {
+    match shape {
+        Shape::Type(ty) => Some(ty),
+        Shape::Field(field) if field.kind() == Kind::Object => field.ty(),
+        Shape::Element(field) if field.item() == Kind::Object => field.ty(),
+        _ => None,
+    }
+}
