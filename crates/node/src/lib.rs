@@ -1,3 +1,4 @@
 //! See ARCHITECTURE.md.
 
+pub mod dns_loop;
 pub mod proxy_loop;

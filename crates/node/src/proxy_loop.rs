@@ -188,6 +188,18 @@ pub fn write(last: Option<&Ruleset>, next: &Ruleset) -> Result<(), NetError> {
     Ok(())
 }
 
+/// Deletes all rules of the proxy (uninstall). Belongs to the network namespace of the calling thread.
+pub fn remove() -> Result<(), NetError> {
+    for family in [net::nft::Family::Ip, net::nft::Family::Ip6] {
+        if nft::list(family, proxy::TABLE)?.is_some() {
+            let mut t = nft::Transaction::new(family, proxy::TABLE);
+            t.push(nft::Op::DeleteTable);
+            nft::apply(&t)?;
+        }
+    }
+    Ok(())
+}
+
 fn forget_flows(udp: &proxy::UdpFlows) -> Result<(), NetError> {
     let local: Vec<std::net::IpAddr> = Rtnl::open()?.addresses()?.into_iter().map(|a| a.net.addr()).collect();
     let gone = conntrack::delete(|f| {

@@ -1,4 +1,4 @@
-//! Devices: look up, make (bridge, dummy, veth, vxlan), change, delete.
+//! Devices: look up, make (bridge, veth, vxlan), change, delete.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -81,7 +81,7 @@ pub struct Link {
     pub up: bool,
     /// Index of the bridge it is a port of.
     pub master: Option<u32>,
-    /// `bridge`, `veth`, `vxlan`, `dummy`; empty for hardware.
+    /// `bridge`, `veth`, `vxlan`; empty for hardware.
     pub kind: String,
 }
 
@@ -193,9 +193,10 @@ impl Rtnl {
         self.add_device("make bridge", name, Some(mac), Some(mtu), "bridge", |_| {})
     }
 
-    /// Makes a dummy device, up: a holder of local addresses.
-    pub fn add_dummy(&mut self, name: &str) -> Result<(), NetError> {
-        self.add_device("make dummy link", name, None, None, "dummy", |_| {})
+    /// Makes a device, up, that does nothing but hold local addresses: a bridge without ports, since pods need bridges anyway
+    /// and not every kernel has dummy devices.
+    pub fn add_holder(&mut self, name: &str) -> Result<(), NetError> {
+        self.add_device("make address holder", name, None, None, "bridge", |_| {})
     }
 
     /// Makes a vxlan device, up, that learns nothing: its forwarding table is written by `add_forwarding`.

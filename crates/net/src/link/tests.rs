@@ -32,7 +32,7 @@ fn an_overlay_device_and_its_entries() {
         r.delete_link("x0").expect("delete");
         r.delete_link("x0").expect("delete again");
         assert_eq!(r.link("x0").expect("look up"), None);
-        assert!(r.add_dummy("much-too-long-a-name").is_err());
+        assert!(r.add_holder("much-too-long-a-name").is_err());
     })
     .expect("enter");
     NetNs::delete(&path).expect("delete");
