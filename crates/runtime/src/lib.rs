@@ -5,4 +5,4 @@ pub mod cri;
 pub mod image;
 pub mod shim;
 
-pub use container::{Embedded, EmbeddedConfig};
+pub use container::{Embedded, EmbeddedConfig, group_usage, remove_group, set_group};

@@ -12,7 +12,7 @@ use super::cgroup::Cgroup;
 use super::compose::{self, Places};
 use super::layout::{self, ContainerFile, now_ns};
 use super::{Container, Core, Sandbox, blocking, container_directory, devices, errors, new_id};
-use crate::cri::{ContainerConfig, Event, Mount, Resources, RuntimeError};
+use crate::cri::{ContainerConfig, Event, Mount, Propagation, Resources, RuntimeError};
 use crate::shim::wire::{Answer, Call, Message, Record, Start};
 
 /// How long after SIGKILL a process may take to be gone (it may sit in the kernel).
@@ -263,5 +263,31 @@ fn prepare_source(mount: &mut Mount) -> Result<(), RuntimeError> {
         fs::create_dir_all(source).map_err(fail)?;
     }
     mount.host_path = source.canonicalize().map_err(fail)?;
-    Ok(())
+    let mountinfo = || fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    match mount.propagation {
+        Propagation::Private => Ok(()),
+        Propagation::HostToContainer => check_propagation(&mountinfo(), &mount.host_path, &["shared:", "master:"], "shared or slave"),
+        Propagation::Bidirectional => check_propagation(&mountinfo(), &mount.host_path, &["shared:"], "shared"),
+    }
+}
+
+/// A mount only travels when the one it is on is of a kind that lets it.
+fn check_propagation(mountinfo: &str, path: &Path, kinds: &[&str], words: &str) -> Result<(), RuntimeError> {
+    let found = mountinfo
+        .lines()
+        .filter_map(|line| {
+            let (left, _) = line.split_once(" - ")?;
+            let mut fields = left.split(' ').skip(4);
+            let point = fields.next()?;
+            Some((point, fields.skip(1).any(|field| kinds.iter().any(|kind| field.starts_with(kind)))))
+        })
+        .filter(|(point, _)| path.starts_with(point))
+        .max_by_key(|(point, _)| point.len());
+    match found {
+        Some((point, false)) => Err(RuntimeError::InvalidArgument(format!(
+            "path {:?} is mounted on {point:?} but it is not a {words} mount",
+            path.display().to_string()
+        ))),
+        _ => Ok(()),
+    }
 }

@@ -18,6 +18,7 @@ pub(crate) mod cgroup;
 mod compose;
 mod devices;
 mod errors;
+mod groups;
 pub(crate) mod init;
 pub(crate) mod layout;
 mod lifecycle;
@@ -46,6 +47,8 @@ use crate::shim::Zygote;
 use crate::shim::wire::Record;
 use layout::{ContainerFile, SandboxFile};
 use link::Link;
+
+pub use groups::{group_usage, remove_group, set_group};
 
 pub(crate) use errors::start_error;
 pub(crate) use init::plain;

@@ -2,6 +2,7 @@
 //! its containers' control groups.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -34,7 +35,9 @@ impl Embedded {
         let preparing = core.clone();
         blocking(move || {
             let pods = preparing.pods_dir();
-            fs::create_dir_all(&pods).map_err(errors::io(format!("create {}", pods.display())))?;
+            // Specs hold the values of secrets: for root alone.
+            let make = fs::DirBuilder::new().recursive(true).mode(0o700).create(&pods);
+            make.map_err(errors::io(format!("create {}", pods.display())))?;
             preparing.zygote.warm().map_err(errors::io("start the zygote"))
         })
         .await?;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,9 @@ const REMOVE_PAUSE: Duration = Duration::from_millis(10);
 impl Core {
     /// Makes a sandbox and waits until its shim is set up.
     pub(super) async fn run_sandbox(self: &Arc<Core>, mut config: SandboxConfig) -> Result<String, RuntimeError> {
+        if config.userns.is_some() {
+            return Err(RuntimeError::CreateSandbox("user namespaces are not supported by this runtime".to_owned()));
+        }
         let id = new_id()?;
         config.cgroup_parent = join_cgroup(&self.config.cgroup_root, &config.cgroup_parent)?;
         let directory = self.pods_dir().join(&id);
@@ -39,7 +42,12 @@ impl Core {
                 Ok(id)
             }
             Err(e) => {
-                let _ = blocking(move || clear(&sandbox)).await;
+                let _ = blocking(move || {
+                    clear(&sandbox)?;
+                    let _ = Cgroup::at(&sandbox.file.config.cgroup_parent).remove();
+                    Ok(())
+                })
+                .await;
                 Err(e)
             }
         }
@@ -167,7 +175,13 @@ fn write_files(sandbox: &Sandbox) -> Result<(), RuntimeError> {
         Some(text) => text.clone(),
         None => fs::read_to_string(NODE_RESOLV_CONF).unwrap_or_default(),
     };
-    let write = |name: &str, text: String| fs::write(directory.join(name), text).map_err(errors::io(format!("write {name}")));
+    // Whatever the umask: every user of the pod reads these.
+    let write = |name: &str, text: String| {
+        let path = directory.join(name);
+        fs::write(&path, text)
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o644)))
+            .map_err(errors::io(format!("write {name}")))
+    };
     write("hostname", format!("{}\n", config.hostname))?;
     write("resolv.conf", resolv_conf)?;
     layout::write(&directory.join(layout::SANDBOX), &sandbox.file).map_err(errors::io("write the sandbox"))

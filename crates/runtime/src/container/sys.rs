@@ -315,3 +315,23 @@ pub(crate) fn watch<T: Into<OwnedFd> + AsRawFd>(fd: T) -> io::Result<tokio::io::
     // SAFETY: what turns into an `OwnedFd` owns its descriptor and keeps the same number open until it is dropped.
     unsafe { tokio::io::unix::AsyncFd::register(fd) }.map_err(Into::into)
 }
+
+/// The next child that has ended: pid, exit code as a shell gives it, signal (0 if none). Not nix's, which loses children
+/// that a real-time signal killed.
+pub(crate) fn collect_child() -> Option<(i32, i32, i32)> {
+    const SIGNALLED: i32 = 128;
+    let mut status = 0;
+    // SAFETY: the kernel writes one int.
+    let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+    (pid > 0).then(|| match libc::WIFSIGNALED(status) {
+        true => (pid, SIGNALLED + libc::WTERMSIG(status), libc::WTERMSIG(status)),
+        false => (pid, libc::WEXITSTATUS(status), 0),
+    })
+}
+
+/// A session keyring of this process' own, so that it sees no key of the node.
+pub(crate) fn fresh_keyring() {
+    const JOIN_SESSION_KEYRING: libc::c_long = 1;
+    // SAFETY: a null name makes an anonymous keyring; no memory is read. Kernels without keys have none to hide.
+    unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>()) };
+}

@@ -18,6 +18,8 @@ pub(super) struct Attached {
 struct Sink {
     file: File,
     waiting: Vec<u8>,
+    /// Nothing more will come: it closes when it is empty.
+    ending: bool,
 }
 
 impl Sink {
@@ -54,13 +56,16 @@ impl Attached {
 
     /// The stream ended: its sink closes once it is empty.
     pub(super) fn end(&mut self, stream: Stream) {
-        self.sinks[stream as usize] = None;
+        if let Some(sink) = &mut self.sinks[stream as usize] {
+            sink.ending = true;
+        }
+        self.flush();
     }
 
-    /// Writes what waits and forgets sinks whose reader has gone.
+    /// Writes what waits and forgets sinks that are done or whose reader has gone.
     pub(super) fn flush(&mut self) {
         for slot in &mut self.sinks {
-            if slot.as_mut().is_some_and(|sink| !sink.flush() || !sink.is_open()) {
+            if slot.as_mut().is_some_and(|sink| !sink.flush() || !sink.is_open() || (sink.ending && sink.waiting.is_empty())) {
                 *slot = None;
             }
         }
@@ -93,7 +98,7 @@ impl Pod {
         for (slot, wanted) in attached.sinks.iter_mut().zip(streams) {
             if let Some(fd) = wanted.then(|| descriptors.next()).flatten() {
                 let _ = nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK));
-                *slot = Some(Sink { file: File::from(fd), waiting: Vec::new() });
+                *slot = Some(Sink { file: File::from(fd), waiting: Vec::new(), ending: false });
             }
         }
         let input = container.input().and_then(|fd| fd.try_clone_to_owned().ok());

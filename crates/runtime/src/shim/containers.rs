@@ -58,8 +58,13 @@ impl Container {
     pub(super) fn readable(&self) -> impl Iterator<Item = (Stream, RawFd)> + '_ {
         [Stream::Stdout, Stream::Stderr]
             .into_iter()
-            .filter(|stream| !self.attached.iter().any(|client| client.is_full(*stream)))
+            .filter(|stream| !self.is_held_back(*stream))
             .filter_map(|stream| Some((stream, self.outputs[stream as usize].as_ref()?.as_raw_fd())))
+    }
+
+    /// A slow client holds the output back while the container runs; what is left at its end must reach the log.
+    fn is_held_back(&self, stream: Stream) -> bool {
+        self.ended.is_none() && self.attached.iter().any(|client| client.is_full(stream))
     }
 
     /// Ends of attached clients.
@@ -96,7 +101,7 @@ impl Container {
     pub(super) fn copy_output(&mut self, stream: Stream) {
         let mut chunk = [0; CHUNK_BYTES];
         for _ in 0..CHUNKS_A_TURN {
-            if self.attached.iter().any(|client| client.is_full(stream)) {
+            if self.is_held_back(stream) {
                 return;
             }
             let Some(file) = &mut self.outputs[stream as usize] else { return };
@@ -353,6 +358,8 @@ impl Pod {
             let record = container.record.clone();
             self.tell_all(&Message::Exited { container: id.to_owned(), record });
         }
+        container.forget_gone();
+        self.lingering.append(&mut container.attached);
         container.cgroup.kill();
         if let Err(e) = container.cgroup.remove() {
             eprintln!("container {id}: cannot remove its cgroup: {e}");

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use nix::sys::signalfd::SignalFd;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
+use super::attach::Attached;
 use super::containers::Container;
 use super::exec::Exec;
 use super::log::Stream;
@@ -27,6 +27,7 @@ enum Source {
     Starting(String),
     Output(String, Stream),
     Attached(String),
+    Lingering,
     /// The set-up channel of a command that is starting.
     ExecStarting(u64),
 }
@@ -53,6 +54,8 @@ pub(super) struct Pod {
     pub(super) shm: Option<OwnedFd>,
     pub(super) containers: BTreeMap<String, Container>,
     pub(super) execs: BTreeMap<u64, Exec>,
+    /// Clients of containers that have ended, with output that they have not read yet.
+    pub(super) lingering: Vec<Attached>,
     signals: SignalFd,
     listener: OwnedFd,
     clients: BTreeMap<u64, Client>,
@@ -77,6 +80,7 @@ impl Pod {
             shm,
             containers: BTreeMap::new(),
             execs: BTreeMap::new(),
+            lingering: Vec::new(),
             signals,
             listener,
             clients: BTreeMap::new(),
@@ -127,6 +131,9 @@ impl Pod {
                 add(Source::Attached(id.clone()), fd, if waiting { libc::POLLOUT } else { 0 });
             }
         }
+        for (fd, _) in self.lingering.iter().flat_map(Attached::ends) {
+            add(Source::Lingering, fd, libc::POLLOUT);
+        }
         for (number, exec) in &self.execs {
             if let Some(report) = exec.report() {
                 add(Source::ExecStarting(*number), report, libc::POLLIN);
@@ -162,19 +169,17 @@ impl Pod {
                     container.flush_attached();
                 }
             }
+            Source::Lingering => {
+                self.lingering.iter_mut().for_each(Attached::flush);
+                self.lingering.retain(|client| !client.is_gone());
+            }
             Source::ExecStarting(number) => self.hear_exec(number),
         }
     }
 
     fn reap(&mut self) {
         while let Ok(Some(_)) = self.signals.read_signal() {}
-        while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            let (pid, code, signal) = match status {
-                WaitStatus::Exited(pid, code) => (pid.as_raw(), code, 0),
-                WaitStatus::Signaled(pid, signal, _) => (pid.as_raw(), 128 + signal as i32, signal as i32),
-                WaitStatus::StillAlive => break,
-                _ => continue,
-            };
+        while let Some((pid, code, signal)) = sys::collect_child() {
             if let Some(id) = self.containers.iter().find(|(_, c)| c.pid == pid).map(|(id, _)| id.clone()) {
                 self.container_ended(&id, code, signal);
             } else if let Some(number) = self.execs.iter().find(|(_, e)| e.pid == pid).map(|(number, _)| *number) {

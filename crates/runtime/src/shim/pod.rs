@@ -22,6 +22,9 @@ use crate::cri::NamespaceMode;
 
 /// The word of a shim that is set up.
 pub(super) const READY: &[u8] = b"ready";
+/// In a pod's own network every port and ICMP echo is for everybody, as containerd has it.
+const NETWORK_DEFAULTS: [(&str, &str); 2] =
+    [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")];
 /// Size of the pod's `/dev/shm`.
 const SHM_OPTIONS: &str = "mode=1777,size=65536k";
 
@@ -70,9 +73,14 @@ fn set_up(directory: &Path) -> Result<Pod, String> {
         nix::unistd::sethostname(&config.hostname).map_err(doing("set the host name"))?;
     }
     let shm = if own_ipc { Some(hold_shm(directory).map_err(doing("create /dev/shm"))?) } else { None };
+    if config.netns.is_some() {
+        for (name, value) in NETWORK_DEFAULTS {
+            // An older kernel without one of these is no reason not to run.
+            let _ = write_sysctl(name, value);
+        }
+    }
     for (name, value) in &config.sysctls {
-        let path = Path::new("/proc/sys").join(name.replace('.', "/"));
-        fs::write(&path, value).map_err(doing(format!("write sysctl key {name}")))?;
+        write_sysctl(name, value).map_err(doing(format!("write sysctl key {name}")))?;
     }
     let pid_namespace = match config.pid_mode {
         NamespaceMode::Pod => Some(start_pause(&own_pid_namespace, &group).map_err(doing("create the pid namespace"))?),
@@ -82,6 +90,19 @@ fn set_up(directory: &Path) -> Result<Pod, String> {
     let signals = block_child_signal().map_err(doing("watch children"))?;
     let listener = wire::listen_in(directory).map_err(doing("listen"))?;
     Ok(Pod::new(directory.to_owned(), own_pid_namespace, pid_namespace, shm, signals, listener))
+}
+
+/// Writes a kernel parameter of the namespaces this process is in. Dots separate; a slash in the name stands for a dot.
+fn write_sysctl(name: &str, value: &str) -> io::Result<()> {
+    let swapped: String = name
+        .chars()
+        .map(|c| match c {
+            '.' => '/',
+            '/' => '.',
+            other => other,
+        })
+        .collect();
+    fs::write(Path::new("/proc/sys").join(swapped), value)
 }
 
 /// A session of its own, nothing of the main process' open, orphans come here, messages go to a file.

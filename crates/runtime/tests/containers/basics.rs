@@ -11,6 +11,7 @@ pub(crate) const TESTS: &[crate::Test] = &[
     ("environment_and_identity_of_a_pod", environment_and_identity_of_a_pod),
     ("what_cannot_be_started_says_why", what_cannot_be_started_says_why),
     ("mounts", mounts),
+    ("mounts_travel", mounts_travel),
     ("a_stop_escalates", a_stop_escalates),
     ("shared_namespaces", shared_namespaces),
     ("log_rotation", log_rotation),
@@ -76,6 +77,7 @@ fn mounts(w: &World) {
     let host = w.dir.path().join("host");
     std::fs::create_dir_all(host.join("sub")).expect("a directory");
     std::fs::write(host.join("file"), "from the host\n").expect("a file");
+    std::fs::write(host.join("log"), "").expect("a file");
     let mount = |path: &str, source: &str, readonly: bool| Mount {
         container_path: path.into(),
         host_path: host.join(source),
@@ -84,17 +86,70 @@ fn mounts(w: &World) {
     };
     let mut config = w.script(
         "cat /data/file; touch /data/new && echo wrote; touch /ro/x 2>/dev/null || echo refused; cat /etc/one; ls /missing | wc -l; \
-         ls -d /var/link/deep",
+         ls -d /var/link/deep; printf why > /dev/termination-log",
     );
     config.mounts = vec![
         mount("/data", "", false),
         mount("/ro", "sub", true),
         mount("/etc/one", "file", true),
+        mount("/dev/termination-log", "log", false),
         mount("/missing", "was-not-there", false),
         mount("/var/link/deep", "sub", false),
     ];
     assert_eq!(w.output(config), ["from the host", "wrote", "refused", "from the host", "0", "/var/link/deep"]);
+    assert_eq!(std::fs::read_to_string(host.join("log")).expect("a file"), "why");
+    let mut config = w.script("true");
+    config.mounts = vec![mount("/proc/sys/kernel", "sub", false)];
+    let sandbox = w.sandbox();
+    let cri = w.cri();
+    let error = w.wait(async {
+        let id = cri.create_container(&sandbox, config).await.expect("created");
+        cri.start_container(&id).await.expect_err("refused").to_string()
+    });
+    assert!(error.contains("cannot be mounted because it is inside /proc"), "{error}");
     assert!(host.join("new").exists() && host.join("was-not-there").is_dir());
+}
+
+fn mounts_travel(w: &World) {
+    use nix::mount::{MntFlags, MsFlags, mount as mount_call, umount2};
+    use runtime::cri::Propagation;
+    let host = w.dir.path().join("travel");
+    std::fs::create_dir_all(&host).expect("a directory");
+    let none = None::<&str>;
+    mount_call(Some("tmpfs"), &host, Some("tmpfs"), MsFlags::empty(), none).expect("a mount of our own");
+    mount_call(none, &host, none, MsFlags::MS_SHARED, none).expect("shared");
+    std::fs::create_dir_all(host.join("later")).expect("a directory");
+    std::fs::create_dir_all(host.join("inner")).expect("a directory");
+    let sandbox = w.sandbox();
+    let config = |propagation| {
+        let mut config = w.script("sleep 1000");
+        config.security.privileged = true;
+        let mount = Mount { container_path: "/data".into(), host_path: host.clone(), propagation, ..Mount::default() };
+        config.mounts = vec![mount];
+        config
+    };
+    let both = w.start(&sandbox, config(Propagation::Bidirectional));
+    let down = w.start(&sandbox, config(Propagation::HostToContainer));
+    let none_of_it = w.start(&sandbox, config(Propagation::Private));
+    mount_call(Some("tmpfs"), &host.join("later"), Some("tmpfs"), MsFlags::empty(), none).expect("a mount of our own");
+    std::fs::write(host.join("later/file"), "").expect("a file");
+    let run = |id: &str, command: &[&str]| {
+        w.wait(w.cri().exec_sync(id, command.iter().map(|s| (*s).to_owned()).collect(), None)).expect("runs").exit_code
+    };
+    let sees = |id: &str| run(id, &["test", "-e", "/data/later/file"]) == 0;
+    assert_eq!([sees(&both), sees(&down), sees(&none_of_it)], [true, true, false]);
+    assert_eq!(run(&both, &["mount", "-t", "tmpfs", "none", "/data/inner"]), 0);
+    assert_eq!(run(&both, &["touch", "/data/inner/up"]), 0);
+    assert!(host.join("inner/up").exists(), "what the container mounts is seen on the host");
+    w.wait(w.cri().remove_sandbox(&sandbox)).expect("removed");
+    umount2(&host, MntFlags::MNT_DETACH).expect("unmounted");
+    let sandbox = w.sandbox();
+    let error = w.wait(w.cri().create_container(&sandbox, config(Propagation::Bidirectional))).map(|_| ());
+    let shared_root = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts").lines().any(|l| l.contains(" / / ") && l.contains("shared:"));
+    match error {
+        Err(e) => assert!(e.to_string().ends_with("but it is not a shared mount"), "{e}"),
+        Ok(()) => assert!(shared_root),
+    }
 }
 
 fn a_stop_escalates(w: &World) {
@@ -209,4 +264,21 @@ fn starting_is_fast(w: &World) {
     let [sandbox, create, start] = times.each_mut().map(|list| median(list));
     println!("  median of {ROUNDS}: sandbox {sandbox:.1} ms, create {create:.1} ms, start {start:.1} ms; shim PSS {pss:?} KiB");
     assert!(start < 1000.0 && sandbox < 1000.0);
+    const MANY: usize = 30;
+    w.clean();
+    let began = Instant::now();
+    w.wait(async {
+        let pods = (0..MANY).map(|_| {
+            let (cri, pod, container) = (cri.clone(), w.sandbox_config(), w.script("exec sleep 1000"));
+            tokio::spawn(async move {
+                let sandbox = cri.run_sandbox(pod).await.expect("a sandbox");
+                let id = cri.create_container(&sandbox, container).await.expect("created");
+                cri.start_container(&id).await.expect("started");
+            })
+        });
+        for pod in pods.collect::<Vec<_>>() {
+            pod.await.expect("it starts");
+        }
+    });
+    println!("  {MANY} pods at once: {:.0} ms", began.elapsed().as_secs_f64() * 1e3);
 }

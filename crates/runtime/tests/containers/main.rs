@@ -24,6 +24,9 @@ fn main() {
     }
     let tests: Vec<Test> = [basics::TESTS, limits::TESTS, restart::TESTS, security::TESTS, streaming::TESTS].concat();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|a| a == "as-main") {
+        world::as_main(&arguments[1..]);
+    }
     if arguments.iter().any(|a| a == "--list") {
         tests.iter().for_each(|(name, _)| println!("containers::{name}: test"));
         return;

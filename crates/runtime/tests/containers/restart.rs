@@ -6,6 +6,8 @@ use crate::world::World;
 
 pub(crate) const TESTS: &[crate::Test] = &[
     ("a_new_main_process_finds_everything", a_new_main_process_finds_everything),
+    ("a_killed_main_process_touches_nothing", a_killed_main_process_touches_nothing),
+    ("a_killed_zygote_is_replaced", a_killed_zygote_is_replaced),
     ("a_killed_shim_takes_its_containers_along", a_killed_shim_takes_its_containers_along),
 ];
 
@@ -44,4 +46,39 @@ fn a_killed_shim_takes_its_containers_along(w: &World) {
     w.until("its process is gone", || {
         std::fs::read_to_string(format!("/proc/{}/stat", status.pid.expect("a pid"))).map_or(true, |s| s.contains(") Z "))
     });
+}
+
+/// The main process is another process here, so that it can really be killed.
+fn a_killed_main_process_touches_nothing(w: &World) {
+    use std::io::{BufRead, BufReader};
+    let mut main = std::process::Command::new(std::env::current_exe().expect("this binary"))
+        .args(["as-main", &w.dir.path().display().to_string(), &w.cgroup, &w.image])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("a main process");
+    let mut line = String::new();
+    BufReader::new(main.stdout.take().expect("a pipe")).read_line(&mut line).expect("the container's id");
+    let id = line.trim();
+    main.kill().expect("killed"); // SIGKILL
+    main.wait().expect("gone");
+    w.reopen();
+    let status = w.wait(w.cri().container(id)).expect("it is known");
+    assert_eq!(status.state, ContainerState::Running);
+    w.wait(w.cri().exec_sync(id, vec!["touch".into(), "/tmp/go".into()], None)).expect("runs");
+    assert_eq!(w.ended(id).exit_code, 8);
+    assert!(crate::world::log_of(&status.log_path).iter().any(|l| l.ends_with(" F after")));
+}
+
+fn a_killed_zygote_is_replaced(w: &World) {
+    w.sandbox();
+    for entry in std::fs::read_dir("/proc").expect("processes").flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
+        let read = |file: &str| std::fs::read_to_string(entry.path().join(file)).unwrap_or_default();
+        let ours = read("stat").rsplit(')').next().and_then(|s| s.split_whitespace().nth(1).map(str::to_owned))
+            == Some(std::process::id().to_string());
+        if ours && read("comm").trim() == "timonel-shim" {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).expect("ours");
+        }
+    }
+    w.until("a sandbox is made again", || w.wait(w.cri().run_sandbox(w.sandbox_config())).is_ok());
 }

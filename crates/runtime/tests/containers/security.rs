@@ -1,6 +1,6 @@
 //! Users, capabilities, read-only roots, seccomp, masked paths, devices, privileged containers; beside runc where cheap.
 
-use runtime::cri::Profile;
+use runtime::cri::{ContainerRuntime, Profile};
 
 use crate::world::World;
 
@@ -13,7 +13,60 @@ pub(crate) const TESTS: &[crate::Test] = &[
     ("paths_are_masked", paths_are_masked),
     ("devices_are_limited", devices_are_limited),
     ("privileged", privileged),
+    ("nothing_leaks_into_a_container", nothing_leaks_into_a_container),
+    ("words_are_those_of_runc", words_are_those_of_runc),
 ];
+
+/// The same failure in both, from the same root file system.
+fn words_are_those_of_runc(w: &World) {
+    let bundle = w.dir.path().join("bundle");
+    let root = bundle.join("rootfs");
+    for dir in ["bin", "etc"] {
+        std::fs::create_dir_all(root.join(dir)).expect("a directory");
+    }
+    std::fs::write(root.join("bin/not-executable"), "text").expect("a file");
+    let runc = |args: &[&str]| std::process::Command::new("runc").current_dir(&bundle).args(args).output();
+    if !runc(&["spec"]).is_ok_and(|out| out.status.success()) {
+        println!("skipped: containers::words_are_those_of_runc: no runc");
+        return;
+    }
+    let path = bundle.join("config.json");
+    let mut spec: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).expect("a spec")).expect("JSON");
+    spec["process"]["terminal"] = false.into();
+    spec["process"]["rlimits"] = serde_json::json!([]);
+    let sandbox = w.sandbox();
+    for command in ["foo", "/foo", "/bin/not-executable"] {
+        spec["process"]["args"] = serde_json::json!([command]);
+        std::fs::write(&path, spec.to_string()).expect("written");
+        let name = format!("timonel-runc-{}", std::process::id());
+        let theirs = String::from_utf8_lossy(&runc(&["--log-format", "json", "run", &name]).expect("runs").stderr).into_owned();
+        let theirs: serde_json::Value = serde_json::from_str(theirs.lines().next().expect("a line")).expect("JSON");
+        let theirs = theirs["msg"].as_str().expect("a message").trim_start_matches("runc run failed: ").to_owned();
+        let mut config = w.script("");
+        config.command = vec![command.into()];
+        let cri = w.cri();
+        let ours = w.wait(async {
+            let id = cri.create_container(&sandbox, config).await.expect("created");
+            cri.start_container(&id).await.expect_err("it cannot start").to_string()
+        });
+        assert!(ours.ends_with(&format!("runc create failed: {theirs}: unknown")), "{ours} / {theirs}");
+    }
+}
+
+fn nothing_leaks_into_a_container(w: &World) {
+    let out = w.output(w.script("ls /proc/self/fd | wc -l; cat /proc/self/cgroup | grep -c kubepods; ls -a / | grep -c put_old; env | wc -l"));
+    // Its three streams and the directory that `ls` reads. PATH, FROM_IMAGE, HOSTNAME, HOME, PWD, SHLVL.
+    assert_eq!(out, ["4", "0", "0", "6"]);
+    let mut config = w.script("true");
+    config.working_dir = "/proc/self/fd/5".into();
+    let sandbox = w.sandbox();
+    let cri = w.cri();
+    let started = w.wait(async {
+        let id = cri.create_container(&sandbox, config).await.expect("created");
+        cri.start_container(&id).await
+    });
+    assert!(started.is_err(), "a working directory through a descriptor");
+}
 
 fn users_and_groups(w: &World) {
     let mut config = w.script("id -u; id -g; id -G; echo $HOME; grep NoNewPrivs /proc/self/status; echo x > /dev/stdout");

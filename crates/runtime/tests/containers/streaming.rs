@@ -13,6 +13,7 @@ pub(crate) const TESTS: &[crate::Test] = &[
     ("exec_streams", exec_streams),
     ("exec_with_a_terminal", exec_with_a_terminal),
     ("attach_to_standard_streams", attach_to_standard_streams),
+    ("a_slow_client_gets_everything", a_slow_client_gets_everything),
     ("attach_to_a_terminal", attach_to_a_terminal),
     ("ports_are_forwarded", ports_are_forwarded),
 ];
@@ -178,9 +179,10 @@ fn ports_are_forwarded(w: &World) {
     assert!(ip(&["-n", &name, "link", "set", "lo", "up"]));
     let mut pod = w.sandbox_config();
     pod.netns = Some(format!("/run/netns/{name}").into());
+    pod.sysctls = [("net.ipv4.ip_local_port_range".to_owned(), "2000 3000".to_owned())].into();
     let cri = w.cri();
     let sandbox = w.wait(cri.run_sandbox(pod)).expect("a sandbox");
-    let id = w.start(&sandbox, w.script("hostname; echo hello | nc -l -p 8080; sleep 1000"));
+    let id = w.start(&sandbox, w.script("hostname; cat /proc/sys/net/ipv4/ip_local_port_range; echo hello | nc -l -p 8080; sleep 1000"));
     let listening = || {
         let out = w.wait(cri.exec_sync(&id, words(&["grep", "-c", ":1F90 ", "/proc/net/tcp", "/proc/net/tcp6"]), None)).expect("runs");
         out.exit_code == 0
@@ -197,9 +199,38 @@ fn ports_are_forwarded(w: &World) {
     });
     assert_eq!(text, "hello\n");
     let log = crate::world::log_of(&w.dir.path().join("logs/c/0.log"));
+    assert!(log[1].ends_with(" 2000\t3000"), "{log:?}");
     assert!(log[0].ends_with(" pod-host"), "the pod has a host name of its own: {log:?}");
     let error = w.wait(cri.port_forward(&sandbox, 9, tokio::io::duplex(16).0)).expect_err("nothing listens").to_string();
     assert!(error.contains("failed to connect to localhost:9 inside namespace") && error.contains("connection refused"), "{error}");
     w.wait(cri.remove_sandbox(&sandbox)).expect("removed");
     assert!(ip(&["netns", "del", &name]));
+}
+
+fn a_slow_client_gets_everything(w: &World) {
+    const BYTES: usize = 3 << 20;
+    let sandbox = w.sandbox();
+    let mut config = w.script(&format!("read go; head -c {BYTES} /dev/zero; exit 0"));
+    (config.stdin, config.stdin_once) = (true, true);
+    let id = w.start(&sandbox, config);
+    let cri = w.cri();
+    let (streams, mut stdin, mut stdout, _stderr, _) = streams(false);
+    let got = w.wait(async {
+        let run = cri.attach(&id, streams);
+        let drive = async {
+            stdin.write_all(b"go\n").await.expect("written");
+            let (mut got, mut chunk) = (0, vec![0; 4096]);
+            loop {
+                match stdout.read(&mut chunk).await.expect("read") {
+                    0 => return got,
+                    length => got += length,
+                }
+            }
+        };
+        tokio::join!(run, drive).1
+    });
+    assert_eq!(got, BYTES);
+    let status = w.ended(&id);
+    let log = std::fs::read_to_string(&status.log_path).expect("the log");
+    assert_eq!(log.matches('\0').count(), BYTES);
 }

@@ -57,7 +57,7 @@ impl World {
     /// Opens the runtime anew on the same directory, as after a restart.
     pub(crate) fn reopen(&self) {
         let fresh = self.tokio.block_on(open(self.dir.path(), &self.cgroup, &self.images));
-        *self.current.borrow_mut() = fresh;
+        self.current.replace(fresh);
     }
 
     /// Waits for a future, but not forever.
@@ -167,6 +167,37 @@ impl Drop for World {
             }
         }
     }
+}
+
+/// Runs as a main process of its own: starts a container, tells its id, waits to be killed.
+pub(crate) fn as_main(arguments: &[String]) -> ! {
+    let [dir, cgroup, image] = arguments else { panic!("directory, cgroup, image") };
+    let dir = PathBuf::from(dir);
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("tokio");
+    tokio.block_on(async {
+        let images = ImageStore::open(&dir.join("images")).expect("an image store");
+        let cri = open(&dir, cgroup, &images).await;
+        let pod = SandboxConfig {
+            log_directory: dir.join("logs"),
+            cgroup_parent: "kubepods/burstable/podu".into(),
+            pid_mode: NamespaceMode::Container,
+            ..SandboxConfig::default()
+        };
+        let sandbox = cri.run_sandbox(pod).await.expect("a sandbox");
+        let script = "while [ ! -e /tmp/go ]; do sleep 0.05; done; echo after; exit 8";
+        let config = ContainerConfig {
+            image_id: image.clone(),
+            command: vec!["sh".into(), "-c".into(), script.into()],
+            log_path: "main/0.log".into(),
+            pid_mode: NamespaceMode::Container,
+            ..ContainerConfig::default()
+        };
+        let id = cri.create_container(&sandbox, config).await.expect("created");
+        cri.start_container(&id).await.expect("started");
+        println!("{id}");
+        std::future::pending::<()>().await;
+    });
+    unreachable!("it waits for ever")
 }
 
 async fn open(dir: &Path, cgroup: &str, images: &ImageStore) -> Embedded {

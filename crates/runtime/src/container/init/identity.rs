@@ -98,6 +98,10 @@ pub(super) fn assume(init: &mut Init) -> Result<(), InitError> {
             InitError(format!("chdir to cwd ({:?}) set in config.json failed: {}", init.spec.cwd, super::plain(&e.to_string())))
         })?;
     }
+    // A directory reached through a leaked descriptor would be the node's.
+    if !std::env::current_dir().is_ok_and(|dir| dir.is_absolute()) {
+        return Err(InitError("current working directory is outside of container mount namespace root".to_owned()));
+    }
     // The shim's end is the container's end.
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::SIGKILL).map_err(doing("error setting the parent death signal"))?;
     if init.spec.no_new_privs {

@@ -14,8 +14,10 @@ use crate::container::sys;
 /// Open files a container may have, where the hard limit allows it.
 const OPEN_FILES: u64 = 1_048_576;
 
-/// A session of its own: no signal from the shim's, and a terminal can become its controlling one.
+/// A session of its own with nothing inherited from the main process: no signal from the shim's, and a terminal can become its controlling one.
 pub(super) fn session(_: &mut Init) -> Result<(), InitError> {
+    sys::umask(0o022);
+    sys::fresh_keyring();
     nix::unistd::setsid().map(|_| ()).map_err(doing("error creating a session"))
 }
 

@@ -40,7 +40,8 @@ pub(super) fn open_sources(init: &mut Init) -> Result<(), InitError> {
     for bind in &init.spec.binds {
         let source = &bind.host_path;
         let fail = |e: std::io::Error| mount_error(source, &bind.container_path, &e);
-        let directory = fs::metadata(source).map_err(fail)?.is_dir();
+        let meta = fs::metadata(source).map_err(|e| fail(stat_error(source, &e)))?;
+        let directory = meta.is_dir();
         let tree = sys::open_tree(source, true).map_err(fail)?;
         let propagation = match bind.propagation {
             Propagation::Private => libc::MS_PRIVATE,
@@ -96,8 +97,13 @@ fn mount_error(source: &Path, target: &Path, error: &std::io::Error) -> InitErro
     ))
 }
 
+fn stat_error(source: &Path, error: &std::io::Error) -> std::io::Error {
+    std::io::Error::other(format!("stat {}: {}", source.display(), super::plain(&error.to_string())))
+}
+
 /// Mounts the overlay on its (host) directory, in this namespace only. Layers are named by descriptor: their real names
-/// would not fit the one page that mount options have.
+/// would not fit the one page that mount options have. `volatile`: the writable layer does not outlive the node's boot, so
+/// syncing it would buy nothing.
 pub(super) fn overlay(init: &mut Init) -> Result<(), InitError> {
     let root = &init.spec.root;
     let open = |path: &Path| paths::handle(path).map_err(doing(format!("error opening layer {}", path.display())));
@@ -105,7 +111,7 @@ pub(super) fn overlay(init: &mut Init) -> Result<(), InitError> {
     let (upper, work) = (open(&root.upper)?, open(&root.work)?);
     let lower: Vec<String> = layers.iter().map(|fd| paths::of_descriptor(fd).display().to_string()).collect();
     let options = format!(
-        "lowerdir={},upperdir={},workdir={}",
+        "lowerdir={},upperdir={},workdir={},volatile",
         lower.join(":"),
         paths::of_descriptor(&upper).display(),
         paths::of_descriptor(&work).display()
@@ -132,9 +138,31 @@ pub(super) fn attach(init: &mut Init) -> Result<(), InitError> {
         let fail = |e: std::io::Error| mount_error(&bind.host_path, &target, &e);
         if directory { paths::ensure_dir(&target) } else { paths::ensure_file(&target) }.map_err(fail)?;
         let handle = paths::handle(&target).map_err(fail)?;
+        if on_proc(&handle) && !MAY_REPLACE.iter().any(|path| target == Path::new(path)) {
+            let reason = format!("{:?} cannot be mounted because it is inside /proc", target.display().to_string());
+            return Err(fail(std::io::Error::other(reason)));
+        }
         sys::move_mount(&tree, &handle).map_err(fail)?;
     }
     Ok(())
+}
+
+/// What volumes may cover in `/proc` (files that lxcfs and the like provide); anywhere else there, a link in the image could
+/// make a volume stand for what the runtime itself writes or masks.
+const MAY_REPLACE: [&str; 9] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/net/dev",
+];
+
+fn on_proc(handle: &OwnedFd) -> bool {
+    nix::sys::statfs::fstatfs(handle).is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::PROC_SUPER_MAGIC)
 }
 
 /// `readOnlyRootFilesystem`: after every mount point has been made.
