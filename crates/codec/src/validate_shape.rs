@@ -187,7 +187,7 @@ pub(crate) fn base64_problem(text: &str) -> Option<String> {
     let bad = clean.iter().take(body).find(|(_, c)| !(c.is_ascii_alphanumeric() || *c == b'+' || *c == b'/'));
     let at = match bad {
         Some((at, _)) => *at,
-        None if clean.len() % 4 == 0 && padding <= 2 && clean[body..].iter().all(|(_, c)| *c == b'=') && body % 4 != 1 => return None,
+        None if clean.len().is_multiple_of(4) && padding <= 2 && clean[body..].iter().all(|(_, c)| *c == b'=') && body % 4 != 1 => return None,
         None if padding > 0 => clean[body].0,
         None => body - body % 4,
     };

@@ -5,6 +5,8 @@
 pub mod apply;
 mod error;
 pub mod json;
+#[cfg(test)]
+mod json_tests;
 pub mod merge;
 mod shape;
 pub mod strategic;

@@ -120,7 +120,7 @@ impl<'a> Shape<'a> {
                 let text = field.default()?;
                 let value: Value = serde_json::from_str(text).ok()?;
                 // A zero default marks a plain value that is always present; it is not a default of the schema.
-                (value != Value::from("") && value != Value::from(0)).then_some(value)
+                (value != "" && value != 0).then_some(value)
             }
             Shape::Part(schema) => schema.get("default").cloned(),
             _ => None,

@@ -4,6 +4,7 @@
 //! Entry points: [`rules`] (a kind's row), [`rbac::authorize`], [`admission`], [`services::allocate`], [`bootstrap`],
 //! [`convert`], [`scale`].
 
+pub mod admission;
 pub mod apps;
 pub mod batch;
 mod checks;
@@ -13,13 +14,20 @@ pub mod core;
 mod json;
 pub mod meta;
 pub mod names;
+mod pem;
 mod quantities;
 pub mod rbac;
 mod read;
 mod rows;
 pub mod scale;
+pub mod services;
+mod subresource;
 pub mod table;
+#[cfg(test)]
+mod testing;
 
 pub use context::{Config, Ctx, Gates, Operation, Request, User};
 pub use names::NameRule;
+pub use services::allocate;
+pub use subresource::validate_subresource;
 pub use table::{Rules, rules, validate_dynamic, validate_dynamic_update};

@@ -11,6 +11,9 @@ use crate::reader::{Peek, Reader};
 
 type Done = Result<(), ProtoError>;
 
+/// The members of an object: names, and values as slices of the text.
+type Entries<'a> = Vec<(Cow<'a, str>, &'a [u8])>;
+
 /// Encodes the JSON text of a value of that type as a bare message.
 ///
 /// # Errors
@@ -35,7 +38,7 @@ pub(super) fn type_meta(json: &[u8]) -> Result<(String, String), ProtoError> {
 }
 
 /// The members of an object as slices of the text; none for `null` and absent values.
-pub(super) fn entries(json: &[u8]) -> Result<Vec<(Cow<'_, str>, &[u8])>, ProtoError> {
+pub(super) fn entries(json: &[u8]) -> Result<Entries<'_>, ProtoError> {
     let mut all = Vec::new();
     if json.is_empty() {
         return Ok(all);

@@ -142,11 +142,14 @@ pub fn watch_frame(kind: &str, enveloped: &[u8]) -> Vec<u8> {
     out
 }
 
+/// A watch frame: its length in bytes, the event's type, the enveloped object.
+pub type WatchFrame<'a> = (usize, &'a str, &'a [u8]);
+
 /// Takes a watch frame apart: its length in bytes, the event's type and the enveloped object; `None` if it is not whole yet.
 ///
 /// # Errors
 /// Malformed frames and frames over [`MAX_MESSAGE_BYTES`].
-pub fn read_watch_frame(bytes: &[u8]) -> Result<Option<(usize, &str, &[u8])>, ProtoError> {
+pub fn read_watch_frame(bytes: &[u8]) -> Result<Option<WatchFrame<'_>>, ProtoError> {
     let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
     let length = u32::from_be_bytes(*length) as usize;
     if length > MAX_MESSAGE_BYTES {

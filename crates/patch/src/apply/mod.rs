@@ -20,6 +20,8 @@ pub use set::{Node, Set};
 pub use typed::complete;
 pub use walk::{Comparison, compare, field_set, merge, remove};
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 
 use crate::Shape;
@@ -87,12 +89,18 @@ fn path_of(dotted: &str) -> Vec<Element> {
     dotted.split('.').map(|name| Element::Field(name.to_owned())).collect()
 }
 
+fn set_of(dotted: &[&str]) -> Set {
+    let mut set = Set::default();
+    dotted.iter().for_each(|path| set.insert(&path_of(path)));
+    set
+}
+
 /// The set without what nobody owns and what the endpoint resets.
 fn stripped(set: &Set, ignore: &[&str]) -> Set {
-    let (mut never, mut reset) = (Set::default(), Set::default());
-    NEVER_OWNED.iter().for_each(|dotted| never.insert(&path_of(dotted)));
-    ignore.iter().for_each(|dotted| reset.insert(&path_of(dotted)));
-    set.without(&never).without_below(&reset)
+    static NEVER: OnceLock<Set> = OnceLock::new();
+    let never = NEVER.get_or_init(|| set_of(&NEVER_OWNED));
+    let owned = set.without(never);
+    if ignore.is_empty() { owned } else { owned.without_below(&set_of(ignore)) }
 }
 
 fn strip_comparison(mut found: Comparison, ignore: &[&str]) -> Comparison {
@@ -278,4 +286,22 @@ pub fn same_but_times(old: &Value, new: &Value) -> bool {
         object
     };
     plain(old) == plain(new)
+}
+
+/// Longest name of a field manager, in bytes.
+pub const MAX_MANAGER_BYTES: usize = 128;
+
+/// The manager of a request: the one it names, or what its user agent begins with.
+pub fn manager_name(field_manager: &str, user_agent: &str) -> String {
+    if !field_manager.is_empty() {
+        return field_manager.to_owned();
+    }
+    let mut name = String::new();
+    for c in user_agent.split('/').next().unwrap_or_default().chars().filter(|c| !c.is_control()) {
+        if name.len() + c.len_utf8() > MAX_MANAGER_BYTES {
+            break;
+        }
+        name.push(c);
+    }
+    name
 }

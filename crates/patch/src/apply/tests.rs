@@ -261,3 +261,10 @@ mod laws {
         }
     }
 }
+
+#[test]
+fn a_request_without_a_manager_is_its_user_agent() {
+    assert_eq!(manager_name("", "kubectl/v1.36.0 (linux/amd64)"), "kubectl");
+    assert_eq!(manager_name("me", "kubectl/v1"), "me");
+    assert_eq!(manager_name("", &"x".repeat(500)).len(), MAX_MANAGER_BYTES);
+}

@@ -75,7 +75,7 @@ fn object(from: &Value, to: &Value, shape: Shape<'_>, wanted: Wanted) -> Value {
             Some(Value::Array(before)) if value.is_array() && merge_key(child).is_some() => {
                 list(&mut patch, key, before, value.as_array().map(Vec::as_slice).unwrap_or_default(), child, wanted);
             }
-            _ if wanted.additions && !(value.is_null() && !old.contains_key(key)) => drop(patch.insert(key.clone(), value.clone())),
+            _ if wanted.additions && (!value.is_null() || old.contains_key(key)) => drop(patch.insert(key.clone(), value.clone())),
             _ => {}
         }
     }

@@ -1,0 +1,56 @@
+//! JSON patch and merge patch: the cases of their RFCs, and the limits.
+
+use serde_json::{Value, json};
+
+use crate::json::{MAX_OPERATIONS, apply};
+use crate::{PatchError, merge};
+
+fn check(mut object: Value, patch: Value, expect: Result<Value, PatchError>) {
+    let done = apply(&mut object, patch.to_string().as_bytes());
+    assert_eq!(done.map(|()| object), expect);
+}
+
+#[test]
+fn operations_apply_in_order() {
+    check(json!({"a": [1]}), json!([{"op": "add", "path": "/a/-", "value": 2}, {"op": "replace", "path": "/a/0", "value": 0}]), Ok(json!({"a": [0, 2]})));
+    check(json!({"a": 1}), json!([{"op": "move", "from": "/a", "path": "/b"}, {"op": "copy", "from": "/b", "path": "/c"}]), Ok(json!({"b": 1, "c": 1})));
+    check(json!({"a~b": {"c/d": 1}}), json!([{"op": "remove", "path": "/a~0b/c~1d"}]), Ok(json!({"a~b": {}})));
+    check(json!({"a": 1}), json!([{"op": "test", "path": "/b", "value": null}]), Ok(json!({"a": 1})));
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let refused = |text: &str| Err(PatchError::Unprocessable(text.to_owned()));
+    check(json!({"a": 1}), json!([{"op": "test", "path": "/a", "value": 2}]), refused("testing value /a failed: test failed"));
+    check(json!({}), json!([{"op": "remove", "path": "/a"}]), refused("remove operation does not apply: doc is missing key: /a: missing value"));
+    check(json!({}), json!([{"op": "add", "path": "/a/b", "value": 1}]), refused("add operation does not apply: doc is missing path: /a/b: missing value"));
+    assert!(matches!(apply(&mut json!({}), b"{}"), Err(PatchError::Malformed(_))));
+    assert!(matches!(apply(&mut json!({}), b"["), Err(PatchError::Malformed(_))));
+    let many: Vec<Value> = (0..=MAX_OPERATIONS).map(|_| json!({"op": "test", "path": "/a", "value": null})).collect();
+    check(json!({}), json!(many), Err(PatchError::TooLarge("The allowed maximum operations in a JSON patch is 10000, got 10001".to_owned())));
+}
+
+#[test]
+fn merge_patches_of_the_rfc() {
+    let table = [
+        (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+        (json!({"a": "b"}), json!({"a": null}), json!({})),
+        (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+        (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
+        (json!([1]), json!({"a": "b", "c": null}), json!({"a": "b"})),
+        (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+    ];
+    for (mut target, patch, expect) in table {
+        merge::apply(&mut target, patch);
+        assert_eq!(target, expect);
+    }
+}
+
+#[test]
+fn the_three_way_merge_patch_keeps_what_others_set() {
+    let (original, modified) = (json!({"a": 1, "gone": 1, "m": {"x": 1, "y": 1}}), json!({"a": 2, "m": {"x": 1}}));
+    let mut current = json!({"a": 1, "gone": 1, "theirs": 1, "m": {"x": 1, "y": 1, "z": 1}});
+    let patch = merge::three_way(&original, &modified, &current);
+    merge::apply(&mut current, patch);
+    assert_eq!(current, json!({"a": 2, "theirs": 1, "m": {"x": 1, "z": 1}}));
+}

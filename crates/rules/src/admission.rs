@@ -1,0 +1,101 @@
+//! In-tree admission: an ordered table of plugins that change (mutate) or refuse (validate) a write.
+//!
+//! Docs: "Admission Control in Kubernetes"; the order is the API server's own. Webhooks and policies come between the two
+//! phases and are not part of this.
+
+use crate::context::{Ctx, Operation, Request};
+use kinds::{ApiError, Object};
+use std::fmt::Display;
+
+mod accounts;
+mod classes;
+mod lifecycle;
+mod limits;
+mod nodes;
+mod pods;
+pub mod quota;
+mod storage;
+#[cfg(test)]
+mod tests;
+
+/// Changes a write, or refuses it.
+type Mutate = fn(&Ctx<'_>, &Request, &mut Object, Option<&Object>) -> Result<(), ApiError>;
+/// Refuses a write, or lets it be.
+type Validate = fn(&Ctx<'_>, &Request, &Object, Option<&Object>) -> Result<(), ApiError>;
+
+/// The plugins that change, in order.
+const MUTATING: &[(&str, Mutate)] = &[
+    ("LimitRanger", limits::mutate),
+    ("ServiceAccount", accounts::mutate),
+    ("TaintNodesByCondition", nodes::taint),
+    ("Priority", pods::priority),
+    ("DefaultTolerationSeconds", pods::tolerations),
+    ("DefaultStorageClass", storage::default_class),
+    ("StorageObjectInUseProtection", storage::protect),
+    ("RuntimeClass", classes::runtime),
+    ("DefaultIngressClass", classes::ingress),
+    ("PodTopologyLabels", pods::topology_labels),
+];
+
+/// The plugins that refuse, in order. Quota comes last: it counts only what everything else let pass.
+const VALIDATING: &[(&str, Validate)] = &[
+    ("LimitRanger", limits::validate),
+    ("ServiceAccount", accounts::validate),
+    ("NodeRestriction", nodes::restrict),
+    ("Priority", pods::one_default_priority),
+    ("PersistentVolumeClaimResize", storage::resize),
+    ("CertificateSubjectRestriction", classes::certificate_subject),
+    ("ResourceQuota", quota::validate),
+];
+
+/// Runs the plugins that change. `old` is the stored object of an update.
+///
+/// # Errors
+/// The refusal of the first plugin that refuses.
+pub fn mutate(ctx: &Ctx<'_>, request: &Request, object: &mut Object, old: Option<&Object>) -> Result<(), ApiError> {
+    lifecycle::check(ctx, request, object)?;
+    // Plugins see what decoding gives: an object with its defaults.
+    if let Some(kind) = object.kind() {
+        (crate::rules(kind).default)(object);
+    }
+    MUTATING.iter().try_for_each(|(_, plugin)| plugin(ctx, request, object, old))
+}
+
+/// Runs the plugins that refuse. For a delete, `object` is what is to be deleted.
+///
+/// # Errors
+/// The refusal of the first plugin that refuses.
+pub fn validate(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Result<(), ApiError> {
+    if request.operation == Operation::Delete {
+        lifecycle::check(ctx, request, object)?;
+    }
+    VALIDATING.iter().try_for_each(|(_, plugin)| plugin(ctx, request, object, old))
+}
+
+/// The names of the plugins, as configuration and metrics spell them.
+pub fn plugins() -> impl Iterator<Item = &'static str> {
+    let first = std::iter::once("NamespaceLifecycle");
+    let rest = VALIDATING.iter().map(|(n, _)| *n).filter(|n| MUTATING.iter().all(|(m, _)| m != n));
+    first.chain(MUTATING.iter().map(|(n, _)| *n)).chain(rest)
+}
+
+/// A refusal as admission words it: by the object's name, or by what its name is generated from.
+fn forbidden(request: &Request, object: &Object, why: impl Display) -> ApiError {
+    let generated = object.meta().generate_name.as_deref().unwrap_or_default();
+    let name = match request.name.as_str() {
+        "" => object.meta().name.as_deref().filter(|n| !n.is_empty()).unwrap_or(generated),
+        name => name,
+    };
+    ApiError::forbidden(&request.resource, if name.is_empty() { "Unknown" } else { name }, why)
+}
+
+/// Several complaints as one text: one bare, more in brackets, repeated ones once.
+fn aggregate(mut all: Vec<String>) -> String {
+    let mut seen = Vec::new();
+    all.retain(|t| {
+        let new = !seen.contains(t);
+        seen.push(t.clone());
+        new
+    });
+    if all.len() == 1 { all.remove(0) } else { format!("[{}]", all.join(", ")) }
+}

@@ -1,0 +1,159 @@
+use super::*;
+use crate::testing::World;
+use kinds::api::core::v1::*;
+use kinds::api::scheduling::v1::PriorityClass;
+use kinds::{Kind, ObjectMeta, QuantityText, Resource};
+
+fn meta(name: &str, namespace: &str) -> ObjectMeta {
+    let namespace = Some(namespace.to_owned()).filter(|n| !n.is_empty());
+    ObjectMeta { name: Some(name.into()), namespace, ..Default::default() }
+}
+
+fn namespace(name: &str, phase: &str) -> Object {
+    let status = Some(NamespaceStatus { phase: Some(phase.into()), ..Default::default() });
+    Namespace { metadata: meta(name, ""), status, ..Default::default() }.into()
+}
+
+fn account() -> Object {
+    ServiceAccount { metadata: meta("default", "default"), ..Default::default() }.into()
+}
+
+fn web() -> Pod {
+    let c = Container { name: "c".into(), image: Some("nginx:1".into()), ..Default::default() };
+    Pod { metadata: meta("web", "default"), spec: Some(PodSpec { containers: vec![c], ..Default::default() }), ..Default::default() }
+}
+
+fn request(kind: Kind, operation: Operation, namespace: &str, name: &str) -> Request {
+    Request {
+        operation,
+        resource: Resource::from(kind),
+        subresource: "",
+        namespace: namespace.into(),
+        name: name.into(),
+        dry_run: false,
+    }
+}
+
+fn admit(w: &World, pod: Pod) -> Result<Pod, String> {
+    let r = request(Kind::Pod, Operation::Create, "default", "web");
+    let mut o = Object::from(pod);
+    mutate(&w.ctx(), &r, &mut o, None).map_err(|e| e.message)?;
+    validate(&w.ctx(), &r, &o, None).map_err(|e| e.message)?;
+    Ok((**o.typed::<Pod>().expect("a pod")).clone())
+}
+
+fn q(pairs: &[(&str, &str)]) -> Option<std::collections::BTreeMap<String, QuantityText>> {
+    Some(pairs.iter().map(|(k, v)| ((*k).to_owned(), QuantityText((*v).into()))).collect())
+}
+
+#[test]
+fn namespaces_must_live() {
+    let w = World::new(vec![namespace("default", "Active"), namespace("going", "Terminating"), account()]);
+    let try_in = |ns: &str| {
+        let mut o = Object::from(Pod { metadata: meta("web", ns), ..web() });
+        mutate(&w.ctx(), &request(Kind::Pod, Operation::Create, ns, "web"), &mut o, None)
+    };
+    let e = try_in("nowhere").expect_err("no namespace");
+    assert_eq!((e.code, e.message.as_str()), (404, "namespaces \"nowhere\" not found"));
+    let e = try_in("going").expect_err("ending");
+    assert_eq!((e.code, e.message.as_str()), (403, "pods \"web\" is forbidden: unable to create new content in namespace going because it is being terminated"));
+    assert_eq!(e.details.expect("details").causes[0].reason, "NamespaceTerminating");
+    let o = namespace("default", "Active");
+    let e = validate(&w.ctx(), &request(Kind::Namespace, Operation::Delete, "", "default"), &o, Some(&o)).expect_err("immortal");
+    assert_eq!(e.message, "namespaces \"default\" is forbidden: this namespace may not be deleted");
+}
+
+#[test]
+fn pods_get_an_account_a_token_and_time() {
+    let w = World::new(vec![namespace("default", "Active"), account()]);
+    let pod = admit(&w, web()).expect("admitted");
+    let spec = pod.spec.expect("spec");
+    assert_eq!(spec.service_account_name.as_deref(), Some("default"));
+    let volume = &spec.volumes.expect("volumes")[0];
+    assert!(volume.name.starts_with("kube-api-access-") && volume.name.len() == 21, "{}", volume.name);
+    assert_eq!(spec.containers[0].volume_mounts.as_ref().expect("mounts")[0].name, volume.name);
+    assert_eq!((spec.priority, spec.preemption_policy.as_deref()), (Some(0), Some("PreemptLowerPriority")));
+    assert_eq!(spec.tolerations.expect("tolerations").len(), 2);
+    let mut p = web();
+    p.spec.as_mut().expect("spec").service_account_name = Some("bob".into());
+    assert_eq!(
+        admit(&w, p).expect_err("no account"),
+        "pods \"web\" is forbidden: error looking up service account default/bob: serviceaccount \"bob\" not found"
+    );
+}
+
+#[test]
+fn priority_comes_from_the_class() {
+    let class = PriorityClass { metadata: meta("high", ""), value: Some(1000), ..Default::default() };
+    let w = World::new(vec![namespace("default", "Active"), account(), class.into()]);
+    let with = |name: &str, n: Option<i32>| {
+        let mut p = web();
+        let spec = p.spec.as_mut().expect("spec");
+        (spec.priority_class_name, spec.priority) = (Some(name.into()), n);
+        admit(&w, p)
+    };
+    assert_eq!(with("high", None).expect("admitted").spec.expect("spec").priority, Some(1000));
+    assert_eq!(with("low", None).expect_err("unknown"), "pods \"web\" is forbidden: no PriorityClass with name low was found");
+    assert_eq!(with("high", Some(7)).expect_err("given"), "pods \"web\" is forbidden: the integer value of priority (7) must not be provided in pod spec; priority admission controller computed 1000 from the given PriorityClass name");
+}
+
+#[test]
+fn limits_are_filled_in_and_kept() {
+    let item = LimitRangeItem {
+        type_: "Container".into(),
+        max: q(&[("memory", "1Gi")]),
+        default: q(&[("memory", "512Mi")]),
+        default_request: q(&[("memory", "256Mi")]),
+        ..Default::default()
+    };
+    let range = LimitRange { metadata: meta("l", "default"), spec: Some(LimitRangeSpec { limits: vec![item] }) };
+    let w = World::new(vec![namespace("default", "Active"), account(), range.into()]);
+    let pod = admit(&w, web()).expect("admitted");
+    let r = pod.spec.expect("spec").containers[0].resources.clone().expect("resources");
+    assert_eq!((r.requests, r.limits), (q(&[("memory", "256Mi")]), q(&[("memory", "512Mi")])));
+    assert_eq!(
+        pod.metadata.annotations.expect("annotations")["kubernetes.io/limit-ranger"],
+        "LimitRanger plugin set: memory request for container c; memory limit for container c"
+    );
+    let mut p = web();
+    p.spec.as_mut().expect("spec").containers[0].resources = Some(ResourceRequirements { limits: q(&[("memory", "2Gi")]), ..Default::default() });
+    assert_eq!(
+        admit(&w, p).expect_err("too much"),
+        "pods \"web\" is forbidden: [maximum memory usage per Container is 1Gi, but limit is 2Gi]".replace(['[', ']'], "")
+    );
+}
+
+#[test]
+fn quotas_are_kept() {
+    let quota = |hard| Object::from(ResourceQuota { metadata: meta("q", "default"), spec: Some(ResourceQuotaSpec { hard, ..Default::default() }), ..Default::default() });
+    let other = Object::from(Pod { metadata: meta("old", "default"), ..web() });
+    let w = World::new(vec![namespace("default", "Active"), account(), quota(q(&[("pods", "1")])), other]);
+    assert_eq!(admit(&w, web()).expect_err("full"), "pods \"web\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1");
+    let w = World::new(vec![namespace("default", "Active"), account(), quota(q(&[("limits.cpu", "1"), ("requests.cpu", "1")]))]);
+    assert_eq!(admit(&w, web()).expect_err("unstated"), "pods \"web\" is forbidden: failed quota: q: must specify limits.cpu for: c; requests.cpu for: c");
+    let mut p = web();
+    p.spec.as_mut().expect("spec").containers[0].resources = Some(ResourceRequirements { limits: q(&[("cpu", "2")]), ..Default::default() });
+    assert_eq!(
+        admit(&w, p).expect_err("too much"),
+        "pods \"web\" is forbidden: exceeded quota: q, requested: limits.cpu=2,requests.cpu=2, used: limits.cpu=0,requests.cpu=0, limited: limits.cpu=1,requests.cpu=1"
+    );
+}
+
+#[test]
+fn kubelets_write_only_their_own() {
+    let mut w = World::new(vec![namespace("default", "Active"), account()]);
+    w.user = crate::User::new("system:node:n1", &["system:nodes"]);
+    let node = |name: &str| Object::from(Node { metadata: meta(name, ""), ..Default::default() });
+    let r = request(Kind::Node, Operation::Create, "", "n2");
+    let e = validate(&w.ctx(), &r, &node("n2"), None).expect_err("another");
+    assert_eq!(e.message, "nodes \"n2\" is forbidden: node \"n1\" is not allowed to modify node \"n2\"");
+    let mut mine = node("n1");
+    let r = request(Kind::Node, Operation::Create, "", "n1");
+    mutate(&w.ctx(), &r, &mut mine, None).expect("own");
+    validate(&w.ctx(), &r, &mine, None).expect("own");
+    let Object::Node(n) = mine else { panic!() };
+    assert_eq!(n.spec.as_ref().and_then(|s| s.taints.as_ref()).map(|t| t[0].key.as_str()), Some("node.kubernetes.io/not-ready"));
+    let r = request(Kind::Pod, Operation::Create, "default", "web");
+    let e = validate(&w.ctx(), &r, &Object::from(web()), None).expect_err("no mirror");
+    assert_eq!(e.message, "pods \"web\" is forbidden: pod does not have \"kubernetes.io/config.mirror\" annotation, node \"n1\" can only create mirror pods");
+}

@@ -1,0 +1,108 @@
+//! Cluster IPs and node ports: which a service gets, as a function of the snapshot.
+//!
+//! Docs: "Service ClusterIP allocation" (the static band, KEP-3070), "NodePort" (KEP-3668), "IPv4/IPv6 dual-stack".
+
+use crate::context::Ctx;
+use crate::core::service::{NONE, is_headless, needs_cluster_ip, needs_health_check, needs_node_port};
+use crate::read::{has, items, s};
+use ipnet::IpNet;
+use kinds::api::core::v1::{Service, ServiceSpec};
+use kinds::{ApiError, FieldErrors, Object, Path};
+use std::sync::Arc;
+
+mod address;
+mod families;
+mod node_port;
+#[cfg(test)]
+mod tests;
+
+/// Gives a service the addresses and ports that it needs and does not have. Objects of other kinds are left alone.
+///
+/// # Errors
+/// 422 where an address or port that was asked for is taken or out of range, 500 when none is left.
+pub fn allocate(ctx: &Ctx<'_>, object: &mut Object, old: Option<&Object>) -> Result<(), ApiError> {
+    let Object::Service(service) = object else { return Ok(()) };
+    let service = Arc::make_mut(service);
+    let none = ServiceSpec::default();
+    let before = match old {
+        Some(Object::Service(o)) => o.spec.as_ref().unwrap_or(&none),
+        _ => &none,
+    };
+    let mut errors = FieldErrors::default();
+    let name = s(&service.metadata.name).to_owned();
+    let done = fill(ctx, service, before, &mut errors);
+    if !errors.is_empty() {
+        return Err(ApiError::invalid("", "Service", &name, &errors));
+    }
+    done
+}
+
+fn fill(ctx: &Ctx<'_>, service: &mut Service, old: &ServiceSpec, e: &mut FieldErrors) -> Result<(), ApiError> {
+    let key = (s(&service.metadata.namespace).to_owned(), s(&service.metadata.name).to_owned());
+    let spec = service.spec.get_or_insert_default();
+    if needs_cluster_ip(spec) {
+        families::settle(spec, &ctx.config.service_cidrs, e);
+        if !e.is_empty() {
+            return Ok(());
+        }
+        if is_headless(spec) {
+            spec.cluster_ip = Some(NONE.into());
+            spec.cluster_ips = Some(vec![NONE.into()]);
+        } else {
+            addresses(ctx, spec, old, &key, e)?;
+        }
+    }
+    if needs_node_port(spec) || needs_health_check(spec) {
+        let mut taken = node_port::taken(ctx.snapshot, &key);
+        if needs_node_port(spec) {
+            node_port::fill(ctx, spec, old, &mut taken, e)?;
+        }
+        if needs_health_check(spec) {
+            node_port::health_check(ctx, spec, old, &mut taken, e)?;
+        }
+    }
+    Ok(())
+}
+
+fn addresses(
+    ctx: &Ctx<'_>,
+    spec: &mut ServiceSpec,
+    old: &ServiceSpec,
+    key: &(String, String),
+    e: &mut FieldErrors,
+) -> Result<(), ApiError> {
+    let taken = address::taken(ctx, key);
+    let families = items(&spec.ip_families).to_vec();
+    let mut ips: Vec<String> = items(&spec.cluster_ips).to_vec();
+    ips.truncate(families.len());
+    let asked = ips.clone();
+    for (i, family) in families.iter().enumerate() {
+        let Some(net) = net_of(&ctx.config.service_cidrs, family) else { continue };
+        match ips.get(i).filter(|ip| !ip.is_empty()) {
+            Some(ip) if items(&old.cluster_ips).contains(ip) => {}
+            Some(ip) => {
+                if let Err(why) = address::check(ip, &ctx.config.service_cidrs, &taken) {
+                    let at = Path::new("spec.clusterIPs").index(i);
+                    e.invalid(&at, crate::json::list(&asked), format!("failed to allocate IP {ip}: {why}"));
+                }
+            }
+            None => {
+                let ip = address::pick(&net, &taken, ctx.ids).ok_or_else(|| {
+                    ApiError::internal("failed to allocate a serviceIP: range is full")
+                })?;
+                ips.push(ip.to_string());
+            }
+        }
+    }
+    spec.cluster_ip = ips.first().cloned();
+    spec.cluster_ips = Some(ips);
+    if !has(&spec.cluster_ip) {
+        spec.cluster_ips = None;
+    }
+    Ok(())
+}
+
+/// The service network of a family.
+fn net_of(cidrs: &[IpNet], family: &str) -> Option<IpNet> {
+    cidrs.iter().find(|n| families::of(n) == family).copied()
+}
