@@ -6,7 +6,7 @@ use cache::Entry;
 use jiff::SignedDuration;
 use kinds::api::core::v1::{Namespace, Pod};
 use kinds::{ApiError, DeleteOptions, Object, Resource, Target, Time};
-use crate::gate as admission;
+use rules::admission;
 use rules::{Operation, Request};
 use std::sync::Arc;
 use store::Expect;

@@ -10,7 +10,7 @@ pub mod api;
 pub mod bootstrap;
 pub mod customs;
 pub mod delete;
-mod gate;
+mod fieldowners;
 pub mod image;
 pub mod keys;
 pub mod list;

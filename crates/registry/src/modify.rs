@@ -1,9 +1,10 @@
 //! Update, status update and patch: one loop from the current object to the next one.
 
+use crate::fieldowners::{self, Owners};
 use crate::registry::{Answer, Caller, Registry, fit_namespace, refuse, rules_of, unsaved};
 use cache::{Entry, Snapshot};
 use kinds::{ApiError, FieldErrors, Object, Resource, Target, WriteOptions};
-use crate::gate as admission;
+use rules::admission;
 use rules::{Operation, Request, Rules};
 use store::Expect;
 
@@ -16,6 +17,8 @@ pub(crate) enum Next<'a> {
     Replace(Object),
     /// It is computed from the current one, and again when that has changed.
     Compute(&'a (dyn Fn(&Entry) -> Result<Object, ApiError> + Sync)),
+    /// The same, with its field owners settled (server-side apply).
+    Apply(&'a (dyn Fn(&Entry) -> Result<Object, ApiError> + Sync)),
 }
 
 impl Registry {
@@ -81,12 +84,13 @@ impl Registry {
         let old = old.ok_or_else(|| fail(ApiError::not_found(resource, &target.key.name)))?;
         let object = match next {
             Next::Replace(o) => o.clone(),
-            Next::Compute(f) => f(&old).map_err(fail)?,
+            Next::Compute(f) | Next::Apply(f) => f(&old).map_err(fail)?,
         };
         let unconditional = object.meta().resource_version.as_deref().is_none_or(str::is_empty);
         check_version(resource, &old, &object, unconditional).map_err(fail)?;
+        let owners = if matches!(next, Next::Apply(_)) { Owners::Settled } else { Owners::Track };
         let (object, warnings) =
-            self.prepare_update(caller, target, &snapshot, &old, object, options).map_err(fail)?;
+            self.prepare_update(caller, (target, owners), &snapshot, &old, object, options).map_err(fail)?;
         if options.dry_run {
             return Ok(Answer { entry: unsaved(object), warnings, created: false });
         }
@@ -100,7 +104,7 @@ impl Registry {
         }
         let mut object = object;
         object.meta_mut().resource_version = None;
-        let again = unconditional || matches!(next, Next::Compute(_));
+        let again = unconditional || !matches!(next, Next::Replace(_));
         let put = self.put(resource, object, Expect::At(old.revision)).await;
         put.map(|entry| Answer { entry, warnings, created: false }).map_err(|e| (e, again))
     }
@@ -108,7 +112,7 @@ impl Registry {
     fn prepare_update(
         &self,
         caller: &Caller,
-        target: &Target,
+        (target, owners): (&Target, Owners),
         snapshot: &Snapshot,
         old: &Entry,
         mut object: Object,
@@ -129,12 +133,16 @@ impl Registry {
         admission::mutate(&ctx, &request, &mut object, Some(&old.object))?;
         let whole = prepare(rules, target.subresource, &mut object, &old.object);
         if whole {
-            crate::gate::allocate(&ctx, &mut object, Some(&old.object))?;
+            rules::allocate(&ctx, &mut object, Some(&old.object))?;
+        }
+        if owners == Owners::Track {
+            let manager = self.manager(options, caller);
+            fieldowners::settle(&manager, target.subresource, ctx.now, &mut object, Some(old));
         }
         let mut errors = FieldErrors::default();
         match (target.subresource, whole) {
             ("status", _) => (rules.validate_status_update)(&object, &old.object, &mut errors),
-            (sub, _) if !sub.is_empty() => crate::gate::validate_subresource(sub, &object, &old.object, &mut errors),
+            (sub, _) if !sub.is_empty() => rules::validate_subresource(sub, &object, &old.object, &mut errors),
             _ => {
                 (rules.validate)(&object, &mut errors);
                 (rules.validate_update)(&object, &old.object, &mut errors);
@@ -207,6 +215,18 @@ fn keep_system_fields(object: &mut Object, old: &Entry) {
 fn is_unchanged(old: &Entry, new: &Object) -> bool {
     let mut bare = new.clone();
     bare.meta_mut().resource_version = None;
+    // A write that would only move the times of managed fields is none.
+    let times = |o: &Object| o.meta().managed_fields.iter().flatten().map(|m| m.time.clone()).collect::<Vec<_>>();
+    if times(&bare) != times(&old.object) {
+        let owners = |o: &Object| {
+            let mut list = o.meta().managed_fields.clone().unwrap_or_default();
+            list.iter_mut().for_each(|m| m.time = None);
+            list
+        };
+        if owners(&bare) == owners(&old.object) {
+            bare.meta_mut().managed_fields.clone_from(&old.meta().managed_fields);
+        }
+    }
     codec::with_revision(&codec::encode(&bare), old.revision) == old.json
 }
 

@@ -1,12 +1,15 @@
 //! Patches: from the stored object to the next one through its JSON tree. Docs: "Update API Objects in Place Using
 //! kubectl patch", "Server-Side Apply".
 
+use crate::fieldowners::{self, Owners};
 use crate::modify::Next;
 use crate::registry::{Answer, Caller, Registry};
 use cache::Entry;
 use kinds::field::Bare;
 use kinds::{ApiError, FieldErrors, Object, Patch, PatchKind, Path, Resource, Target, WriteOptions};
 use parking_lot::Mutex;
+use kinds::error::{Cause, Details};
+use patch::apply::{ApplyError, Writer};
 use patch::{PatchError, Shape};
 use serde_json::Value;
 
@@ -46,6 +49,9 @@ impl Registry {
         options: &WriteOptions,
         validation: FieldValidation,
     ) -> Result<Answer, ApiError> {
+        if patch.kind == PatchKind::Apply {
+            return self.apply(caller, target, patch, options, validation).await;
+        }
         let warnings = Mutex::new(Vec::new());
         let next = |old: &Entry| {
             let mut tree = codec::to_value(&old.object);
@@ -62,6 +68,83 @@ impl Registry {
             a.warnings.extend(warnings.into_inner());
             a
         })
+    }
+
+    /// Server-side apply: merges the configuration, or creates the object from it.
+    async fn apply(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        patch: &Patch,
+        options: &WriteOptions,
+        validation: FieldValidation,
+    ) -> Result<Answer, ApiError> {
+        let mut config: Value =
+            serde_json::from_slice(&patch.body).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?;
+        let found = strict(&target.resource, &config, validation)?;
+        if validation == FieldValidation::Strict && !found.is_empty() {
+            let text = format!("error decoding patch: strict decoding error: {}", found.join(", "));
+            return Err(ApiError::bad_request(text));
+        }
+        check_config(&config, target)?;
+        let namespaced = target.resource.namespaced();
+        if namespaced {
+            config["metadata"]["namespace"] = target.key.namespace.as_str().into();
+        }
+        let api_version = config["apiVersion"].as_str().unwrap_or_default().to_owned();
+        let time = fieldowners::stamp(self.now());
+        let sample = codec::from_value(&target.resource, config.clone()).map_err(|e| ApiError::bad_request(e.to_string()))?;
+        let (shape, ignore) = (fieldowners::shape(&sample), fieldowners::reset_by(target.subresource, &sample));
+        let writer = Writer {
+            manager: &options.field_manager,
+            api_version: &api_version,
+            subresource: target.subresource,
+            now: &time,
+            ignore,
+        };
+        let done = |live: Option<&Value>| -> Result<Object, ApiError> {
+            let tree = patch::apply::apply(live, &config, shape, writer, options.force).map_err(conflicts)?;
+            decode(target, tree, patch)
+        };
+        if self.snapshot().entry(&target.resource, &target.key).is_none() {
+            if !target.subresource.is_empty() {
+                return Err(ApiError::not_found(&target.resource, &target.key.name));
+            }
+            let object = done(None)?;
+            match self.create_owned(caller, target, object, options, Owners::Settled).await {
+                Err(e) if e.is_already_exists() => self.catch_up().await?,
+                made => {
+                    return made.map(|mut a| {
+                        a.warnings.extend(found);
+                        a
+                    });
+                }
+            }
+        }
+        let next = |old: &Entry| {
+            let live: Value = serde_json::from_slice(&old.json).map_err(ApiError::internal)?;
+            done(Some(&live))
+        };
+        self.modify(caller, target, options, Next::Apply(&next)).await.map(|mut a| {
+            a.warnings.extend(found);
+            a
+        })
+    }
+}
+
+fn conflicts(e: ApplyError) -> ApiError {
+    match e {
+        ApplyError::Conflicts { message, causes } => {
+            let cause = |c: patch::apply::Conflict| Cause {
+                reason: "FieldManagerConflict".into(),
+                message: c.message,
+                field: c.field,
+            };
+            let causes = causes.into_iter().map(cause).collect();
+            ApiError::new(409, "Conflict", message).with_details(Details { causes, ..Details::default() })
+        }
+        ApplyError::Typed(_) => ApiError::new(500, "", e.to_string()),
+        ApplyError::BadRequest(text) => ApiError::bad_request(text),
     }
 }
 
@@ -82,7 +165,22 @@ fn apply(tree: &mut Value, patch: &Patch, resource: &Resource) -> Result<(), Api
             let shape = Shape::of_kind(i.group, i.version, i.kind);
             patch::strategic::apply(tree, parsed()?, shape).map_err(|e| status(&e))?;
         }
+        // Answered before it comes here.
         PatchKind::Apply => return Err(unsupported_media()),
+    }
+    Ok(())
+}
+
+/// What an applied configuration must say of itself.
+fn check_config(config: &Value, target: &Target) -> Result<(), ApiError> {
+    let name = config["metadata"]["name"].as_str().unwrap_or_default();
+    if config["apiVersion"].as_str().is_none() || config["kind"].as_str().is_none() {
+        return Err(ApiError::bad_request("invalid object type: apiVersion and kind must be set"));
+    }
+    if !name.is_empty() && name != target.key.name {
+        return Err(ApiError::bad_request(format!(
+            "name in URL does not match name in apply: {} != {name}", target.key.name
+        )));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The registry itself: what every verb shares, and create.
 
+use crate::fieldowners::{self, Owners};
 use crate::image::{Image, ImageError};
 use crate::keys;
 use crate::prepared::Prepared;
@@ -7,7 +8,7 @@ use base::{Clock, Ids};
 use cache::{Entry, Snapshot};
 use jiff::Timestamp;
 use kinds::{ApiError, FieldErrors, Object, ObjectKey, Resource, Target, Time, WriteOptions};
-use crate::gate as admission;
+use rules::admission;
 use rules::{Config, Ctx, Gates, Operation, Request, Rules, User};
 use std::sync::Arc;
 use store::{CommitError, Engine, Expect, Op, Txn};
@@ -155,8 +156,19 @@ impl Registry {
         &self,
         caller: &Caller,
         target: &Target,
+        object: Object,
+        options: &WriteOptions,
+    ) -> Result<Answer, ApiError> {
+        self.create_owned(caller, target, object, options, Owners::Track).await
+    }
+
+    pub(crate) async fn create_owned(
+        &self,
+        caller: &Caller,
+        target: &Target,
         mut object: Object,
         options: &WriteOptions,
+        owners: Owners,
     ) -> Result<Answer, ApiError> {
         let resource = &target.resource;
         let rules = rules_of(resource);
@@ -171,7 +183,7 @@ impl Registry {
             tries += 1;
             let mut object = given.clone();
             let generated = self.generate_name(&mut object);
-            let (prepared, warnings) = self.prepare_create(caller, rules, target, object, options)?;
+            let (prepared, warnings) = self.prepare_create(caller, (rules, owners), target, object, options)?;
             if options.dry_run {
                 if self.snapshot().entry(resource, &prepared.key()).is_some() {
                     return Err(ApiError::already_exists(resource, &prepared.key().name));
@@ -188,7 +200,7 @@ impl Registry {
     fn prepare_create(
         &self,
         caller: &Caller,
-        rules: &Rules,
+        (rules, owners): (&Rules, Owners),
         target: &Target,
         mut object: Object,
         options: &WriteOptions,
@@ -207,7 +219,10 @@ impl Registry {
         (rules.default)(&mut object);
         self.fill_metadata(&mut object);
         (rules.prepare_create)(&mut object);
-        crate::gate::allocate(&ctx, &mut object, None)?;
+        rules::allocate(&ctx, &mut object, None)?;
+        if owners == Owners::Track {
+            fieldowners::settle(&self.manager(options, caller), "", ctx.now, &mut object, None);
+        }
         let mut errors = FieldErrors::default();
         (rules.validate)(&object, &mut errors);
         refuse(&object, &errors)?;

@@ -1,1 +1,40 @@
-//! See ARCHITECTURE.md.
+//! Timonel: Kubernetes v1.36 in one program. This crate wires the rooms together and speaks with the person at the
+//! terminal; it decides nothing about Kubernetes.
+
+mod args;
+mod chance;
+mod config;
+mod control;
+mod doctor;
+mod images;
+mod kubeconfig;
+mod places;
+mod screen;
+mod status;
+mod uninstall;
+mod up;
+mod worker;
+
+use clap::Parser;
+use std::ffi::OsString;
+
+/// Runs the program and returns its exit code.
+#[must_use]
+pub fn run(args: Vec<OsString>) -> i32 {
+    let args = args::Args::parse_from(args);
+    let outcome = match args.command {
+        args::Command::Up(o) => up::up(&o, true),
+        args::Command::Server(o) => up::up(&o, false),
+        args::Command::Status(o) => status::status(&o),
+        args::Command::Doctor(o) => doctor::doctor(&o),
+        args::Command::Uninstall(o) => uninstall::uninstall(&o),
+        args::Command::Image(o) => images::image(&o),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            1
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Who owns which field: `metadata.managedFields` of every write. Docs: "Server-Side Apply: Field management".
+
+use crate::registry::whole_seconds;
+use cache::Entry;
+use jiff::Timestamp;
+use kinds::apimachinery::pkg::apis::meta::v1::FieldsV1;
+use kinds::{ManagedFieldsEntry, Object, Time};
+use patch::Shape;
+use patch::apply::{Writer, track};
+use serde_json::Value;
+
+/// Whether a write's managed fields are to be worked out, or were already (server-side apply).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owners {
+    Track,
+    Settled,
+}
+
+/// The shape of an object's fields.
+pub(crate) fn shape(object: &Object) -> Shape<'static> {
+    match object.kind() {
+        Some(k) => {
+            let i = k.info();
+            Shape::of_kind(i.group, i.version, i.kind)
+        }
+        None => Shape::Any,
+    }
+}
+
+/// Fields that an endpoint resets, so that nobody comes to own them by it.
+pub(crate) fn reset_by(subresource: &str, object: &Object) -> &'static [&'static str] {
+    let has_status = object.kind().is_some_and(|k| rules::rules(k).prepare_status_update.is_some());
+    match subresource {
+        "status" => &["spec"],
+        "" if has_status => &["status"],
+        _ => &[],
+    }
+}
+
+/// RFC 3339 in whole seconds.
+pub(crate) fn stamp(now: Timestamp) -> String {
+    whole_seconds(now).to_string()
+}
+
+/// Works out the managed fields of a create (`old` is `None`) or of a change.
+pub(crate) fn settle(manager: &str, subresource: &str, now: Timestamp, object: &mut Object, old: Option<&Entry>) {
+    let mut tree = codec::to_value(object);
+    let live = old.and_then(|e| serde_json::from_slice::<Value>(&e.json).ok());
+    let (api_version, time) = (object.api_version(), stamp(now));
+    let ignore = reset_by(subresource, object);
+    let writer = Writer { manager, api_version: &api_version, subresource, now: &time, ignore };
+    track(live.as_ref(), &mut tree, shape(object), writer);
+    object.meta_mut().managed_fields = entries(&tree);
+}
+
+/// The typed list of a tree.
+pub(crate) fn entries(tree: &Value) -> Option<Vec<ManagedFieldsEntry>> {
+    let list = tree["metadata"]["managedFields"].as_array()?;
+    Some(list.iter().map(entry).collect())
+}
+
+fn entry(tree: &Value) -> ManagedFieldsEntry {
+    let text = |k: &str| tree[k].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+    ManagedFieldsEntry {
+        api_version: text("apiVersion"),
+        fields_type: text("fieldsType"),
+        fields_v1: tree.get("fieldsV1").map(|f| FieldsV1(f.clone())),
+        manager: text("manager"),
+        operation: text("operation"),
+        subresource: text("subresource"),
+        time: text("time").and_then(|t| t.parse().ok()).map(Time),
+    }
+}

@@ -1,0 +1,126 @@
+//! The command line. Flags are stable: README and `--help` say the same.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Kubernetes v1.36 in one program.
+#[derive(Parser, Debug)]
+#[command(name = "timonel", version, about, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Start a one-node cluster in the foreground.
+    Up(Options),
+    /// The same as a service: no friendly screen.
+    Server(Options),
+    /// Tell whether the cluster of a data directory runs, and how it is.
+    Status(Place),
+    /// Find what this machine lacks, with the command that mends it.
+    Doctor(DoctorOptions),
+    /// Stop all pods and remove network and data of a cluster.
+    Uninstall(UninstallOptions),
+    /// Import, pull, list and remove images of the node.
+    Image(ImageOptions),
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(ClapArgs, Debug, Clone)]
+pub(crate) struct Place {
+    /// Where the cluster keeps everything.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/timonel", env = "TIMONEL_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+}
+
+#[derive(ClapArgs, Debug, Clone)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Port of the API server.
+    #[arg(long, value_name = "N", default_value_t = 6443)]
+    pub(crate) secure_port: u16,
+    /// Address that the API server listens on.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
+    pub(crate) bind_address: IpAddr,
+    /// Address that others reach this machine at; the one of the default route, or loopback, unless given.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) advertise_address: Option<IpAddr>,
+    /// Name of this node; the host name unless given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node_name: Option<String>,
+    /// Where pod addresses come from.
+    #[arg(long, value_name = "CIDR", default_value = "10.244.0.0/16")]
+    pub(crate) pod_cidr: IpNet,
+    /// Where service addresses come from; cluster DNS is the tenth.
+    #[arg(long, value_name = "CIDR", default_value = "10.96.0.0/12")]
+    pub(crate) service_cidr: IpNet,
+    /// Write the kubeconfig here instead of merging it into the user's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Control plane alone.
+    #[arg(long)]
+    pub(crate) no_node: bool,
+    /// Parts that do not run: dns, proxy, or names of controllers.
+    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    pub(crate) disable: Vec<String>,
+    /// Also deploy the example app and wait until it works.
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Directory of the example's images (made by `cargo xtask images`).
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(crate) demo_images: Option<PathBuf>,
+    /// Format of the log.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+    /// More log; twice for all of it.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(ClapArgs, Debug, Clone)]
+pub(crate) struct DoctorOptions {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Port that the API server would listen on.
+    #[arg(long, value_name = "N", default_value_t = 6443)]
+    pub(crate) secure_port: u16,
+}
+
+#[derive(ClapArgs, Debug, Clone)]
+pub(crate) struct UninstallOptions {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(ClapArgs, Debug, Clone)]
+pub(crate) struct ImageOptions {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: ImageCommand,
+}
+
+#[derive(Subcommand, Debug, Clone)]
+pub(crate) enum ImageCommand {
+    /// Import OCI or Docker archives.
+    Import { files: Vec<PathBuf> },
+    /// Pull an image from its registry.
+    Pull { image: String },
+    /// List the node's images.
+    Ls,
+    /// Remove images.
+    Rm { images: Vec<String> },
+}

@@ -1,0 +1,288 @@
+//! The control plane's wiring: store, certificates, registry, API server, controllers.
+
+use crate::chance::{RandomIds, SystemClock};
+use crate::config::{CLUSTER_DOMAIN, Config, NODE_PORTS};
+use crate::kubeconfig;
+use crate::screen::Screen;
+use anyhow::{Context, Result};
+use apiserver::authn::certificate_user;
+use apiserver::metrics::Metrics;
+use apiserver::pki::{Authority, CERTIFICATE_LIFETIME, Files, Issued, Material, Request, Usage};
+use apiserver::tokens::Tokens;
+use apiserver::{Shared, serve};
+use base::metrics::Registry as MetricRegistry;
+use base::{Clock, Ids};
+use cache::Source;
+use jiff::Timestamp;
+use kinds::Api;
+use registry::bootstrap::Values;
+use registry::{Caller, Feed, LocalApi, Registry, Settings};
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Embedded, Engine};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// History older than this is compacted (kube-apiserver's interval).
+const COMPACT_EVERY: Duration = Duration::from_secs(300);
+/// The issuer of service account tokens.
+const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// A running control plane.
+pub(crate) struct Control {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) material: Material,
+    pub(crate) files: Files,
+    pub(crate) metrics: MetricRegistry,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    /// The administrator's kubeconfig.
+    pub(crate) admin: Value,
+    engine: Arc<Embedded>,
+    server: JoinHandle<()>,
+    manager: manager::Handle,
+    stopping: watch::Sender<bool>,
+}
+
+impl Control {
+    /// The image as everyone's source of changes.
+    pub(crate) fn source(&self) -> Arc<dyn Source> {
+        Arc::new(Feed(Arc::clone(self.registry.image())))
+    }
+
+    /// A handle on the API for a component.
+    pub(crate) fn api(&self, user: &str, groups: &[&str]) -> Arc<dyn Api> {
+        Arc::new(LocalApi::new(Arc::clone(&self.registry), Caller::new(user, groups)))
+    }
+
+    /// Drains requests, stops controllers, closes the store.
+    pub(crate) async fn stop(self) {
+        self.stopping.send_replace(true);
+        let _ = self.server.await;
+        self.manager.stopped().await;
+        self.engine.close().await;
+    }
+}
+
+/// Starts everything that needs no node.
+pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &CancellationToken) -> Result<Control> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids: Arc<dyn Ids> = Arc::new(RandomIds);
+    let engine = Arc::new(open_store(config)?);
+    screen.step("store opened");
+    let files = Files::open(config.places.pki())?;
+    let material = files.material(clock.now())?;
+    let serving = serving_certificate(config, &files, &material, clock.now())?;
+    let admin = administrator(config, &files, &material, clock.now())?;
+    screen.step("certificates ready");
+    let settings = Settings { config: rules_config(config), gates: rules::Gates::default() };
+    let (registry, follow) =
+        Registry::open(Arc::clone(&engine) as Arc<dyn Engine>, Arc::clone(&clock), Arc::clone(&ids), settings).await?;
+    tokio::spawn(guard(follow));
+    registry.bootstrap(&values(config, &material, clock.now())).await.context("creating the cluster's own objects")?;
+    screen.step("cluster state loaded");
+    let (stopping, stopped) = watch::channel(false);
+    let metrics = MetricRegistry::default();
+    let shared = shared(config, &registry, &material, &files, &metrics, stopped)?;
+    let address = SocketAddr::new(config.bind, config.port);
+    let listener = TcpListener::bind(address).await.with_context(|| in_use(config))?;
+    let tls = server_tls(&serving, &material.ca)?;
+    let server = tokio::spawn(serve(listener, tls, shared));
+    screen.step(&format!("API server on port {}", config.port));
+    tokio::spawn(compact(Arc::clone(&registry), shutdown.clone()));
+    let manager = start_manager(config, &registry, &material, &clock, &ids, &metrics, shutdown);
+    screen.step("controllers and scheduler started");
+    Ok(Control { registry, material, files, metrics, clock, ids, admin, engine, server, manager, stopping })
+}
+
+fn open_store(config: &Config) -> Result<Embedded> {
+    Ok(Embedded::open(config.places.store(), store::Options::default())?)
+}
+
+/// The image must never stop silently: better no process than a stale one.
+async fn guard(follow: impl Future<Output = Result<(), registry::ImageError>>) {
+    if let Err(e) = follow.await {
+        tracing::error!(err = %e, "The cluster state cannot be followed any more");
+        eprintln!("fatal: {e}");
+        std::process::abort();
+    }
+}
+
+fn rules_config(c: &Config) -> rules::Config {
+    rules::Config {
+        service_cidrs: vec![c.service_cidr],
+        node_ports: NODE_PORTS,
+        cluster_domain: CLUSTER_DOMAIN.to_owned(),
+        advertise_address: c.advertise,
+        secure_port: c.port,
+    }
+}
+
+fn values(c: &Config, m: &Material, now: Timestamp) -> Values {
+    Values {
+        service_cidr: c.service_cidr.to_string(),
+        service_cidr_first_ip: c.api_ip.to_string(),
+        advertise_address: c.advertise.to_string(),
+        apiserver_port: c.port,
+        client_ca_pem: m.ca.pem().to_owned(),
+        requestheader_ca_pem: m.front_proxy_ca.pem().to_owned(),
+        date: now.strftime("%Y-%m-%d").to_string(),
+    }
+}
+
+fn in_use(c: &Config) -> String {
+    format!(
+        "port {0} is taken on {1}: see who has it with `ss -ltnp 'sport = :{0}'`, or choose another with --secure-port",
+        c.port, c.bind
+    )
+}
+
+fn serving_certificate(c: &Config, files: &Files, m: &Material, now: Timestamp) -> Result<Issued> {
+    let mut dns_names: Vec<String> =
+        ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"].map(str::to_owned).into();
+    dns_names.push(format!("kubernetes.default.svc.{CLUSTER_DOMAIN}"));
+    dns_names.push(c.node_name.clone());
+    let mut addresses = vec![[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into(), c.advertise, c.api_ip];
+    addresses.dedup();
+    let request = Request {
+        common_name: "kube-apiserver".into(),
+        organizations: Vec::new(),
+        dns_names,
+        addresses,
+        usage: Usage::Server,
+        lifetime: CERTIFICATE_LIFETIME,
+    };
+    Ok(files.certificate("apiserver", &m.ca, request, now)?)
+}
+
+/// A client certificate of the cluster CA.
+pub(crate) fn client_request(user: &str, groups: &[&str]) -> Request {
+    Request {
+        common_name: user.to_owned(),
+        organizations: groups.iter().map(|g| (*g).to_owned()).collect(),
+        dns_names: Vec::new(),
+        addresses: Vec::new(),
+        usage: Usage::Client,
+        lifetime: CERTIFICATE_LIFETIME,
+    }
+}
+
+fn administrator(c: &Config, files: &Files, m: &Material, now: Timestamp) -> Result<Value> {
+    let admin = files.certificate("admin", &m.ca, client_request("kubernetes-admin", &["system:masters"]), now)?;
+    let host = if c.bind.is_unspecified() || c.bind.is_loopback() { "127.0.0.1".to_owned() } else { c.bind.to_string() };
+    let document = kubeconfig::document(&format!("https://{host}:{}", c.port), m.ca.pem(), &admin);
+    kubeconfig::write(&c.places.admin_kubeconfig(), &document)?;
+    Ok(document)
+}
+
+/// Certificate chain and key from PEM.
+pub(crate) fn identity(issued: &Issued) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+    Ok((chain, PrivateKeyDer::from_pem_slice(issued.key.as_bytes())?))
+}
+
+/// A trust store of one authority.
+pub(crate) fn roots(ca: &Authority) -> Result<Arc<RootCertStore>> {
+    let mut store = RootCertStore::empty();
+    store.add(CertificateDer::from(ca.der()))?;
+    Ok(Arc::new(store))
+}
+
+fn server_tls(serving: &Issued, ca: &Authority) -> Result<Arc<rustls::ServerConfig>> {
+    let verifier = WebPkiClientVerifier::builder(roots(ca)?).allow_unauthenticated().build()?;
+    let (chain, key) = identity(serving)?;
+    let mut tls = rustls::ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(tls))
+}
+
+fn kubelet_tls(files: &Files, m: &Material, now: Timestamp) -> Result<Arc<rustls::ClientConfig>> {
+    let request = client_request("kube-apiserver-kubelet-client", &["system:masters"]);
+    let (chain, key) = identity(&files.certificate("apiserver-kubelet-client", &m.ca, request, now)?)?;
+    let tls = rustls::ClientConfig::builder().with_root_certificates(roots(&m.ca)?).with_client_auth_cert(chain, key)?;
+    Ok(Arc::new(tls))
+}
+
+fn shared(
+    config: &Config,
+    registry: &Arc<Registry>,
+    m: &Material,
+    files: &Files,
+    metrics: &MetricRegistry,
+    stopping: watch::Receiver<bool>,
+) -> Result<Arc<Shared>> {
+    let _ = config;
+    debug_assert!(certificate_user(&m.ca.der()).is_some());
+    Ok(Arc::new(Shared {
+        registry: Arc::clone(registry),
+        tokens: Tokens::new(&m.service_accounts, ISSUER, vec![ISSUER.to_owned()]),
+        ids: Arc::new(RandomIds),
+        metrics: Metrics::new(metrics.clone()),
+        kubelet_tls: kubelet_tls(files, m, SystemClock.now())?,
+        readiness: Box::new(|| Ok(())),
+        stopping,
+    }))
+}
+
+fn start_manager(
+    config: &Config,
+    registry: &Arc<Registry>,
+    m: &Material,
+    clock: &Arc<dyn Clock>,
+    ids: &Arc<dyn Ids>,
+    metrics: &MetricRegistry,
+    shutdown: &CancellationToken,
+) -> manager::Handle {
+    let of = Arc::clone(registry);
+    let api: manager::ApiFactory = Arc::new(move |user: &str| {
+        let groups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
+        Arc::new(LocalApi::new(Arc::clone(&of), Caller::new(user, &groups))) as Arc<dyn Api>
+    });
+    let deps = manager::Deps {
+        source: Arc::new(Feed(Arc::clone(registry.image()))),
+        api,
+        clock: Arc::clone(clock),
+        ids: Arc::clone(ids),
+        metrics: metrics.clone(),
+        leading: None,
+        shutdown: shutdown.clone(),
+    };
+    manager::start(manager_config(config, m), deps)
+}
+
+fn manager_config(config: &Config, m: &Material) -> manager::Config {
+    let controllers = controllers::Config {
+        root_ca_pem: m.ca.pem().to_owned(),
+        cluster_cidrs: vec![config.pod_cidr],
+        service_cidrs: vec![config.service_cidr],
+        decode: |kind, tree| codec::from_value(&kind.into(), tree.clone()).ok(),
+        ..controllers::Config::default()
+    };
+    manager::Config { controllers, disabled: config.disabled.clone() }
+}
+
+/// Forgets what is older than one interval, as often as that.
+async fn compact(registry: Arc<Registry>, shutdown: CancellationToken) {
+    let mut before = registry.snapshot().revision();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(COMPACT_EVERY) => {}
+            () = shutdown.cancelled() => return,
+        }
+        if before.0 > 0 {
+            if let Err(e) = registry.compact(before).await {
+                tracing::warn!(err = %e, "Compaction failed");
+            }
+        }
+        before = registry.snapshot().revision();
+    }
+}
