@@ -181,12 +181,15 @@ impl Core {
         let mut record = container.record.subscribe();
         let kill = |signal, all| Call::Kill { container: id.to_owned(), signal, all };
         if !grace.is_zero() {
-            let _ = link.call(kill(container.file.stop_signal, false), &[]).await;
+            let _ = link.call_soon(kill(container.file.stop_signal, false)).await;
             if tokio::time::timeout(grace, record.wait_for(|r| r.finished_at_ns != 0)).await.is_ok() {
                 return Ok(());
             }
         }
-        let _ = link.call(kill(libc::SIGKILL, true), &[]).await;
+        if link.call_soon(kill(libc::SIGKILL, true)).await.is_err() {
+            // A shim that hangs cannot kill; what it would have killed is this group.
+            Cgroup::at(&container.file.cgroup).kill();
+        }
         match tokio::time::timeout(KILL_WAIT, record.wait_for(|r| r.finished_at_ns != 0)).await {
             Ok(_) => Ok(()),
             Err(_) => Err(RuntimeError::Timeout { seconds: KILL_WAIT.as_secs() }),

@@ -6,12 +6,16 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use nix::sys::socket::{getsockopt, sockopt};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
 use crate::shim::wire::{self, Answer, Call, Failure, Message, Request};
+
+/// How long a healthy shim may take for a signal or a reopened file on a very busy machine.
+const SOON: Duration = Duration::from_secs(5);
 
 /// What came back for a call.
 pub(crate) struct Reply {
@@ -92,6 +96,11 @@ impl Link {
             return Err(gone());
         }
         answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Asks for something that a healthy shim does at once. One that does not answer in time counts as gone.
+    pub(crate) async fn call_soon(&self, call: Call) -> Result<Reply, Failure> {
+        tokio::time::timeout(SOON, self.call(call, &[])).await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// Reads until the shim is gone, handing on what it tells.

@@ -84,18 +84,21 @@ impl Core {
             index.containers.values().filter(|c| c.sandbox_id == id && c.is_running()).cloned().collect()
         };
         if let Some(link) = &sandbox.link {
-            for container in &running {
-                let call = Call::Kill { container: container.file.id.clone(), signal: libc::SIGKILL, all: true };
-                let _ = link.call(call, &[]).await;
-            }
+            // All at once: a shim that hangs costs one time-out, and then its group is killed with it in it.
+            let kills = running.iter().map(|container| {
+                link.call_soon(Call::Kill { container: container.file.id.clone(), signal: libc::SIGKILL, all: true })
+            });
+            let healthy = futures_util::future::join_all(kills).await.iter().all(Result::is_ok);
             let all_gone = async {
                 for container in &running {
                     let _ = container.record.subscribe().wait_for(|record| record.finished_at_ns != 0).await;
                 }
             };
-            let _ = tokio::time::timeout(KILL_WAIT, all_gone).await;
-            // It ends instead of answering.
-            let _ = tokio::time::timeout(KILL_WAIT, link.call(Call::Shutdown, &[])).await;
+            if healthy {
+                let _ = tokio::time::timeout(KILL_WAIT, all_gone).await;
+                // It ends instead of answering.
+                let _ = link.call_soon(Call::Shutdown).await;
+            }
         }
         let core = self.clone();
         let id = id.to_owned();

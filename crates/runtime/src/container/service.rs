@@ -71,7 +71,7 @@ impl ContainerRuntime for Embedded {
         Box::pin(async move {
             let (_, link) = self.core.reach(id)?;
             let call = Call::ReopenLog { container: id.to_owned() };
-            link.call(call, &[]).await.map(|_| ()).map_err(errors::of_call)
+            link.call_soon(call).await.map(|_| ()).map_err(errors::of_call)
         })
     }
 

@@ -156,7 +156,7 @@ impl Drop for KillOnDrop {
         if let (Some(exec), Ok(runtime)) = (self.exec.take(), tokio::runtime::Handle::try_current()) {
             let link = self.link.clone();
             runtime.spawn(async move {
-                let _ = link.call(Call::KillExec { exec }, &[]).await;
+                let _ = link.call_soon(Call::KillExec { exec }).await;
             });
         }
     }

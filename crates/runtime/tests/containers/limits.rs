@@ -9,7 +9,28 @@ pub(crate) const TESTS: &[crate::Test] = &[
     ("limits_are_in_force", limits_are_in_force),
     ("limits_change_while_it_runs", limits_change_while_it_runs),
     ("usage_is_counted", usage_is_counted),
+    ("on_a_pure_v2_tree", on_a_pure_v2_tree),
 ];
+
+/// On a hybrid machine the v2 tree has no controllers, but everything else of a pure v2 machine: this very binary runs a
+/// choice of tests in a mount namespace where nothing but that tree is mounted.
+fn on_a_pure_v2_tree(_: &World) {
+    let hybrid = std::path::Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists();
+    if !hybrid {
+        println!("skipped: containers::on_a_pure_v2_tree: the machine is not hybrid, all other tests say it");
+        return;
+    }
+    let own = std::env::current_exe().expect("this binary");
+    let script = format!(
+        "umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec {} devices_are_limited privileged exec_streams \
+         shared_namespaces a_killed_shim nothing_is_left",
+        own.display()
+    );
+    let out = std::process::Command::new("unshare").args(["-m", "--propagation", "private", "sh", "-c", &script]).output();
+    let out = out.expect("unshare of util-linux");
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && text.contains("6 passed"), "{text}{}", String::from_utf8_lossy(&out.stderr));
+}
 
 const MIB: i64 = 1024 * 1024;
 

@@ -156,6 +156,8 @@ impl Cgroup {
     /// Allows just these devices.
     pub(crate) fn limit_devices(&self, rules: &[DeviceRule]) -> io::Result<()> {
         match self.layout {
+            // A group without a program may use every device.
+            Layout::V2(_) if rules.contains(&DeviceRule::ANY) => Ok(()),
             Layout::V2(mount) => {
                 let dir = fs::File::open(mount.join(&self.path))?;
                 super::sys::attach_device_program(&dir, &device::program(rules))
