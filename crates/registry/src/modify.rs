@@ -143,10 +143,8 @@ impl Registry {
         match (target.subresource, whole) {
             ("status", _) => (rules.validate_status_update)(&object, &old.object, &mut errors),
             (sub, _) if !sub.is_empty() => rules::validate_subresource(sub, &object, &old.object, &mut errors),
-            _ => {
-                (rules.validate)(&object, &mut errors);
-                (rules.validate_update)(&object, &old.object, &mut errors);
-            }
+            // It judges the whole new object too: what only a create must satisfy stands in `validate`.
+            _ => (rules.validate_update)(&object, &old.object, &mut errors),
         }
         refuse(&object, &errors)?;
         admission::validate(&ctx, &request, &object, Some(&old.object))?;

@@ -30,7 +30,9 @@ pub struct Rules {
     pub prepare_update: EditWithOld,
     /// Before an update of the `status` subresource: everything but status kept; `None` without one.
     pub prepare_status_update: Option<EditWithOld>,
+    /// A new object.
     pub validate: Check,
+    /// A changed object, as a whole: `validate` is not asked again.
     pub validate_update: CheckWithOld,
     pub validate_status_update: CheckWithOld,
     /// Texts for `Warning:` headers: (new, old).
