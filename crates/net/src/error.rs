@@ -63,15 +63,15 @@ pub enum Retry {
     Never,
 }
 
+/// Refusals that may be over at the next attempt.
+const SOON: [Errno; 6] = [Errno::EAGAIN, Errno::EINTR, Errno::EBUSY, Errno::ENOBUFS, Errno::ENOMEM, Errno::ERESTART];
+
 impl NetError {
     /// Whether repeating the call can help.
     pub fn class(&self) -> Retry {
         match self {
-            NetError::Netlink { errno, .. } => match errno {
-                Errno::EAGAIN | Errno::EINTR | Errno::EBUSY | Errno::ENOBUFS | Errno::ENOMEM | Errno::ERESTART => Retry::Later,
-                _ => Retry::Never,
-            },
             NetError::Exhausted(_) => Retry::Later,
+            NetError::Netlink { errno, .. } if SOON.contains(errno) => Retry::Later,
             _ => Retry::Never,
         }
     }

@@ -28,9 +28,20 @@ pub struct Missing {
 
 /// Tries everything that the pod network and the proxy need.
 pub fn probe() -> Vec<Missing> {
-    thread::spawn(probe_here).join().unwrap_or_else(|_| {
-        vec![Missing { what: "network probe", why: "the probe itself failed".into(), mend: "dmesg | tail", fatal: true }]
-    })
+    let failed = |_| vec![Missing { what: "network probe", why: "the probe itself failed".into(), mend: "dmesg | tail", fatal: true }];
+    let mut out = thread::spawn(probe_here).join().unwrap_or_else(failed);
+    out.extend(forward_policy());
+    out
+}
+
+/// Another program's firewall (Docker's, for one) may drop what is forwarded, whatever our rules say.
+fn forward_policy() -> Option<Missing> {
+    let drops = |family| nft::policy(family, "filter", "FORWARD").ok().flatten() == Some(Verdict::Drop);
+    if !drops(Family::Ip) {
+        return None;
+    }
+    let why = "the firewall's FORWARD chain drops packets by default: pods reach neither each other nor services".into();
+    Some(Missing { what: "forward policy", why, mend: "iptables -P FORWARD ACCEPT", fatal: false })
 }
 
 fn probe_here() -> Vec<Missing> {

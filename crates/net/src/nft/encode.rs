@@ -465,10 +465,8 @@ fn statement(w: &mut Writer, e: &Expr) {
         Expr::Masquerade => {
             w.be32(1, NAT_RANDOM_FULLY);
         }
-        Expr::Redirect(port) => {
-            if let Some(port) = port {
-                w.be32(1, port.number());
-            }
+        Expr::Redirect(Some(port)) => {
+            w.be32(1, port.number());
         }
         Expr::Random { modulus, dreg } => {
             w.be32(1, dreg.number()).be32(2, *modulus).be32(3, 1).be32(4, 0);

@@ -135,3 +135,20 @@ fn read_verdict(v: &[u8]) -> Option<Verdict> {
         _ => return None,
     })
 }
+
+/// What a base chain does with packets that no rule decides; `None` when there is no such chain.
+pub fn policy(family: Family, table: &str, chain: &str) -> Result<Option<Verdict>, NetError> {
+    let mut s = Socket::open(Protocol::Netfilter)?;
+    let found = s.dump(
+        "list nftables chains",
+        GETCHAIN,
+        |w| {
+            head(w, family);
+        },
+        |m| {
+            name_in(m, table, 1, 3).filter(|name| name == chain)?;
+            Attrs::get(attrs(m)?, 5).and_then(be_u32)
+        },
+    )?;
+    Ok(found.first().map(|code| if *code == 0 { Verdict::Drop } else { Verdict::Accept }))
+}

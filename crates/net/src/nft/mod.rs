@@ -14,7 +14,7 @@ use crate::netlink::{Protocol, Socket};
 pub use expr::{
     CmpOp, CtKey, DynsetOp, Expr, Fib, LimitUnit, Load, MetaKey, NatKind, NatTarget, PayloadBase, Reg, Reject, SetRef, Target,
 };
-pub use list::{Listing, RuleInfo, list, list_elements};
+pub use list::{Listing, RuleInfo, list, list_elements, policy};
 pub use model::{BaseChain, Chain, ChainKind, DataType, Element, Family, Hook, Op, Rule, Set, SetValue, Value, Verdict};
 
 /// How often a transaction is sent again when the kernel says that another writer came between.

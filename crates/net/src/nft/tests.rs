@@ -125,3 +125,15 @@ fn nothing_is_missing_where_the_tests_run() {
     let fatal: Vec<_> = crate::probe().into_iter().filter(|m| m.fatal).collect();
     assert_eq!(fatal, []);
 }
+
+#[test]
+fn a_foreign_policy_is_seen() {
+    in_namespace("a_foreign_policy_is_seen", || {
+        let mut t = Transaction::new(Family::Ip, "filter");
+        let base = Some(BaseChain { kind: ChainKind::Filter, hook: Hook::Forward, priority: 0 });
+        t.push(Op::AddTable).push(Op::AddChain(Chain { name: "FORWARD".into(), base, comment: None }));
+        apply(&t).expect("apply");
+        assert_eq!(policy(Family::Ip, "filter", "FORWARD").expect("list"), Some(Verdict::Accept));
+        assert_eq!(policy(Family::Ip, "filter", "OTHER").expect("list"), None);
+    });
+}

@@ -104,7 +104,14 @@ pub struct PodNetwork {
 
 /// The first address of a pod range: the bridge's.
 pub fn gateway_of(cidr: IpNet) -> Option<IpAddr> {
-    cidr.hosts().next().filter(|_| cidr.prefix_len() <= cidr.max_prefix_len() - 2)
+    if cidr.prefix_len() > cidr.max_prefix_len() - 2 {
+        return None;
+    }
+    // Not the network's own address: that means "any router" in IPv6.
+    Some(match cidr.network() {
+        IpAddr::V4(n) => IpAddr::from((u32::from(n) + 1).to_be_bytes()),
+        IpAddr::V6(n) => IpAddr::from((u128::from(n) + 1).to_be_bytes()),
+    })
 }
 
 impl PodNetwork {

@@ -24,9 +24,14 @@ struct Lab {
     node: NetNs,
     outside: NetNs,
     pods: Vec<(NetNs, IpAddr)>,
+    v6: Vec<IpAddr>,
     tables: Tables,
     revision: u64,
     last: Option<Ruleset>,
+}
+
+fn ranges(texts: &[&str]) -> Vec<ipnet::IpNet> {
+    texts.iter().map(|t| t.parse().expect("a range")).collect()
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -48,15 +53,15 @@ impl Lab {
         let dir = tempfile::tempdir().expect("a scratch directory");
         let node = NetNs::create(&dir.path().join("node")).expect("node namespace");
         let outside = NetNs::create(&dir.path().join("outside")).expect("outside namespace");
-        let mut lab = Self { dir, node, outside, pods: Vec::new(), tables: Tables::default(), revision: 0, last: None };
+        let mut lab = Self { dir, node, outside, pods: Vec::new(), v6: Vec::new(), tables: Tables::default(), revision: 0, last: None };
         let network = lab.node.run(|| {
             // Absent without br_netfilter: then there is one mode only.
             let _ = std::fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", bridge_nf);
             PodNetwork::ensure(PodNetworkConfig {
                 bridge: "timonel0".into(),
-                pod_cidrs: vec!["10.244.0.0/24".parse().expect("range")],
+                pod_cidrs: ranges(&["10.244.0.0/24", "fd00:10:244::/64"]),
                 cluster_cidrs: Vec::new(),
-                service_cidrs: vec!["10.96.0.0/12".parse().expect("range")],
+                service_cidrs: ranges(&["10.96.0.0/12", "fd00:10:96::/112"]),
                 mtu: None,
                 lease_dir: lab.dir.path().join("leases"),
             })
@@ -66,9 +71,12 @@ impl Lab {
             let path: PathBuf = lab.dir.path().join(format!("pod{i}"));
             let netns = NetNs::create(&path).expect("pod namespace");
             let a = Attachment { owner: &format!("pod{i}"), netns: &path, ifname: "eth0", host_ports: &[] };
-            let ip = network.attach(&a).expect("attach").ips[0];
-            serve(&netns, i, SocketAddr::new(ip, 8080));
-            lab.pods.push((netns, ip));
+            let ips = network.attach(&a).expect("attach").ips;
+            for ip in &ips {
+                serve(&netns, i, SocketAddr::new(*ip, 8080));
+            }
+            lab.pods.push((netns, ips[0]));
+            lab.v6.push(ips[1]);
         }
         lab.plug_outside();
         lab.sync();
@@ -114,9 +122,9 @@ impl Lab {
     fn config() -> Config {
         Config {
             node: "here".into(),
-            families: vec![Family::V4],
-            pod_cidrs: vec!["10.244.0.0/16".parse().expect("range")],
-            service_cidrs: vec!["10.96.0.0/12".parse().expect("range")],
+            families: vec![Family::V4, Family::V6],
+            pod_cidrs: ranges(&["10.244.0.0/16", "fd00:10:244::/56"]),
+            service_cidrs: ranges(&["10.96.0.0/12", "fd00:10:96::/112"]),
             ..Default::default()
         }
     }
@@ -131,18 +139,22 @@ impl Lab {
     }
 
     fn endpoints(&mut self, service: &str, protocol: &str, pods: &[usize]) -> &mut Self {
-        let endpoints = pods.iter().map(|i| Endpoint {
-            addresses: vec![self.pods[*i].1.to_string()],
+        let ips: Vec<IpAddr> = pods.iter().map(|i| self.pods[*i].1).collect();
+        self.slice(&format!("{service}-x"), service, protocol, "IPv4", &ips)
+    }
+
+    fn slice(&mut self, name: &str, service: &str, protocol: &str, kind: &str, ips: &[IpAddr]) -> &mut Self {
+        let endpoints = ips.iter().map(|ip| Endpoint {
+            addresses: vec![ip.to_string()],
             node_name: Some("here".into()),
             ..Default::default()
         });
-        let slice = EndpointSlice {
-            address_type: "IPv4".into(),
-            metadata: meta(&format!("{service}-x"), &[("kubernetes.io/service-name", service)]),
+        self.put(EndpointSlice {
+            address_type: kind.into(),
+            metadata: meta(name, &[("kubernetes.io/service-name", service)]),
             ports: Some(vec![EndpointPort { port: Some(8080), protocol: Some(protocol.into()), ..Default::default() }]),
             endpoints: Some(endpoints.collect()),
-        };
-        self.put(slice)
+        })
     }
 }
 
@@ -345,6 +357,35 @@ fn udp_clients_follow_their_service() {
     assert!(ask("10.244.0.1:30053").expect("node port moved").starts_with("1 "));
 }
 
+#[test]
+fn both_families() {
+    let Some(mut lab) = Lab::new("both_families", 3, "0") else { return };
+    lab.put(service("web", "10.96.1.1", 80, "TCP", |s| {
+        s.cluster_ips = Some(vec!["10.96.1.1".into(), "fd00:10:96::1".into()]);
+        s.session_affinity = Some("ClientIP".into());
+        node_port(s, 30001);
+    }));
+    let v6 = lab.v6.clone();
+    lab.endpoints("web", "TCP", &[0, 1]).slice("web-6", "web", "TCP", "IPv6", &v6[..2]).sync();
+    let vip = at("fd00:10:96::1", 80);
+    let (first, seen) = ask(&lab.pods[2].0, vip).expect("from a pod");
+    assert_eq!(seen, v6[2].to_string());
+    for _ in 0..10 {
+        assert_eq!(ask(&lab.pods[2].0, vip).expect("again").0, first);
+    }
+    assert!(ask(&lab.node, vip).is_ok(), "from the node");
+    assert!(ask(&lab.pods[2].0, at("fd00:10:244::1", 30001)).is_ok(), "node port");
+    assert!(ask(&lab.pods[0].0, at("10.96.1.1", 80)).is_ok(), "the other family");
+    for from in [&lab.pods[2].0, &lab.node] {
+        assert!(refused(from, at("fd00:10:96::1", 81)), "no such port");
+        assert!(refused(from, at("fd00:10:96::77", 80)), "no such service");
+    }
+    lab.slice("web-6", "web", "TCP", "IPv6", &v6[..1]).sync();
+    assert_eq!(ask(&lab.pods[0].0, vip).expect("to itself"), (0, "fd00:10:244::1".into()));
+    lab.slice("web-6", "web", "TCP", "IPv6", &[]).sync();
+    assert!(refused(&lab.pods[2].0, vip), "no endpoints of this family");
+}
+
 /// What we wrote by netlink lists as what the nft tool makes of the printed script.
 #[test]
 fn the_script_says_the_same() {
@@ -372,13 +413,118 @@ fn the_script_says_the_same() {
                 let out = std::process::Command::new("nft").args(before).output().expect("nft");
                 assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
             }
-            let out = std::process::Command::new("nft").args(["-s", "list", "table", "ip", "kube-proxy"]).output().expect("nft");
+            let out = std::process::Command::new("nft").args(["-s", "list", "ruleset"]).output().expect("nft");
             String::from_utf8_lossy(&out.stdout).into_owned()
         })
         .expect("enter")
     };
     let ours = list(&lab.node, &[]);
     let theirs = list(&lab.outside, &["-f", path.to_str().expect("a path")]);
+    let (_, ours) = ours.split_once("table ip kube-proxy").expect("our table, after that of pods");
+    let (_, theirs) = theirs.split_once("table ip kube-proxy").expect("the table");
     let sorted = |text: &str| text.replace(",\n", "\n").lines().map(|l| l.trim().to_owned()).collect::<BTreeSet<String>>();
-    assert_eq!(sorted(&ours), sorted(&theirs));
+    assert_eq!(sorted(ours), sorted(theirs));
+}
+
+/// A large cluster: written once, then one service changes.
+#[test]
+fn a_change_among_thousands() {
+    let Some(mut lab) = Lab::new("a_change_among_thousands", 2, "0") else { return };
+    let n = 2000;
+    for i in 0..n {
+        let name = format!("s{i}");
+        lab.put(service(&name, &format!("10.97.{}.{}", i / 250, i % 250), 80, "TCP", |_| {})).endpoints(&name, "TCP", &[0, 1]);
+    }
+    let begun = std::time::Instant::now();
+    lab.sync();
+    eprintln!("{n} services from nothing: {:?}", begun.elapsed());
+    lab.endpoints("s1234", "TCP", &[1]);
+    let begun = std::time::Instant::now();
+    let next = proxy::plan(&lab.tables.snapshot(), &Lab::config()).ruleset;
+    let planned = begun.elapsed();
+    let last = lab.last.take();
+    let ops = proxy::diff(last.as_ref().expect("synced"), &next);
+    assert!(ops.values().map(Vec::len).sum::<usize>() <= 3, "{ops:?}");
+    lab.node.run(|| write(last.as_ref(), &next)).expect("enter").expect("write");
+    eprintln!("one change among them: planned in {planned:?}, all in {:?}", begun.elapsed());
+    assert_eq!(ask(&lab.node, at("10.97.4.234", 80)).expect("the changed one").0, 1);
+    let begun = std::time::Instant::now();
+    assert!(lab.node.run(|| is_whole(&next)).expect("enter"));
+    eprintln!("audit: {:?}", begun.elapsed());
+}
+
+#[test]
+fn pods_reach_outside_as_the_node() {
+    let Some(lab) = Lab::new("pods_reach_outside_as_the_node", 1, "0") else { return };
+    serve(&lab.outside, 7, at("192.0.2.2", 8080));
+    assert_eq!(ask(&lab.pods[0].0, at("192.0.2.2", 8080)).expect("outside"), (7, "192.0.2.1".into()));
+}
+
+#[test]
+fn udp_without_endpoints_is_refused() {
+    let Some(mut lab) = Lab::new("udp_without_endpoints_is_refused", 1, "0") else { return };
+    lab.put(service("dns", "10.96.1.1", 53, "UDP", |_| {})).sync();
+    let client = lab.pods[0].0.run(|| UdpSocket::bind("0.0.0.0:0")).expect("enter").expect("bind");
+    client.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    client.connect("10.96.1.1:53").expect("connect");
+    client.send(b"?").expect("send");
+    let e = client.recv(&mut [0; 8]).expect_err("nobody answers");
+    assert_eq!(e.kind(), io::ErrorKind::ConnectionRefused);
+}
+
+/// A source that the test drives.
+struct Driven(watch::Sender<cache::Snapshot>);
+
+struct Seen(watch::Receiver<cache::Snapshot>, bool);
+
+impl Source for Driven {
+    fn snapshot(&self) -> cache::Snapshot {
+        self.0.borrow().clone()
+    }
+    fn subscribe(&self, _: Interest) -> Box<dyn Subscription> {
+        Box::new(Seen(self.0.subscribe(), true))
+    }
+}
+
+impl Subscription for Seen {
+    fn next(&mut self) -> std::pin::Pin<Box<dyn Future<Output = Option<cache::Batch>> + Send + '_>> {
+        Box::pin(async move {
+            if !std::mem::take(&mut self.1) {
+                self.0.changed().await.ok()?;
+            }
+            let snapshot = self.0.borrow_and_update().clone();
+            Some(cache::Batch { snapshot, changes: Vec::new(), lagged: true })
+        })
+    }
+}
+
+/// The loop as a whole, inside the node's namespace.
+#[test]
+fn the_loop_follows_its_source() {
+    let Some(mut lab) = Lab::new("the_loop_follows_its_source", 1, "0") else { return };
+    let source = Arc::new(Driven(watch::channel(lab.tables.snapshot()).0));
+    lab.put(service("web", "10.96.1.1", 80, "TCP", |_| {})).endpoints("web", "TCP", &[0]);
+    let later = lab.tables.snapshot();
+    let done = lab.node.run(|| {
+        // Threads of this runtime are started here: they belong to the node's namespace too.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let stop = CancellationToken::new();
+            let mut handle = start_proxy(Lab::config(), Arc::<Driven>::clone(&source), stop.clone());
+            handle.synced.wait_for(|s| *s).await.expect("synced");
+            source.0.send_replace(later);
+            let chain = |l: &nft::Listing| l.chains.keys().any(|c| c.contains("ns/web/"));
+            let until = std::time::Instant::now() + PATIENCE;
+            while !nft::list(net::nft::Family::Ip, proxy::TABLE).expect("list").is_some_and(|l| chain(&l)) {
+                assert!(std::time::Instant::now() < until, "the change is written in time");
+                tokio::task::yield_now().await;
+            }
+            stop.cancel();
+            handle.stopped().await;
+        });
+        remove().expect("remove");
+        remove().expect("remove again");
+        assert_eq!(nft::list(net::nft::Family::Ip, proxy::TABLE).expect("list"), None);
+    });
+    done.expect("inside the namespace");
 }
