@@ -25,6 +25,13 @@ impl Harness {
         Self { world: World::default(), controllers: controllers.to_vec(), config: Config::default(), events: Vec::new() }
     }
 
+    /// The same with entries that carry their JSON, and a codec to read revisions.
+    pub(crate) fn with_json(controllers: &[&'static Controller]) -> Self {
+        let decode = |k: kinds::Kind, v: &serde_json::Value| codec::from_value(&k.into(), v.clone()).ok();
+        let config = Config { decode, ..Config::default() };
+        Self { world: World::encoding(|o| codec::encode(o).into()), config, ..Self::new(controllers) }
+    }
+
     /// Decides about one subject.
     pub(crate) fn plan(&self, c: &Controller, subject: &Subject, failed: Option<&Failed>) -> Option<Plan> {
         let ctx = Ctx { now: self.world.clock.now(), seed: self.world.ids.below(u64::MAX), config: &self.config, failed };

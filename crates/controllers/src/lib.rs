@@ -6,14 +6,19 @@ pub mod controller;
 pub mod plan;
 
 mod claim;
+mod history;
 mod numbers;
+mod placement;
 mod template;
 
 pub mod clusterrole;
+pub mod cronjob;
+pub mod daemonset;
 pub mod deployment;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod garbage;
+pub mod job;
 pub mod mirroring;
 pub mod namespace;
 pub mod replicas;
@@ -31,6 +36,9 @@ pub const ALL: &[&Controller] = &[
     &deployment::CONTROLLER,
     &replicas::REPLICASET,
     &replicas::REPLICATIONCONTROLLER,
+    &daemonset::CONTROLLER,
+    &job::CONTROLLER,
+    &cronjob::CONTROLLER,
     &endpoints::CONTROLLER,
     &endpointslice::CONTROLLER,
     &mirroring::CONTROLLER,
