@@ -15,12 +15,14 @@ mod metrics;
 mod queue;
 mod round;
 mod run;
+pub mod scheduling;
 mod timers;
 #[cfg(test)]
 mod tests;
 
 pub use events::Recorder;
 pub use run::{Deps, Handle, start};
+pub use scheduling::{SchedulerConfig, SchedulerDeps, SchedulerHandle, start_scheduler};
 
 use kinds::Api;
 use std::sync::Arc;

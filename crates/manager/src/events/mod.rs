@@ -24,6 +24,7 @@ use tracing::debug;
 const QUEUE_MAX: usize = 1000;
 /// Written at once.
 const BATCH_MAX: usize = 32;
+const SCHEDULER_USER: &str = "system:kube-scheduler";
 const FIELD_MANAGER: &str = "kube-controller-manager";
 
 /// Where events are handed in.
@@ -49,10 +50,10 @@ impl Recorder {
     }
 }
 
-/// The user that a component's events are written as.
+/// The user that a component's events are written as. Who is no controller is a profile of the scheduler.
 fn account_of(component: &str) -> String {
     let lane = controllers::ALL.iter().find(|c| c.component == component);
-    lane.map_or_else(|| format!("system:{component}"), |c| user_of(c.account))
+    lane.map_or_else(|| SCHEDULER_USER.to_owned(), |c| user_of(c.account))
 }
 
 async fn write_all(
