@@ -294,12 +294,10 @@ fn aggregated(call: &Call, rows: &[Row], core: bool, version: &str) -> Reply {
     let json = serde_json::to_vec(&tree).unwrap_or_default();
     let etag = tag(&json);
     let known = call.request.headers().get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok()) == Some(etag.as_str());
-    let mut reply = if known {
-        respond::with_media(304, Vec::new().into(), "application/json")
-    } else {
-        let media = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
-        respond::with_media(200, json.into(), &media)
-    };
+    // Caches take the headers of a 304 over into what they kept, so its media type must be the same.
+    let media = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+    let (code, body) = if known { (304, Vec::new()) } else { (200, json) };
+    let mut reply = respond::with_media(code, body.into(), &media);
     if let Ok(v) = HeaderValue::from_str(&etag) {
         reply.headers_mut().insert(header::ETAG, v);
     }

@@ -46,7 +46,7 @@ impl Registry {
     /// # Errors
     /// The first write that fails, or a table that is no valid object.
     pub async fn bootstrap(&self, values: &Values) -> Result<(), ApiError> {
-        let objects = desired(values)?;
+        let objects = desired(values, &crate::fieldowners::stamp(self.now()))?;
         // Namespaces first: the rest lives in them.
         let (namespaces, rest): (Vec<_>, Vec<_>) =
             objects.into_iter().partition(|o| o.kind() == Some(Kind::Namespace));
@@ -87,7 +87,7 @@ fn has_generation(object: &Object) -> bool {
     matches!(object.kind(), Some(Kind::FlowSchema | Kind::PriorityLevelConfiguration | Kind::PriorityClass))
 }
 
-fn desired(values: &Values) -> Result<Vec<Object>, ApiError> {
+fn desired(values: &Values, now: &str) -> Result<Vec<Object>, ApiError> {
     let mut all = Vec::new();
     for line in schema::bootstrap_objects().chain(schema::bootstrap_rbac()) {
         let row: Value = serde_json::from_str(&values.fill(line)).map_err(ApiError::internal)?;
@@ -98,9 +98,23 @@ fn desired(values: &Values) -> Result<Vec<Object>, ApiError> {
         }
         let (version, kind) = (object["apiVersion"].as_str().unwrap_or_default(), object["kind"].as_str().unwrap_or_default());
         let kind = Kind::from_api_version(version, kind).ok_or_else(|| ApiError::internal(format!("no kind {version} {kind}")))?;
-        all.push(codec::from_value(&kind.into(), object.clone()).map_err(ApiError::internal)?);
+        let object = with_times(object.clone(), now);
+        all.push(codec::from_value(&kind.into(), object).map_err(ApiError::internal)?);
     }
     Ok(all)
+}
+
+/// The table leaves out what differs from cluster to cluster: the times of conditions, and their messages.
+fn with_times(mut object: Value, now: &str) -> Value {
+    for c in object.pointer_mut("/status/conditions").and_then(Value::as_array_mut).into_iter().flatten() {
+        c["lastTransitionTime"] = now.into();
+        if c["reason"] == "Local" {
+            c["message"] = "Local APIServices are always available".into();
+        } else if c.get("message").is_none() {
+            c["message"] = "".into();
+        }
+    }
+    object
 }
 
 /// The object with every default rule or subject that it lost; `None` when it has them all.
