@@ -120,10 +120,8 @@ impl Pod {
         while self.execs.get(&number).is_some_and(|exec| exec.starting.is_some()) {
             self.hear_exec(number);
         }
-        if let Some(exec) = self.execs.remove(&number) {
-            if exec.failure.is_none() {
-                self.send(exec.to.client, &Message::ExecExited { exec: number, exit_code: code }, None);
-            }
+        if let Some(exec) = self.execs.remove(&number).filter(|exec| exec.failure.is_none()) {
+            self.send(exec.to.client, &Message::ExecExited { exec: number, exit_code: code }, None);
         }
     }
 }

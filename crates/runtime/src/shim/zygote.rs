@@ -62,10 +62,10 @@ impl Zygote {
         let (ours, theirs) = wire::pair()?;
         let request = directory.as_os_str().as_encoded_bytes();
         let mut channel = self.channel.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(live) = channel.as_ref() {
-            if wire::send(live, request, &[theirs.as_raw_fd()]).is_ok() {
-                return Ok(ours);
-            }
+        if let Some(live) = channel.as_ref()
+            && wire::send(live, request, &[theirs.as_raw_fd()]).is_ok()
+        {
+            return Ok(ours);
         }
         let fresh = self.spawn()?;
         wire::send(&fresh, request, &[theirs.as_raw_fd()])?;

@@ -228,6 +228,13 @@ fn nothing_is_left(w: &World) {
     assert!(!std::path::Path::new("/sys/fs/cgroup/memory").join(&w.cgroup).join("kubepods/burstable/podu").exists());
 }
 
+/// Proportional memory of every shim.
+fn pss_kib(w: &World) -> Vec<u64> {
+    let shims = w.wait(w.cri().sandboxes()).expect("a list");
+    let maps = shims.iter().filter_map(|s| std::fs::read_to_string(format!("/proc/{}/smaps_rollup", s.pid?)).ok());
+    maps.filter_map(|text| text.lines().find_map(|l| l.strip_prefix("Pss:")?.split_whitespace().next()?.parse().ok())).collect()
+}
+
 /// Not a limit (machines differ) but a figure to read, and a guard against something going wrong by an order.
 fn starting_is_fast(w: &World) {
     const ROUNDS: usize = 10;
@@ -249,19 +256,16 @@ fn starting_is_fast(w: &World) {
             lap(&mut times[2]);
             sandboxes.push(sandbox);
         });
+        if sandboxes.len() == 1 {
+            println!("  one pod alone: shim PSS {:?} KiB", pss_kib(w));
+        }
     }
-    let pss: Vec<u64> = w
-        .wait(cri.sandboxes())
-        .expect("a list")
-        .iter()
-        .filter_map(|s| std::fs::read_to_string(format!("/proc/{}/smaps_rollup", s.pid?)).ok())
-        .filter_map(|text| text.lines().find_map(|l| l.strip_prefix("Pss:")?.split_whitespace().next()?.parse().ok()))
-        .collect();
-    let median = |list: &mut Vec<f64>| {
+    let pss = pss_kib(w);
+    fn median(list: &mut Vec<f64>) -> f64 {
         list.sort_by(f64::total_cmp);
         list[list.len() / 2]
-    };
-    let [sandbox, create, start] = times.each_mut().map(|list| median(list));
+    }
+    let [sandbox, create, start] = times.each_mut().map(median);
     println!("  median of {ROUNDS}: sandbox {sandbox:.1} ms, create {create:.1} ms, start {start:.1} ms; shim PSS {pss:?} KiB");
     assert!(start < 1000.0 && sandbox < 1000.0);
     const MANY: usize = 30;

@@ -8,6 +8,7 @@ pub(crate) const TESTS: &[crate::Test] = &[
     ("a_new_main_process_finds_everything", a_new_main_process_finds_everything),
     ("a_killed_main_process_touches_nothing", a_killed_main_process_touches_nothing),
     ("a_killed_zygote_is_replaced", a_killed_zygote_is_replaced),
+    ("a_hanging_shim_is_killed", a_hanging_shim_is_killed),
     ("a_killed_shim_takes_its_containers_along", a_killed_shim_takes_its_containers_along),
 ];
 
@@ -81,4 +82,15 @@ fn a_killed_zygote_is_replaced(w: &World) {
         }
     }
     w.until("a sandbox is made again", || w.wait(w.cri().run_sandbox(w.sandbox_config())).is_ok());
+}
+
+/// Takes as long as the runtime is patient with a shim (5 s).
+fn a_hanging_shim_is_killed(w: &World) {
+    let sandbox = w.sandbox();
+    let id = w.start(&sandbox, w.script("exec sleep 1000"));
+    let shim = w.wait(w.cri().sandboxes()).expect("a list")[0].pid.expect("a shim");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(shim as i32), nix::sys::signal::SIGSTOP).expect("ours");
+    w.wait(w.cri().stop_sandbox(&sandbox)).expect("stopped");
+    assert_eq!(w.ended(&id).reason, "Unknown");
+    assert_eq!(w.wait(w.cri().sandboxes()).expect("a list")[0].state, SandboxState::NotReady);
 }

@@ -54,15 +54,15 @@ pub(super) fn join_cgroup(init: &mut Init) -> Result<(), InitError> {
 /// Priority for the out-of-memory killer and the number of open files. What this node may not do is warned about, as a
 /// node without CAP_SYS_RESOURCE cannot lower scores below its own or raise hard limits.
 pub(super) fn limits(init: &mut Init) -> Result<(), InitError> {
-    if let Some(adjustment) = init.spec.oom_score_adj {
-        if let Err(e) = fs::write("/proc/self/oom_score_adj", adjustment.to_string()) {
-            init.warn(&format!("cannot set oom_score_adj to {adjustment}: {}", super::plain(&e.to_string())));
-        }
+    if let Some(adjustment) = init.spec.oom_score_adj
+        && let Err(e) = fs::write("/proc/self/oom_score_adj", adjustment.to_string())
+    {
+        init.warn(&format!("cannot set oom_score_adj to {adjustment}: {}", super::plain(&e.to_string())));
     }
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        if let Err(e) = setrlimit(Resource::RLIMIT_NOFILE, hard.min(OPEN_FILES), hard) {
-            init.warn(&format!("cannot set the limit of open files: {e}"));
-        }
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && let Err(e) = setrlimit(Resource::RLIMIT_NOFILE, hard.min(OPEN_FILES), hard)
+    {
+        init.warn(&format!("cannot set the limit of open files: {e}"));
     }
     Ok(())
 }
