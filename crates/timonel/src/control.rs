@@ -49,6 +49,7 @@ pub(crate) struct Control {
     engine: Arc<Embedded>,
     server: JoinHandle<()>,
     manager: manager::Handle,
+    scheduler: manager::SchedulerHandle,
     stopping: watch::Sender<bool>,
 }
 
@@ -67,6 +68,7 @@ impl Control {
     pub(crate) async fn stop(self) {
         self.stopping.send_replace(true);
         let _ = self.server.await;
+        self.scheduler.stopped().await;
         self.manager.stopped().await;
         self.engine.close().await;
     }
@@ -100,8 +102,9 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     screen.step(&format!("API server on port {}", config.port));
     tokio::spawn(compact(Arc::clone(&registry), shutdown.clone()));
     let manager = start_manager(config, &registry, &material, &clock, &ids, &metrics, shutdown);
+    let scheduler = start_scheduler(&registry, &clock, &ids, &metrics, &manager, shutdown);
     screen.step("controllers and scheduler started");
-    Ok(Control { registry, material, files, metrics, clock, ids, admin, engine, server, manager, stopping })
+    Ok(Control { registry, material, files, metrics, clock, ids, admin, engine, server, manager, scheduler, stopping })
 }
 
 fn open_store(config: &Config) -> Result<Embedded> {
@@ -257,6 +260,28 @@ fn start_manager(
         shutdown: shutdown.clone(),
     };
     manager::start(manager_config(config, m), deps)
+}
+
+fn start_scheduler(
+    registry: &Arc<Registry>,
+    clock: &Arc<dyn Clock>,
+    ids: &Arc<dyn Ids>,
+    metrics: &MetricRegistry,
+    manager: &manager::Handle,
+    shutdown: &CancellationToken,
+) -> manager::SchedulerHandle {
+    let caller = Caller::new("system:kube-scheduler", &["system:authenticated"]);
+    let deps = manager::SchedulerDeps {
+        source: Arc::new(Feed(Arc::clone(registry.image()))),
+        api: Arc::new(LocalApi::new(Arc::clone(registry), caller)),
+        clock: Arc::clone(clock),
+        ids: Arc::clone(ids),
+        recorder: manager.recorder.clone(),
+        metrics: metrics.clone(),
+        leading: None,
+        shutdown: shutdown.clone(),
+    };
+    manager::start_scheduler(&manager::SchedulerConfig::default(), deps)
 }
 
 fn manager_config(config: &Config, m: &Material) -> manager::Config {
