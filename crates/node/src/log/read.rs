@@ -1,0 +1,1 @@
+//! Reading logs for the API: tail, since, timestamps, a byte limit, following across rotations.
