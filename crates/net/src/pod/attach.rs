@@ -100,7 +100,7 @@ impl PodNetwork {
 
     /// Takes an owner's device, host ports and addresses away; what is not there is fine. Its namespace may be gone already.
     pub fn detach(&self, owner: &str) -> Result<(), NetError> {
-        self.rtnl.lock().delete_link(&host_ifname(owner))?;
+        self.deleting.lock().delete_link(&host_ifname(owner))?;
         let leases = self.ipam.leases();
         let ended: Vec<&Lease> = leases.iter().filter(|l| l.owner == owner).collect();
         self.forget_host_ports(&ended)?;

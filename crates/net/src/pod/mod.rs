@@ -100,6 +100,8 @@ pub struct PodNetwork {
     bridge: u32,
     mtu: u32,
     rtnl: Locked<Rtnl>,
+    /// The kernel takes its time to delete a link (some 15 ms): attachments do not wait for that.
+    deleting: Locked<Rtnl>,
 }
 
 /// The first address of a pod range: the bridge's.
@@ -130,7 +132,7 @@ impl PodNetwork {
         let bridge = ensure_bridge(&mut rtnl, &config, mtu)?;
         ensure_switches(&mut rtnl, &config)?;
         ensure_routes(&mut rtnl, &config, bridge.index)?;
-        let network = Self { config, ipam, bridge: bridge.index, mtu, rtnl: Locked::new(rtnl) };
+        let network = Self { config, ipam, bridge: bridge.index, mtu, rtnl: Locked::new(rtnl), deleting: Locked::new(Rtnl::open()?) };
         rules::ensure(&network.config, &network.ipam.leases())?;
         Ok(network)
     }

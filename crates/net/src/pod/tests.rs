@@ -224,3 +224,33 @@ fn addresses_rest_before_they_are_used_again() {
     assert_eq!(book.allocate("p6", &[]).expect("free")[0], given[3]);
     assert_eq!(book.allocate("p7", &[]).expect("free")[0], given[1]);
 }
+
+/// Thirty pods at once, as a Deployment brings them.
+#[test]
+fn many_pods_at_once() {
+    let Some(mut node) = Node::new("many_pods_at_once") else { return };
+    let config = node.config(&["10.244.0.0/24", "fd00:10:244::/64"]);
+    let network = node.ns.run(|| PodNetwork::ensure(config.clone())).expect("enter").expect("ensure");
+    let names: Vec<String> = (0..30).map(|i| format!("pod{i}")).collect();
+    let begun = Instant::now();
+    let paths: Vec<PathBuf> = names.iter().map(|n| node.pod(n)).collect();
+    eprintln!("30 namespaces: {:?}", begun.elapsed());
+    let begun = Instant::now();
+    let mut seen: Vec<IpAddr> = std::thread::scope(|s| {
+        let network = &network;
+        let work: Vec<_> = names
+            .iter()
+            .zip(&paths)
+            .map(|(n, p)| s.spawn(move || network.attach(&attachment(n, p, &[])).expect("attach").ips))
+            .collect();
+        work.into_iter().flat_map(|w| w.join().expect("no panic")).collect()
+    });
+    eprintln!("30 attachments: {:?}", begun.elapsed());
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 60, "every address is given once");
+    let begun = Instant::now();
+    let dead = network.audit(&BTreeSet::from([names[0].clone()])).expect("audit");
+    eprintln!("29 detachments: {:?}", begun.elapsed());
+    assert_eq!((dead.len(), network.ipam().leases().len()), (29, 2));
+}

@@ -69,18 +69,17 @@ impl Server {
                 continue;
             };
             match self.at_once(&query) {
-                Ok(reply) => send(&socket, &query, &reply, peer).await,
-                Err(outcome) => self.later(&socket, query, outcome, peer).await,
+                Outcome::Reply(reply) => send(&socket, &query, &reply, peer).await,
+                asking => self.later(&socket, query, asking, peer).await,
             }
         }
     }
 
-    /// The answer, if nobody has to be asked for it.
-    fn at_once(&self, query: &Message) -> Result<Message, Outcome> {
+    /// What is known without asking anybody: kept answers too.
+    fn at_once(&self, query: &Message) -> Outcome {
         match self.look_up(query) {
-            Outcome::Reply(reply) => Ok(reply),
-            Outcome::Forward => self.forwarder.kept(query).ok_or(Outcome::Forward),
-            follow @ Outcome::Follow { .. } => Err(follow),
+            Outcome::Forward => self.forwarder.kept(query).map_or(Outcome::Forward, Outcome::Reply),
+            other => other,
         }
     }
 
@@ -130,7 +129,7 @@ impl Server {
             query.add_query(Query::query(target.clone(), record_type));
             let found = match self.look_up(&query) {
                 Outcome::Reply(found) => found,
-                Outcome::Forward => self.from_upstream(&query).await,
+                Outcome::Forward => self.ask_upstream(&query).await,
                 Outcome::Follow { reply: step, target: next, .. } => {
                     reply.answers.extend(step.answers);
                     target = next;
@@ -146,7 +145,7 @@ impl Server {
         reply
     }
 
-    async fn from_upstream(&self, query: &Message) -> Message {
+    async fn ask_upstream(&self, query: &Message) -> Message {
         let found = self.forwarder.ask(query, false).await;
         if found.metadata.truncation { self.forwarder.ask(query, true).await } else { found }
     }

@@ -528,3 +528,31 @@ fn the_loop_follows_its_source() {
     });
     done.expect("inside the namespace");
 }
+
+/// The API server's own service: its endpoint is a process of the node, at the node's address.
+#[test]
+fn a_process_of_the_node_as_endpoint() {
+    let Some(mut lab) = Lab::new("a_process_of_the_node_as_endpoint", 1, "0") else { return };
+    serve(&lab.node, 9, at("192.0.2.1", 8080));
+    lab.put(service("kubernetes", "10.96.0.1", 443, "TCP", |_| {}));
+    lab.slice("kubernetes", "kubernetes", "TCP", "IPv4", &[ip("192.0.2.1")]).sync();
+    let vip = at("10.96.0.1", 443);
+    assert_eq!(ask(&lab.pods[0].0, vip).expect("from a pod"), (9, lab.pods[0].1.to_string()));
+    assert_eq!(ask(&lab.node, vip).expect("from the node").0, 9);
+}
+
+/// The cluster DNS address is the node's own, though a Service without endpoints has it.
+#[test]
+fn addresses_answered_here_are_left_alone() {
+    let Some(mut lab) = Lab::new("addresses_answered_here_are_left_alone", 1, "0") else { return };
+    lab.node.run(|| crate::dns_loop::ensure_addresses(&[ip("10.96.0.10")])).expect("enter").expect("address");
+    serve(&lab.node, 5, at("10.96.0.10", 53));
+    lab.put(service("kube-dns", "10.96.0.10", 53, "TCP", |_| {}));
+    let config = Config { answered_here: vec![ip("10.96.0.10")], ..Lab::config() };
+    let next = proxy::plan(&lab.tables.snapshot(), &config).ruleset;
+    lab.node.run(|| write(lab.last.as_ref(), &next)).expect("enter").expect("write");
+    assert_eq!(ask(&lab.pods[0].0, at("10.96.0.10", 53)).expect("from a pod").0, 5);
+    assert_eq!(ask(&lab.node, at("10.96.0.10", 53)).expect("from the node").0, 5);
+    assert!(refused(&lab.pods[0].0, at("10.96.0.11", 53)));
+    assert!(refused(&lab.node, at("10.96.0.11", 53)));
+}
