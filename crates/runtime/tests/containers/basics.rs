@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[crate::Test] = &[
     ("shared_namespaces", shared_namespaces),
     ("log_rotation", log_rotation),
     ("nothing_is_left", nothing_is_left),
+    ("many_lives_leave_nothing", many_lives_leave_nothing),
     ("starting_is_fast", starting_is_fast),
 ];
 
@@ -226,6 +227,30 @@ fn nothing_is_left(w: &World) {
     assert_eq!(std::fs::read_dir(state).expect("a directory").count(), 0);
     assert_eq!(std::fs::read_dir(w.dir.path().join("images/rootfs")).expect("a directory").count(), 0);
     assert!(!std::path::Path::new("/sys/fs/cgroup/memory").join(&w.cgroup).join("kubepods/burstable/podu").exists());
+}
+
+/// Descriptors and processes before and after many pods, each with a container, a command and an attached client.
+fn many_lives_leave_nothing(w: &World) {
+    const LIVES: usize = 40;
+    let descriptors = || std::fs::read_dir("/proc/self/fd").expect("descriptors").count();
+    let processes = || {
+        let own = std::env::current_exe().expect("this binary");
+        let entries = std::fs::read_dir("/proc").expect("processes").flatten();
+        entries.filter(|e| std::fs::read_link(e.path().join("exe")).is_ok_and(|exe| exe == own)).count()
+    };
+    let one = |w: &World| {
+        let sandbox = w.sandbox();
+        let id = w.start(&sandbox, w.script("echo x; exec sleep 1000"));
+        let out = w.wait(w.cri().exec_sync(&id, vec!["echo".into(), "y".into()], Some(10))).expect("runs");
+        assert_eq!(out.stdout, b"y\n");
+        w.wait(w.cri().remove_sandbox(&sandbox)).expect("removed");
+    };
+    one(w);
+    // This process and the zygote.
+    w.until("the first is gone", || processes() <= 2);
+    let before = (descriptors(), processes());
+    (0..LIVES).for_each(|_| one(w));
+    w.until("as many as before", || descriptors() <= before.0 && processes() <= before.1);
 }
 
 /// Proportional memory of every shim.
