@@ -1,6 +1,8 @@
 //! Reading the embedded table of types. The text is generated and checked by this crate's tests, so a line that does not
 //! fit is a mistake of the build and stops the program.
 
+use std::collections::HashMap;
+
 use crate::field::{self, Emit, Field, Kind, NO_TYPE};
 use crate::types::{Special, Type, Types};
 
@@ -36,10 +38,11 @@ fn small(n: usize) -> u16 {
 }
 
 fn parse_field(line: &'static str) -> (Field, &'static str) {
-    let mut columns = line.splitn(5, '\t');
-    let mut next = || columns.next().expect("a field line has five columns");
-    let (json, tag, kind, reference, rest) = (next(), next(), next(), next(), next());
-    let (flags, attributes) = rest.split_once('\t').unwrap_or((rest, ""));
+    let (json, line) = cut(line);
+    let (tag, line) = cut(line);
+    let (kind, line) = cut(line);
+    let (reference, rest) = cut(line);
+    let (flags, attributes) = cut(rest);
     let (kind, item) = kinds(kind);
     let mut emit = Emit::Unknown;
     let mut bits = 0;
@@ -56,15 +59,24 @@ fn parse_field(line: &'static str) -> (Field, &'static str) {
             other => panic!("unknown flag {other}"),
         }
     }
-    if let Some(list) = attributes.split('\t').find_map(|a| a.strip_prefix('L')) {
-        bits |= match list {
+    // The list type is the first attribute of a list that has one.
+    if let (Kind::List, Some(list)) = (kind, attributes.strip_prefix('L')) {
+        bits |= match cut(list).0 {
             "a=" => field::LIST_ATOMIC,
             "s=" => field::LIST_SET,
             _ => field::LIST_MAP,
         };
     }
-    let tag = tag.parse().expect("a tag is a number");
+    let tag = tag.bytes().fold(0, |n, digit| n * 10 + u16::from(digit - b'0'));
     (Field { json, rest, reference: NO_TYPE, tag, kind, item, emit, bits }, reference)
+}
+
+/// The text up to the first tab, and what follows it. The columns are short: no search is quicker than a look at each byte.
+fn cut(text: &'static str) -> (&'static str, &'static str) {
+    match text.bytes().position(|byte| byte == b'\t') {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, ""),
+    }
 }
 
 fn kinds(code: &str) -> (Kind, Kind) {
@@ -106,41 +118,45 @@ fn special(name: &str) -> Special {
     }
 }
 
+/// Finds the referenced types. Types of one package stand together, so a reference inside it is looked for there alone.
 fn resolve(table: &mut Types, references: &[&'static str]) {
-    let mut found = vec![NO_TYPE; references.len()];
-    for ty in &table.types {
-        let package = &ty.name[..ty.name.len() - ty.short_name().len()];
-        for at in usize::from(ty.first)..usize::from(ty.first) + usize::from(ty.count) {
-            let reference = references[at];
+    let mut elsewhere: HashMap<&'static str, u16> = HashMap::new();
+    let (mut package, mut neighbours) = ("", 0..0);
+    for at in 0..table.types.len() {
+        let name = table.types[at].name;
+        let own = &name[..name.len() - table.types[at].short_name().len()];
+        if own != package {
+            package = own;
+            let end = table.types[at..].partition_point(|t| t.name.starts_with(own));
+            neighbours = at..at + end;
+        }
+        let (first, count) = (usize::from(table.types[at].first), usize::from(table.types[at].count));
+        for index in first..first + count {
+            let reference = references[index];
             if reference.is_empty() {
                 continue;
             }
-            let index = match reference.strip_prefix('.') {
-                Some(short) => table.types.binary_search_by(|t| compare(t.name, package, short)),
-                None => table.types.binary_search_by(|t| t.name.cmp(reference)),
+            let found = match reference.strip_prefix('.') {
+                Some(short) => table.types[neighbours.clone()].binary_search_by(|t| t.name[package.len()..].cmp(short)).map(|i| small(neighbours.start + i)).ok(),
+                None => elsewhere.get(reference).copied().or_else(|| {
+                    let i = small(table.types.binary_search_by(|t| t.name.cmp(reference)).ok()?);
+                    elsewhere.insert(reference, i);
+                    Some(i)
+                }),
             };
-            found[at] = small(index.unwrap_or_else(|_| panic!("{reference} of {} is not a type", ty.name)));
+            table.fields[index].reference = found.unwrap_or_else(|| panic!("{reference} of {name} is not a type"));
         }
     }
-    for (field, reference) in table.fields.iter_mut().zip(found) {
-        field.reference = reference;
-    }
-}
-
-/// Orders `name` against `package` followed by `short` without joining them.
-fn compare(name: &str, package: &str, short: &str) -> std::cmp::Ordering {
-    let (name, package) = (name.as_bytes(), package.as_bytes());
-    let split = name.len().min(package.len());
-    name[..split].cmp(&package[..split]).then_with(|| if split < package.len() { std::cmp::Ordering::Less } else { name[split..].cmp(short.as_bytes()) })
 }
 
 fn flatten(table: &mut Types) {
+    let mut own = Vec::new();
     for at in 0..table.types.len() {
         let first = table.flat.len();
-        let mut own = Vec::new();
+        own.clear();
         collect(table, at, &mut own);
         own.sort_unstable_by_key(|&i| table.fields[usize::from(i)].json);
-        table.flat.extend(own);
+        table.flat.extend_from_slice(&own);
         table.types[at].flat_first = small(first);
         table.types[at].flat_count = small(table.flat.len() - first);
     }

@@ -91,3 +91,12 @@ fn special_types_are_marked() {
     assert_eq!(special("io.k8s.apimachinery.pkg.util.intstr.IntOrString"), Some(Special::IntOrString));
     assert_eq!(types().iter().filter(|t| t.special().is_some()).count(), 25);
 }
+
+#[test]
+fn the_index_is_small_and_quick() {
+    let start = std::time::Instant::now();
+    let table = crate::parse::types(include_str!("../data/types.txt"));
+    println!("indexed in {:?}", start.elapsed());
+    let bytes = table.types.capacity() * size_of::<Type>() + table.fields.capacity() * size_of::<Field>() + table.flat.capacity() * 2 + table.gvks.capacity() * 56;
+    assert!(bytes < 512 << 10, "{bytes} bytes");
+}
