@@ -51,7 +51,7 @@ pub fn flows(want: impl Fn(&Flow) -> bool) -> Result<Vec<Flow>, NetError> {
 /// Forgets the flows that a predicate accepts and returns how many there were.
 pub fn delete(want: impl Fn(&Flow) -> bool) -> Result<usize, NetError> {
     let mut socket = Socket::open(Protocol::Netfilter)?;
-    socket.raise_buffers();
+    socket.raise_buffers(0);
     let doomed = list(&mut socket, want)?;
     for flow in &doomed {
         let family = if flow.original.src.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 } as u8;

@@ -19,4 +19,4 @@ mod sysctl;
 pub use error::{NetError, Retry};
 pub use netns::NetNs;
 pub use pod::{Attachment, HostPort, Ipam, Lease, PodInterface, PodNetwork, PodNetworkConfig, Transport};
-pub use probe::{Missing, probe};
+pub use probe::{Missing, probe, probe_ranges};

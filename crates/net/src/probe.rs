@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::thread;
 
+use ipnet::IpNet;
 use nix::sched::{CloneFlags, unshare};
 
 use crate::link::{Mac, Rtnl, Vxlan};
@@ -42,6 +43,25 @@ fn forward_policy() -> Option<Missing> {
     }
     let why = "the firewall's FORWARD chain drops packets by default: pods reach neither each other nor services".into();
     Some(Missing { what: "forward policy", why, mend: "iptables -P FORWARD ACCEPT", fatal: false })
+}
+
+/// Routes of the machine that lead into the cluster's ranges by other devices than the cluster's `own`: what is there could not
+/// be reached any more.
+pub fn probe_ranges(ranges: &[IpNet], own: &[&str]) -> Result<Vec<Missing>, NetError> {
+    let mut rtnl = Rtnl::open()?;
+    let ours: Vec<u32> = rtnl.links()?.into_iter().filter(|l| own.contains(&l.name.as_str())).map(|l| l.index).collect();
+    let mut routes = rtnl.routes(false)?;
+    routes.extend(rtnl.routes(true)?);
+    let clash = |range: &IpNet| {
+        let inside = |dst: &IpNet| dst.prefix_len() > 0 && (range.contains(dst) || dst.contains(range));
+        routes.iter().find(|r| inside(&r.dst) && !ours.contains(&r.index)).map(|r| r.dst)
+    };
+    let told = ranges.iter().filter_map(|range| {
+        let route = clash(range)?;
+        let why = format!("{range} is for the cluster, but this machine reaches {route} by another device");
+        Some(Missing { what: "address ranges", why, mend: "timonel up --pod-cidr ... --service-cidr ...   # ranges that are free here", fatal: false })
+    });
+    Ok(told.collect())
 }
 
 fn probe_here() -> Vec<Missing> {

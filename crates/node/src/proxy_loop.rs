@@ -4,6 +4,7 @@
 //! Laws: the ruleset in the kernel is the last one applied or, after any refusal, written anew; a burst of changes costs one
 //! transaction; what somebody else removed from the table is put back.
 
+mod metrics;
 mod translate;
 
 use std::sync::Arc;
@@ -51,13 +52,14 @@ impl ProxyHandle {
 }
 
 /// Starts the proxy loop.
-pub fn start_proxy(config: Config, source: Arc<dyn Source>, stop: CancellationToken) -> ProxyHandle {
+pub fn start_proxy(config: Config, source: Arc<dyn Source>, registry: &base::metrics::Registry, stop: CancellationToken) -> ProxyHandle {
     let (health_out, health_checks) = watch::channel(Vec::new());
     let (synced_out, synced) = watch::channel(false);
+    let metrics = metrics::Metrics::new(registry);
     let task = tokio::spawn(async move {
         let interest = [Kind::Service, Kind::EndpointSlice, Kind::Node, Kind::ServiceCIDR].map(Into::into);
         let subscription = source.subscribe(Interest::Only(interest.to_vec()));
-        let mut proxy = Loop { config, subscription, last: None, failures: 0, health_out, synced_out };
+        let mut proxy = Loop { config, subscription, last: None, failures: 0, metrics, health_out, synced_out };
         tokio::select! {
             () = stop.cancelled() => {}
             () = proxy.run() => {}
@@ -72,6 +74,7 @@ struct Loop {
     /// What the kernel holds; `None`: unknown.
     last: Option<Ruleset>,
     failures: u32,
+    metrics: metrics::Metrics,
     health_out: watch::Sender<Vec<HealthCheck>>,
     synced_out: watch::Sender<bool>,
 }
@@ -79,7 +82,16 @@ struct Loop {
 /// One step of the loop, on a thread that may block.
 struct Step {
     ruleset: Ruleset,
-    result: Result<(), NetError>,
+    result: Result<Forgotten, NetError>,
+}
+
+/// UDP flows that were forgotten because they led to former endpoints.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Of IPv4.
+    pub v4: u64,
+    /// Of IPv6.
+    pub v6: u64,
 }
 
 impl Loop {
@@ -130,12 +142,16 @@ impl Loop {
             self.last = last;
             return;
         }
+        let begun = Instant::now();
         let done = tokio::task::spawn_blocking(move || {
             let result = write(last.as_ref(), &next);
             Step { ruleset: next, result }
         });
-        match done.await {
-            Ok(Step { ruleset, result: Ok(()) }) => {
+        let done = done.await;
+        let forgotten = done.as_ref().ok().and_then(|step| step.result.as_ref().ok());
+        self.metrics.synced(&self.config.families, begun.elapsed(), forgotten);
+        match done {
+            Ok(Step { ruleset, result: Ok(_) }) => {
                 if self.failures > 0 {
                     info!("service rules are written again");
                 }
@@ -173,7 +189,7 @@ enum Wake {
 }
 
 /// Brings the kernel from `last` (`None`: anything) to `next`. Belongs to the network namespace of the calling thread.
-pub fn write(last: Option<&Ruleset>, next: &Ruleset) -> Result<(), NetError> {
+pub fn write(last: Option<&Ruleset>, next: &Ruleset) -> Result<Forgotten, NetError> {
     let ops = match last {
         Some(last) => proxy::diff(last, next),
         None => proxy::rebuild(next),
@@ -182,10 +198,7 @@ pub fn write(last: Option<&Ruleset>, next: &Ruleset) -> Result<(), NetError> {
     debug!(ops = applied.ops, bytes = applied.bytes, took_us = applied.took.as_micros() as u64, "service rules written");
     let nothing = proxy::UdpFlows::default();
     let before = last.map_or(&nothing, |l| &l.udp);
-    if next.udp.needs_cleaning(before) {
-        forget_flows(&next.udp.with_gone(before))?;
-    }
-    Ok(())
+    if next.udp.needs_cleaning(before) { forget_flows(&next.udp.with_gone(before)) } else { Ok(Forgotten::default()) }
 }
 
 /// Deletes all rules of the proxy (uninstall). Belongs to the network namespace of the calling thread.
@@ -200,16 +213,18 @@ pub fn remove() -> Result<(), NetError> {
     Ok(())
 }
 
-fn forget_flows(udp: &proxy::UdpFlows) -> Result<(), NetError> {
+fn forget_flows(udp: &proxy::UdpFlows) -> Result<Forgotten, NetError> {
     let local: Vec<std::net::IpAddr> = Rtnl::open()?.addresses()?.into_iter().map(|a| a.net.addr()).collect();
-    let gone = conntrack::delete(|f| {
+    let stale = |f: &conntrack::Flow| {
         let original = (f.original.dst, f.original.dst_port);
         f.original.proto == UDP && udp.is_stale(original, local.contains(&original.0), (f.reply.src, f.reply.src_port))
-    })?;
-    if gone > 0 {
-        debug!(flows = gone, "UDP flows to former endpoints are forgotten");
+    };
+    let v4 = conntrack::delete(|f| f.original.dst.is_ipv4() && stale(f))? as u64;
+    let v6 = conntrack::delete(|f| f.original.dst.is_ipv6() && stale(f))? as u64;
+    if v4 + v6 > 0 {
+        debug!(flows = v4 + v6, "UDP flows to former endpoints are forgotten");
     }
-    Ok(())
+    Ok(Forgotten { v4, v6 })
 }
 
 /// Whether the kernel has the chains, rules and sets of a ruleset.

@@ -71,9 +71,10 @@ impl Socket {
         Ok(Self { fd, seq: 0, buf: vec![0; RECEIVE_BYTES] })
     }
 
-    /// Raises both buffers beyond the system's limits (needs CAP_NET_ADMIN; without it the defaults stay).
-    pub fn raise_buffers(&self) {
-        let _ = setsockopt(&self.fd, sockopt::SndBufForce, &BUFFER_BYTES);
+    /// Raises both buffers beyond the system's limits, at least so that a datagram of `bytes` fits (needs CAP_NET_ADMIN; without
+    /// it the defaults stay).
+    pub fn raise_buffers(&self, bytes: usize) {
+        let _ = setsockopt(&self.fd, sockopt::SndBufForce, &BUFFER_BYTES.max(bytes));
         let _ = setsockopt(&self.fd, sockopt::RcvBufForce, &BUFFER_BYTES);
     }
 

@@ -68,11 +68,11 @@ pub fn apply_all(transactions: &[Transaction]) -> Result<Applied, NetError> {
         return Ok(Applied { ops, bytes: 0, took: begun.elapsed() });
     }
     let mut socket = Socket::open(Protocol::Netfilter)?;
-    socket.raise_buffers();
     let mut tries = 0;
     loop {
         tries += 1;
         let batch = encode::batch(&mut socket, transactions)?;
+        socket.raise_buffers(batch.bytes().len());
         socket.send("send nftables transaction", batch.bytes())?;
         let Some((seq, error)) = socket.batch_answer("apply nftables transaction", batch.first, batch.last)? else {
             return Ok(Applied { ops, bytes: batch.bytes().len(), took: begun.elapsed() });

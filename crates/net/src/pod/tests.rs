@@ -101,6 +101,11 @@ fn pods_reach_each_other_and_the_node() {
     assert_eq!(ib.ips[0].to_string(), "10.244.0.3");
     assert_eq!(network.attach(&attachment("a", &a, &[])).expect("again"), ia);
 
+    let ranges = [config.pod_cidrs[0], config.service_cidrs[0]];
+    let clashes = |own: &[&str]| node.ns.run(|| crate::probe_ranges(&ranges, own)).expect("enter").expect("probe");
+    assert_eq!(clashes(&["timonel0"]), []);
+    assert_eq!(clashes(&[]).len(), 2, "seen from another cluster");
+
     serve_peer_name(&b, at(ib.ips[0], 80));
     serve_peer_name(&b, at(ib.ips[1], 80));
     let inside = NetNs::open(&a).expect("open");

@@ -510,7 +510,8 @@ fn the_loop_follows_its_source() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let stop = CancellationToken::new();
-            let mut handle = start_proxy(Lab::config(), Arc::<Driven>::clone(&source), stop.clone());
+            let registry = base::metrics::Registry::default();
+            let mut handle = start_proxy(Lab::config(), Arc::<Driven>::clone(&source), &registry, stop.clone());
             handle.synced.wait_for(|s| *s).await.expect("synced");
             source.0.send_replace(later);
             let chain = |l: &nft::Listing| l.chains.keys().any(|c| c.contains("ns/web/"));
@@ -519,6 +520,8 @@ fn the_loop_follows_its_source() {
                 assert!(std::time::Instant::now() < until, "the change is written in time");
                 tokio::task::yield_now().await;
             }
+            let text = registry.expose();
+            assert!(text.contains("kubeproxy_sync_proxy_rules_duration_seconds_count{ip_family=\"IPv4\"}"), "{text}");
             stop.cancel();
             handle.stopped().await;
         });
