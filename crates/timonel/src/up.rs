@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::control::{self, Control};
 use crate::kubeconfig;
 use crate::screen::{Screen, seconds};
+use crate::worker;
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,12 +52,16 @@ async fn run(options: &Options, config: &Config, friendly: bool) -> Result<i32> 
     let shutdown = CancellationToken::new();
     screen.line(&format!("Timonel {} (Kubernetes {})", env!("CARGO_PKG_VERSION"), apiserver::GIT_VERSION));
     let control = control::start(config, &mut screen, &shutdown).await?;
+    let worker = if config.node { Some(worker::start(config, &control, &mut screen, &shutdown).await?) } else { None };
     let file = publish_kubeconfig(options, &control)?;
     screen.line(&format!("ready in {}", seconds(screen.elapsed())));
     tell(&screen, &file);
     wait_for_signal().await?;
     screen.line("\nstopping the control plane …");
     shutdown.cancel();
+    if let Some(w) = worker {
+        w.stop().await;
+    }
     control.stop().await;
     farewell(&screen, config);
     Ok(0)
