@@ -15,6 +15,8 @@ pub mod nft;
 pub mod pod;
 pub mod probe;
 mod sysctl;
+#[cfg(test)]
+mod testing;
 
 pub use error::{NetError, Retry};
 pub use netns::NetNs;

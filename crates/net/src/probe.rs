@@ -154,3 +154,19 @@ fn random() -> Vec<Expr> {
 fn fib() -> Vec<Expr> {
     Expr::address_is_local(Fib::DestinationType, true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_leaves_nothing_behind_and_says_how_to_mend() {
+        let links = || Rtnl::open().and_then(|mut r| r.links()).map(|l| l.len()).ok();
+        let before = links();
+        for m in probe() {
+            assert!(!m.why.is_empty() && !m.mend.is_empty(), "{m:?}");
+            println!("{m:?}");
+        }
+        assert_eq!(links(), before);
+    }
+}

@@ -186,12 +186,14 @@ impl ServiceRules<'_> {
     fn firewall(&self, table: &mut Table) {
         let ips = self.port.load_balancer_ips.iter().copied().filter(|ip| Family::of(*ip) == self.family);
         let ips: Vec<IpAddr> = ips.collect();
-        if self.port.source_ranges.is_empty() || ips.is_empty() {
+        let ranges = || self.port.source_ranges.iter().filter(|n| Family::of_net(n) == self.family);
+        // Ranges of the other family alone say nothing about this one.
+        if ranges().next().is_none() || ips.is_empty() {
             return;
         }
         let name = self.name("firewall");
         let mut rules: Vec<Rule> = Vec::new();
-        for net in self.port.source_ranges.iter().filter(|n| Family::of_net(n) == self.family) {
+        for net in ranges() {
             rules.push(rule(vec![Stmt::Net { side: Side::Source, net: *net, negate: false }, Stmt::Verdict(Verdict::Return)]));
         }
         for ip in &ips {

@@ -2,8 +2,7 @@ use super::*;
 use crate::netns::NetNs;
 
 fn in_namespace(test: &str, f: impl FnOnce() + Send) {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: {test}: needs root");
+    if !crate::testing::is_able(test) {
         return;
     }
     let dir = tempfile::tempdir().expect("a scratch directory");
@@ -114,16 +113,6 @@ fn the_kernel_takes_every_expression() {
         assert_eq!(now.chains["c0"][0].comment.as_deref(), Some("why"));
         assert_eq!(now.sets, ["s"]);
     });
-}
-
-#[test]
-fn nothing_is_missing_where_the_tests_run() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: nothing_is_missing_where_the_tests_run: needs root");
-        return;
-    }
-    let fatal: Vec<_> = crate::probe().into_iter().filter(|m| m.fatal).collect();
-    assert_eq!(fatal, []);
 }
 
 #[test]

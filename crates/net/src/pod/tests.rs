@@ -19,8 +19,7 @@ struct Node {
 impl Node {
     /// `None`, said by name, where the machine does not let us.
     fn new(test: &str) -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() {
-            eprintln!("skipped: {test}: needs root");
+        if !crate::testing::is_able(test) {
             return None;
         }
         let dir = tempfile::tempdir().expect("a scratch directory");
@@ -134,7 +133,7 @@ fn host_ports_lead_to_pods_with_br_netfilter() {
 fn host_ports(test: &str, bridge_nf: &str) {
     let Some(mut node) = Node::new(test) else { return };
     if node.ns.run(|| sysctl::set("bridge/bridge-nf-call-iptables", bridge_nf)).expect("enter").is_err() && bridge_nf == "1" {
-        eprintln!("skipped: {test}: no br_netfilter in this kernel");
+        println!("SKIP {test}: no br_netfilter in this kernel");
         return;
     }
     let (a, b) = (node.pod("a"), node.pod("b"));

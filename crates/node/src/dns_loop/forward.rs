@@ -27,7 +27,8 @@ const MAX_RESOLVERS: usize = 3;
 const MAX_IN_FLIGHT: usize = 1000;
 /// How often the file is looked at for changes.
 const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
-const MAX_MESSAGE_BYTES: usize = 65_535;
+/// The largest datagram that is asked for and taken.
+const MAX_DATAGRAM_BYTES: u16 = 4096;
 
 /// The resolvers for names outside the cluster.
 #[derive(Clone, Debug)]
@@ -143,6 +144,9 @@ async fn exchange(resolver: SocketAddr, query: &Message, stream: bool) -> io::Re
     let mut sent = query.clone();
     // A number that nobody can guess, from a port that nobody can guess: the kernel's choice.
     sent.metadata.id = Message::query().metadata.id;
+    if let Some(edns) = sent.edns.as_mut().filter(|e| e.max_payload() > MAX_DATAGRAM_BYTES) {
+        edns.set_max_payload(MAX_DATAGRAM_BYTES);
+    }
     let bytes = sent.to_vec().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.to_string()))?;
     if stream {
         return over_tcp(resolver, &sent, &bytes).await;
@@ -151,7 +155,7 @@ async fn exchange(resolver: SocketAddr, query: &Message, stream: bool) -> io::Re
     let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
     socket.connect(resolver).await?;
     socket.send(&bytes).await?;
-    let mut buf = vec![0; MAX_MESSAGE_BYTES];
+    let mut buf = vec![0; usize::from(MAX_DATAGRAM_BYTES)];
     loop {
         let n = socket.recv(&mut buf).await?;
         // Anything else is somebody's guess, or late: the right one may follow.

@@ -45,9 +45,8 @@ fn at(ip_text: &str, port: u16) -> SocketAddr {
 impl Lab {
     /// A node with pods that answer on TCP and UDP port 8080 with their number and the caller's address, and a client outside.
     fn new(test: &str, pods: usize, bridge_nf: &str) -> Option<Self> {
-        use std::os::unix::fs::MetadataExt;
-        if !std::fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0) {
-            eprintln!("skipped: {test}: needs root");
+        if let Some(m) = net::probe().into_iter().find(|m| m.fatal) {
+            println!("SKIP {test}: {}: {}", m.what, m.why);
             return None;
         }
         let dir = tempfile::tempdir().expect("a scratch directory");
@@ -391,7 +390,7 @@ fn both_families() {
 fn the_script_says_the_same() {
     let test = "the_script_says_the_same";
     if std::process::Command::new("nft").arg("--version").output().is_err() {
-        eprintln!("skipped: {test}: no nft tool");
+        println!("SKIP {test}: no nft tool");
         return;
     }
     let Some(mut lab) = Lab::new(test, 2, "0") else { return };
