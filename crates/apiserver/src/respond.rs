@@ -269,6 +269,9 @@ pub fn warn(reply: &mut Reply, warnings: &[String]) {
 pub fn compress(mut reply: Reply, headers: &HeaderMap) -> Reply {
     let asked = headers.get(header::ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let Body::Pieces(pieces) = reply.body() else { return reply };
+    if reply.headers().contains_key(header::CONTENT_ENCODING) {
+        return reply;
+    }
     let size: usize = pieces.iter().map(Bytes::len).sum();
     if size < GZIP_MIN_BYTES || !asked.split(',').any(|e| e.trim().starts_with("gzip")) {
         return reply;

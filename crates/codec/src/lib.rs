@@ -2,6 +2,7 @@
 
 pub mod duration;
 pub mod object;
+pub mod openapi;
 pub mod proto;
 pub mod reader;
 pub mod strict;
