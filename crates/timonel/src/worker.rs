@@ -64,6 +64,8 @@ pub(crate) async fn start(
     screen: &mut Screen,
     shutdown: &CancellationToken,
 ) -> Result<Worker> {
+    let manifests = config.places.root().join("manifests");
+    std::fs::create_dir_all(&manifests).with_context(|| format!("creating {}", manifests.display()))?;
     let runtime = open_runtime(&config.places).await.context("starting the container runtime")?;
     screen.step("container runtime ready");
     let network = PodNetwork::ensure(network_config(config)?).context("making the pod network")?;
@@ -72,6 +74,7 @@ pub(crate) async fn start(
     let dns = if config.is_disabled("dns") { None } else { Some(start_dns(config, control, shutdown).await?) };
     let handle = node::start(node_config(config), deps(config, control, runtime, network)?).await?;
     ready(config, control).await?;
+    mark_control_plane(config, control).await?;
     screen.step("node Ready, service proxy and DNS answering");
     Ok(Worker { node: handle, proxy, dns })
 }
@@ -105,7 +108,7 @@ fn node_config(config: &Config) -> node::Config {
         cluster_dns: vec![config.dns_ip],
         cluster_domain: CLUSTER_DOMAIN.to_owned(),
         pods_max: PODS_MAX,
-        labels: [("node-role.kubernetes.io/control-plane".to_owned(), String::new())].into(),
+        labels: std::collections::BTreeMap::new(),
         taints: Vec::new(),
         listen: Some(SocketAddr::new(config.bind, KUBELET_PORT)),
         kubelet_version: apiserver::GIT_VERSION.to_owned(),
@@ -191,6 +194,15 @@ async fn publish_dns(config: &Config, control: &Control) -> Result<()> {
         Err(e) if e.is_already_exists() || e.message.contains("already allocated") => Ok(()),
         done => done.map(|_| ()).context("creating the kube-dns Service"),
     }
+}
+
+/// A node may not give itself a role; the installer does.
+async fn mark_control_plane(config: &Config, control: &Control) -> Result<()> {
+    let api: Arc<dyn Api> = control.api("system:apiserver", &["system:masters"]);
+    let target = Target::new(Kind::Node, ObjectKey::cluster(config.node_name.clone()));
+    let body = br#"{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}"#.to_vec();
+    let patch = kinds::Patch { kind: kinds::PatchKind::Merge, body };
+    api.patch(target, patch, WriteOptions::default()).await.map(|_| ()).context("labelling the node")
 }
 
 /// Waits until the node's Ready condition is True.
