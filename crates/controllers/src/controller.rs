@@ -108,7 +108,9 @@ pub struct Config {
     pub service_cidrs: Vec<IpNet>,
     pub node_monitor_grace: Duration,
     pub node_startup_grace: Duration,
-    /// `--node-eviction-rate`: nodes a second.
+    /// When the controllers started: silence before that is no node's fault.
+    pub started: Option<Timestamp>,
+    /// `--terminated-pod-gc-threshold`.
     pub terminated_pod_threshold: usize,
     /// Decodes one object of a kind from its JSON tree: the codec, given as a value so that serde stays there.
     pub decode: fn(Kind, &serde_json::Value) -> Option<Object>,
@@ -125,6 +127,7 @@ impl Default for Config {
             service_cidrs: Vec::new(),
             node_monitor_grace: Duration::from_secs(50),
             node_startup_grace: Duration::from_secs(60),
+            started: None,
             terminated_pod_threshold: 12_500,
             decode: |_, _| None,
         }

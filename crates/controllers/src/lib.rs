@@ -15,15 +15,20 @@ pub mod clusterrole;
 pub mod cronjob;
 pub mod daemonset;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod garbage;
 pub mod job;
 pub mod mirroring;
 pub mod namespace;
+pub mod node;
+pub mod podgc;
 pub mod replicas;
 pub mod rootca;
 pub mod serviceaccount;
+pub mod statefulset;
+pub mod ttlafterfinished;
 
 pub use controller::{Config, Controller, Ctx, Failed, Subject, Watches};
 pub use plan::{Action, Event, Note, Pace, Plan, Propagation, Severity, Step, Wave};
@@ -37,12 +42,19 @@ pub const ALL: &[&Controller] = &[
     &replicas::REPLICASET,
     &replicas::REPLICATIONCONTROLLER,
     &daemonset::CONTROLLER,
+    &statefulset::CONTROLLER,
     &job::CONTROLLER,
     &cronjob::CONTROLLER,
     &endpoints::CONTROLLER,
     &endpointslice::CONTROLLER,
     &mirroring::CONTROLLER,
     &garbage::CONTROLLER,
+    &node::LIFECYCLE,
+    &node::EVICTION,
+    &node::IPAM,
+    &podgc::CONTROLLER,
+    &ttlafterfinished::CONTROLLER,
+    &disruption::CONTROLLER,
     &clusterrole::CONTROLLER,
 ];
 

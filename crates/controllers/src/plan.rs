@@ -1,7 +1,7 @@
 //! A plan: what a controller wants done, in which order and at which pace, and why. It is a value; the shell carries it
 //! out and comes back with what failed.
 
-use kinds::api::core::v1::ObjectReference;
+use kinds::api::core::v1::{ObjectReference, Pod, PodCondition};
 use kinds::{Object, ObjectKey, ObjectMeta, OwnerReference, Patch, PatchKind, Resource, Target, Typed};
 use serde_json::json;
 use std::time::Duration;
@@ -219,6 +219,32 @@ impl Step {
         }});
         let target = Target::new(resource, ObjectKey::of(meta));
         Self::patch(target, Patch { kind: PatchKind::Merge, body: body.to_string().into_bytes() })
+    }
+    /// Adds or replaces one condition of a pod, and sets its phase if given.
+    #[must_use]
+    pub fn patch_pod_status(pod: &Pod, phase: Option<&str>, c: &PodCondition) -> Self {
+        let condition = json!({
+            "type": c.type_,
+            "status": c.status,
+            "reason": c.reason,
+            "message": c.message,
+            "lastTransitionTime": c.last_transition_time.as_ref().map(|t| t.0.to_string()),
+            "observedGeneration": c.observed_generation,
+        });
+        let mut status = json!({ "conditions": [condition] });
+        if let Some(phase) = phase {
+            status["phase"] = json!(phase);
+        }
+        let body = json!({ "metadata": { "uid": pod.metadata.uid }, "status": status });
+        let target = Target::new(kinds::Kind::Pod, ObjectKey::of(&pod.metadata)).sub("status");
+        Self::patch(target, Patch { kind: PatchKind::Strategic, body: body.to_string().into_bytes() })
+    }
+    /// Sets a pod's phase.
+    #[must_use]
+    pub fn patch_pod_phase(pod: &Pod, phase: &str) -> Self {
+        let body = json!({ "metadata": { "uid": pod.metadata.uid }, "status": { "phase": phase } });
+        let target = Target::new(kinds::Kind::Pod, ObjectKey::of(&pod.metadata)).sub("status");
+        Self::patch(target, Patch { kind: PatchKind::Strategic, body: body.to_string().into_bytes() })
     }
     /// Deletes exactly this object (its uid is a precondition); its being gone already is fine.
     pub fn delete(object: &Object) -> Self {

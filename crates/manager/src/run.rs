@@ -68,11 +68,12 @@ pub fn start(config: Config, deps: Deps) -> Handle {
     let recorder = Recorder::start(Arc::clone(&deps.api), Arc::clone(&deps.clock), deps.shutdown.clone());
     let chosen = controllers::ALL.iter().copied().filter(|c| !config.disabled.iter().any(|d| d == c.name));
     let lanes = chosen.map(|c| Lane::new(c, &deps.api, &recorder)).collect();
+    let started = config.controllers.started.or_else(|| Some(deps.clock.now()));
     let shared = Arc::new(Shared {
         source: Arc::clone(&deps.source),
         clock: deps.clock,
         ids: deps.ids,
-        config: config.controllers,
+        config: controllers::Config { started, ..config.controllers },
     });
     let manager = Manager {
         lanes,

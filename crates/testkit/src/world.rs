@@ -5,7 +5,7 @@ use crate::parts::{keep_status, only_status, spec_differs};
 use base::{Clock, Ids};
 use bytes::Bytes;
 use cache::{Batch, Change, Entry, Interest, Snapshot, Source, Subscription, Tables, Write};
-use kinds::api::core::v1::{Namespace, NamespaceSpec, NamespaceStatus, Pod, PodStatus};
+use kinds::api::core::v1::{Namespace, NamespaceSpec, NamespaceStatus, Pod, PodCondition, PodStatus};
 use kinds::{
     Api, ApiError, DeleteOptions, Fut, Object, ObjectKey, OwnerReference, Patch, Resource, Revision, Target, Time, Typed, WriteOptions,
 };
@@ -268,6 +268,9 @@ fn merge(object: &mut Object, body: &serde_json::Value) {
         e.count = body["count"].as_i64().and_then(|n| i32::try_from(n).ok());
         e.message = body["message"].as_str().map(ToOwned::to_owned);
     }
+    if let Object::Pod(p) = object {
+        merge_pod_status(Arc::make_mut(p), &body["status"]);
+    }
     let Some(patch) = body["metadata"].as_object() else { return };
     let text = |v: &serde_json::Value| v.as_str().map(ToOwned::to_owned);
     let meta = object.meta_mut();
@@ -295,6 +298,29 @@ fn merge(object: &mut Object, body: &serde_json::Value) {
                 None => of.get_or_insert_default().remove(k),
             };
         }
+    }
+}
+
+fn merge_pod_status(pod: &mut Pod, patch: &serde_json::Value) {
+    if patch.is_null() {
+        return;
+    }
+    let text = |v: &serde_json::Value| v.as_str().map(ToOwned::to_owned);
+    let status = pod.status.get_or_insert_default();
+    if let Some(phase) = text(&patch["phase"]) {
+        status.phase = Some(phase);
+    }
+    for c in patch["conditions"].as_array().into_iter().flatten() {
+        let all = status.conditions.get_or_insert_default();
+        let kind = text(&c["type"]).unwrap_or_default();
+        all.retain(|c| c.type_ != kind);
+        all.push(PodCondition {
+            type_: kind,
+            status: text(&c["status"]).unwrap_or_default(),
+            reason: text(&c["reason"]),
+            message: text(&c["message"]),
+            ..PodCondition::default()
+        });
     }
 }
 
