@@ -1,3 +1,5 @@
+//! Names and their answers, as tables; and answers cut to the datagram.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Goldens of rulesets, tables of endpoint rules, and the law that a difference leads exactly from one ruleset to another.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -378,4 +380,81 @@ fn udp_flows_that_lead_nowhere_are_stale() {
     assert!(!one.is_stale((ip("8.8.8.8"), 53), false, bad));
     let gone = UdpFlows::default();
     assert!(gone.with_gone(&one).is_stale(vip, false, good));
+}
+
+#[test]
+fn source_ranges_count_a_family() {
+    let mut w = World::default();
+    let s = service("web", "10.96.1.1", 80, "TCP", |s| {
+        s.type_ = Some("LoadBalancer".into());
+        s.load_balancer_source_ranges = Some(vec!["fd00::/8".into()]);
+    });
+    w.put(with_ingress(s, "203.0.113.9", "VIP"));
+    w.put(slice("web", 8080, "TCP", vec![endpoint("10.244.0.5", "here")]));
+    assert!(!script(&w).contains("chain firewall-d"), "no range of this family: nothing is kept out");
+}
+
+/// A service of a generated world: which of its features are on, and how many endpoints it has here and elsewhere.
+#[derive(Clone, Debug)]
+struct Generated {
+    udp: bool,
+    port: Option<i32>,
+    sticky: bool,
+    external_local: bool,
+    internal_local: bool,
+    headless: bool,
+    here: u8,
+    there: u8,
+}
+
+fn generated() -> impl proptest::strategy::Strategy<Value = Generated> {
+    use proptest::prelude::*;
+    let flags = any::<[bool; 5]>();
+    (flags, prop::option::of(30000..30003i32), 0..3u8, 0..3u8).prop_map(|(f, port, here, there)| Generated {
+        udp: f[0],
+        port,
+        sticky: f[1],
+        external_local: f[2],
+        internal_local: f[3],
+        headless: f[4] && port.is_none(),
+        here,
+        there,
+    })
+}
+
+fn build(all: &[Generated]) -> Ruleset {
+    let mut w = World::default();
+    for (i, g) in all.iter().enumerate() {
+        let (name, protocol) = (format!("s{i}"), if g.udp { "UDP" } else { "TCP" });
+        let ip = if g.headless { "None".to_owned() } else { format!("10.96.3.{i}") };
+        w.put(service(&name, &ip, 80, protocol, |s| {
+            if let Some(port) = g.port {
+                nodeport(s, port);
+            }
+            s.session_affinity = g.sticky.then(|| "ClientIP".into());
+            s.external_traffic_policy = g.external_local.then(|| "Local".into());
+            s.internal_traffic_policy = g.internal_local.then(|| "Local".into());
+        }));
+        let here = (0..g.here).map(|n| endpoint(&format!("10.244.{i}.{n}"), "here"));
+        let there = (0..g.there).map(|n| endpoint(&format!("10.245.{i}.{n}"), "there"));
+        w.put(slice(&name, 8080, protocol, here.chain(there).collect()));
+    }
+    plan(&w.snapshot(), &config()).ruleset
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+    /// A difference, applied by a kernel that checks every reference, leads from any ruleset to any other.
+    #[test]
+    fn a_difference_leads_from_any_ruleset_to_any_other(
+        a in proptest::collection::vec(generated(), 0..5),
+        b in proptest::collection::vec(generated(), 0..5),
+    ) {
+        let (a, b) = (build(&a), build(&b));
+        let mut kernel = Ruleset::default();
+        apply(&mut kernel, &rebuild(&a));
+        apply(&mut kernel, &diff(&a, &b));
+        proptest::prop_assert_eq!(Script(&kernel).to_string(), Script(&b).to_string());
+        proptest::prop_assert!(diff(&b, &b).is_empty());
+    }
 }

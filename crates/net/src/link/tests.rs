@@ -1,3 +1,5 @@
+//! Overlay devices and their entries, in a namespace of their own.
+
 use super::*;
 use crate::netns::NetNs;
 

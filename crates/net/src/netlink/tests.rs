@@ -1,3 +1,5 @@
+//! Writing and reading of messages and attributes.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Transactions against the real kernel, in namespaces of their own.
+
 use super::*;
 use crate::netns::NetNs;
 

@@ -1,3 +1,5 @@
+//! Pods on a node, each in a network namespace of its own, with real packets; and the address book.
+
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
