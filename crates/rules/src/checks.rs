@@ -26,13 +26,6 @@ pub(crate) fn not_negative_opt(n: Option<i32>, path: &Path, e: &mut FieldErrors)
     not_negative(i64::from(n.unwrap_or_default()), path, e);
 }
 
-/// A number within bounds.
-pub(crate) fn in_range(n: i64, low: i64, high: i64, path: &Path, e: &mut FieldErrors) {
-    if n < low || n > high {
-        e.invalid(path, n, format!("must be between {low} and {high}, inclusive"));
-    }
-}
-
 /// A port number.
 pub(crate) fn port(n: i32, path: &Path, e: &mut FieldErrors) {
     for m in names::port_number(n) {

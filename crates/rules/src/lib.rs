@@ -1,30 +1,41 @@
 //! The rules of every kind as tables of fn pointers: defaults, validation, what may change, warnings; RBAC and the node
-//! authorizer; in-tree admission; service allocation; bootstrap objects. Pure: values in, verdicts out.
+//! authorizer; in-tree admission; service allocation. Pure: values in, verdicts out.
 //!
-//! Entry points: [`rules`] (a kind's row), [`rbac::authorize`], [`admission`], [`services::allocate`], [`bootstrap`],
+//! Entry points: [`rules`] (a kind's row), [`rbac::authorize`], [`admission`], [`services::allocate`],
 //! [`convert`], [`scale`].
 
+mod access;
 pub mod admission;
 pub mod apps;
+mod autoscaling;
 pub mod batch;
+mod certificates;
 mod checks;
 pub mod context;
 pub mod convert;
+mod coordination;
 pub mod core;
+mod devices;
+mod extensions;
+mod flow;
 mod json;
 pub mod meta;
 pub mod names;
+mod networking;
 mod pem;
+mod policy;
 mod quantities;
 pub mod rbac;
 mod read;
 mod rows;
 pub mod scale;
 pub mod services;
+mod storage;
 mod subresource;
 pub mod table;
 #[cfg(test)]
 mod testing;
+mod webhooks;
 
 pub use context::{Config, Ctx, Gates, Operation, Request, User};
 pub use names::NameRule;

@@ -20,13 +20,6 @@ pub(crate) fn spell_opt(q: &mut Option<QuantityText>) {
     }
 }
 
-/// Respells every amount of a list of resources.
-pub(crate) fn spell_map(m: &mut Option<BTreeMap<String, QuantityText>>) {
-    for q in m.iter_mut().flat_map(BTreeMap::values_mut) {
-        spell(q);
-    }
-}
-
 /// Resources are whole milli-units: amounts finer than that are rounded up to the next one, as defaulting does.
 pub(crate) fn round_up_milli(m: &mut Option<BTreeMap<String, QuantityText>>) {
     for q in m.iter_mut().flat_map(BTreeMap::values_mut) {

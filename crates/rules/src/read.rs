@@ -1,6 +1,6 @@
 //! Reading optional fields: Kubernetes' Go structs know no difference between absent and empty, so neither do rules.
 
-use kinds::{Path, Quantity, QuantityText, Time};
+use kinds::{Quantity, QuantityText, Time};
 use std::collections::BTreeMap;
 
 /// The text, empty when absent.
@@ -56,10 +56,4 @@ pub(crate) fn amount(q: &QuantityText) -> Quantity {
 #[must_use]
 pub(crate) fn same_time(a: Option<&Time>, b: Option<&Time>) -> bool {
     a.map(|t| t.0.as_second()) == b.map(|t| t.0.as_second())
-}
-
-/// A path from dotted names.
-#[must_use]
-pub(crate) fn path(text: &str) -> Path {
-    Path::new(text)
 }

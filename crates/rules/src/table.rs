@@ -222,3 +222,6 @@ macro_rules! keep_spec_and_labels {
 }
 
 pub(crate) use {fresh, keep_spec, keep_spec_and_labels, keep_status};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,310 @@
+//! CustomResourceDefinitions and APIServices. Docs: "Extend the Kubernetes API", "API Aggregation".
+
+use crate::checks::{complain, one_of, present};
+use crate::meta::immutable_text;
+use crate::names::{self, NameRule};
+use crate::read::{has, items, on, s};
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old};
+use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionNames, CustomResourceDefinitionStatus, CustomResourceDefinitionVersion,
+};
+use kinds::field::Bare;
+use kinds::kube_aggregator::pkg::apis::apiregistration::v1::{APIService, APIServiceStatus};
+use kinds::{FieldErrors, Kind, Path};
+use std::collections::BTreeSet;
+
+mod schema;
+#[cfg(test)]
+mod tests;
+
+pub(crate) const DEFINITION_ROW: Rules = Rules {
+    default: edit!(CustomResourceDefinition, default),
+    prepare_create: edit!(CustomResourceDefinition, |c: &mut CustomResourceDefinition| {
+        let stored = c.spec.versions.iter().filter(|v| v.storage).map(|v| v.name.clone()).collect();
+        c.status = Some(CustomResourceDefinitionStatus {
+            accepted_names: Some(CustomResourceDefinitionNames::default()),
+            conditions: Some(Vec::new()),
+            stored_versions: Some(stored),
+            ..Default::default()
+        });
+        c.metadata.generation = Some(1);
+    }),
+    prepare_update: edit_with_old!(CustomResourceDefinition, |n: &mut CustomResourceDefinition, o: &CustomResourceDefinition| {
+        n.status.clone_from(&o.status);
+        let was = o.metadata.generation.unwrap_or_default();
+        n.metadata.generation = Some(if n.spec == o.spec { was } else { was + 1 });
+        // A version that stores objects from now on is remembered until they are migrated.
+        let stored: Vec<String> = n.spec.versions.iter().filter(|v| v.storage).map(|v| v.name.clone()).collect();
+        let list = n.status.get_or_insert_default().stored_versions.get_or_insert_default();
+        for v in stored {
+            if !list.contains(&v) {
+                list.push(v);
+            }
+        }
+    }),
+    prepare_status_update: Some(edit_with_old!(CustomResourceDefinition, |n: &mut CustomResourceDefinition, o: &CustomResourceDefinition| {
+        n.spec.clone_from(&o.spec);
+        n.metadata.generation = o.metadata.generation;
+    })),
+    validate: check!(CustomResourceDefinition, definition),
+    validate_update: check_with_old!(CustomResourceDefinition, |n: &CustomResourceDefinition, o: &CustomResourceDefinition, e: &mut FieldErrors| {
+        definition(n, e);
+        kept(n, o, e);
+    }),
+    allow_unconditional_update: false,
+    ..Rules::plain(Kind::CustomResourceDefinition, NameRule::DnsSubdomain)
+};
+
+fn default(c: &mut CustomResourceDefinition) {
+    let spec = &mut c.spec;
+    if !has(&spec.names.singular) {
+        spec.names.singular = Some(spec.names.kind.to_lowercase());
+    }
+    if !has(&spec.names.list_kind) && !spec.names.kind.is_empty() {
+        spec.names.list_kind = Some(format!("{}List", spec.names.kind));
+    }
+    let conversion = spec.conversion.get_or_insert_default();
+    if conversion.strategy.is_empty() {
+        conversion.strategy = "None".into();
+    }
+    let client = conversion.webhook.as_mut().and_then(|w| w.client_config.as_mut());
+    if let Some(service) = client.and_then(|c| c.service.as_mut()) {
+        service.port.get_or_insert(443);
+    }
+}
+
+fn definition(c: &CustomResourceDefinition, e: &mut FieldErrors) {
+    let (spec, path) = (&c.spec, Path::new("spec"));
+    let name = format!("{}.{}", spec.names.plural, spec.group);
+    if s(&c.metadata.name) != name {
+        e.invalid(&Path::new("metadata.name"), s(&c.metadata.name), "must be spec.names.plural+\".\"+spec.group");
+    }
+    if spec.group.is_empty() {
+        e.required(&path.child("group"), "");
+    } else {
+        complain(&path.child("group"), &spec.group, names::dns_subdomain(&spec.group), e);
+        if spec.group.split('.').count() < 2 {
+            e.invalid(&path.child("group"), &spec.group, "should be a domain with at least one dot");
+        }
+    }
+    protected(c, e);
+    one_of(&spec.scope, &["Cluster", "Namespaced"], &path.child("scope"), e);
+    versions(&spec.versions, &path, e);
+    names_of(&spec.names, &path.child("names"), e);
+    conversion(c, &path.child("conversion"), e);
+    if on(spec.preserve_unknown_fields) {
+        let why = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        e.invalid(&path.child("preserveUnknownFields"), true, why);
+    }
+}
+
+fn protected(c: &CustomResourceDefinition, e: &mut FieldErrors) {
+    let group = &c.spec.group;
+    let ours = ["k8s.io", "kubernetes.io"].iter().any(|d| group == d || group.ends_with(&format!(".{d}")));
+    const KEY: &str = "api-approved.kubernetes.io";
+    if !ours {
+        return;
+    }
+    let at = Path::new("metadata.annotations").key(KEY);
+    match c.metadata.annotations.as_ref().and_then(|a| a.get(KEY)).map(String::as_str) {
+        None | Some("") => {
+            e.required(&at, "protected groups must have approval annotation \"api-approved.kubernetes.io\", see https://github.com/kubernetes/enhancements/pull/1111");
+        }
+        Some(v) if v.starts_with("unapproved") || v.starts_with("https://") || v.starts_with("http://") => {}
+        Some(v) => {
+            let why = "protected groups must have approval annotation \"api-approved.kubernetes.io\" with either a URL or a reason starting with \"unapproved\", see https://github.com/kubernetes/enhancements/pull/1111";
+            e.invalid(&at, v, why);
+        }
+    }
+}
+
+fn versions(list: &[CustomResourceDefinitionVersion], path: &Path, e: &mut FieldErrors) {
+    let at = path.child("versions");
+    if list.is_empty() {
+        e.required(&at, "must have exactly one version marked as storage version");
+        return;
+    }
+    let mut seen = BTreeSet::new();
+    let mut unique = true;
+    for (i, v) in list.iter().enumerate() {
+        let at = at.index(i);
+        unique &= seen.insert(&v.name);
+        complain(&at.child("name"), &v.name, names::dns1035_label(&v.name), e);
+        match v.schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref()) {
+            None => e.required(&at.child("schema").child("openAPIV3Schema"), "schemas are required"),
+            Some(schema) => schema::validate(schema, &at.child("schema").child("openAPIV3Schema"), e),
+        }
+        if let Some(scale) = v.subresources.as_ref().and_then(|x| x.scale.as_ref()) {
+            let at = at.child("subresources").child("scale");
+            json_path(&scale.spec_replicas_path, ".spec", &at.child("specReplicasPath"), e);
+            json_path(&scale.status_replicas_path, ".status", &at.child("statusReplicasPath"), e);
+        }
+        for (j, c) in items(&v.additional_printer_columns).iter().enumerate() {
+            let at = at.child("additionalPrinterColumns").index(j);
+            present(&c.name, &at.child("name"), e);
+            one_of(&c.type_, &["boolean", "date", "integer", "number", "string"], &at.child("type"), e);
+            if c.json_path.is_empty() {
+                e.required(&at.child("jsonPath"), "");
+            }
+        }
+        if on(v.deprecated) || v.deprecation_warning.is_none() {
+            continue;
+        }
+        e.invalid(&at.child("deprecationWarning"), s(&v.deprecation_warning), "can only be set for deprecated versions");
+    }
+    if !unique {
+        e.invalid(&at, Bare("[]".into()), "must contain unique version names");
+    }
+    if list.iter().filter(|v| v.storage).count() != 1 {
+        e.invalid(&at, Bare("[]".into()), "must have exactly one version marked as storage version");
+    }
+}
+
+fn json_path(text: &str, below: &str, at: &Path, e: &mut FieldErrors) {
+    if text.is_empty() {
+        e.required(at, "");
+    } else if !text.starts_with(&format!("{below}.")) {
+        e.invalid(at, text, format!("should be a json path under {below}"));
+    }
+}
+
+fn names_of(n: &CustomResourceDefinitionNames, path: &Path, e: &mut FieldErrors) {
+    for (name, v) in [("plural", n.plural.as_str()), ("singular", s(&n.singular))] {
+        if v.is_empty() && name == "plural" {
+            e.required(&path.child(name), "");
+        } else {
+            complain(&path.child(name), v, names::dns1035_label(v), e);
+        }
+    }
+    for (name, v) in [("kind", n.kind.as_str()), ("listKind", s(&n.list_kind))] {
+        if v.is_empty() {
+            e.required(&path.child(name), "");
+            continue;
+        }
+        for m in names::dns1035_label(&v.to_lowercase()) {
+            e.invalid(&path.child(name), v, format!("may have mixed case, but should otherwise match: {m}"));
+        }
+    }
+    if !n.kind.is_empty() && n.kind == s(&n.list_kind) {
+        e.invalid(&path.child("listKind"), s(&n.list_kind), "kind and listKind may not be the same");
+    }
+    for (name, list) in [("shortNames", &n.short_names), ("categories", &n.categories)] {
+        for (i, v) in items(list).iter().enumerate() {
+            complain(&path.child(name).index(i), v, names::dns1035_label(v), e);
+        }
+    }
+}
+
+fn conversion(c: &CustomResourceDefinition, path: &Path, e: &mut FieldErrors) {
+    let Some(x) = &c.spec.conversion else { return };
+    one_of(&x.strategy, &["None", "Webhook"], &path.child("strategy"), e);
+    match (x.strategy.as_str(), &x.webhook) {
+        ("None", Some(_)) => e.forbidden(&path.child("webhookClientConfig"), "should not be set when strategy is not set to Webhook"),
+        ("Webhook", None) => e.required(&path.child("webhookClientConfig"), "required when strategy is set to Webhook"),
+        ("Webhook", Some(w)) => {
+            let at = path.child("webhookClientConfig");
+            match w.client_config.as_ref().map(|c| (has(&c.url), c.service.is_some())) {
+                Some((true, false) | (false, true)) => {}
+                Some(_) => e.required(&at, "exactly one of url or service is required"),
+                None => e.required(&at, "required when strategy is set to Webhook"),
+            }
+            if w.conversion_review_versions.is_empty() {
+                e.required(&path.child("conversionReviewVersions"), "");
+            }
+        }
+        _ => {}
+    }
+}
+
+fn kept(n: &CustomResourceDefinition, o: &CustomResourceDefinition, e: &mut FieldErrors) {
+    let path = Path::new("spec");
+    let established = o.status.as_ref().is_some_and(|x| items(&x.conditions).iter().any(|c| c.type_ == "Established" && c.status == "True"));
+    if established {
+        immutable_text(&n.spec.scope, &o.spec.scope, &path.child("scope"), e);
+        immutable_text(&n.spec.names.kind, &o.spec.names.kind, &path.child("names").child("kind"), e);
+    }
+    immutable_text(&n.spec.group, &o.spec.group, &path.child("group"), e);
+    immutable_text(&n.spec.names.plural, &o.spec.names.plural, &path.child("names").child("plural"), e);
+    let stored = n.status.as_ref().map(|x| items(&x.stored_versions).to_vec()).unwrap_or_default();
+    for (i, v) in stored.iter().enumerate() {
+        if !n.spec.versions.iter().any(|x| x.name == *v) {
+            let why = format!("missing from spec.versions; {v} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {v} and removes {v} from status.storedVersions");
+            e.invalid(&Path::new("status.storedVersions").index(i), v, why);
+        }
+    }
+}
+
+pub(crate) const SERVICE_ROW: Rules = Rules {
+    default: edit!(APIService, |a: &mut APIService| {
+        if let Some(service) = a.spec.as_mut().and_then(|x| x.service.as_mut()) {
+            service.port.get_or_insert(443);
+        }
+    }),
+    prepare_create: edit!(APIService, |a: &mut APIService| {
+        a.status = Some(APIServiceStatus::default());
+        let local = a.spec.as_ref().is_some_and(|x| x.service.is_none());
+        if local {
+            a.status = Some(APIServiceStatus {
+                conditions: Some(vec![kinds::kube_aggregator::pkg::apis::apiregistration::v1::APIServiceCondition {
+                    type_: "Available".into(),
+                    status: "True".into(),
+                    reason: Some("Local".into()),
+                    message: Some("Local APIServices are always available".into()),
+                    last_transition_time: None,
+                }]),
+            });
+        }
+    }),
+    prepare_update: edit_with_old!(APIService, |n: &mut APIService, o: &APIService| n.status.clone_from(&o.status)),
+    prepare_status_update: Some(edit_with_old!(APIService, |n: &mut APIService, o: &APIService| n.spec.clone_from(&o.spec))),
+    validate: check!(APIService, service),
+    validate_update: check_with_old!(APIService, |n: &APIService, _: &APIService, e: &mut FieldErrors| service(n, e)),
+    allow_unconditional_update: false,
+    ..Rules::plain(Kind::APIService, NameRule::PathSegment)
+};
+
+fn service(a: &APIService, e: &mut FieldErrors) {
+    let none = Default::default();
+    let spec = a.spec.as_ref().unwrap_or(&none);
+    let path = Path::new("spec");
+    let (group, version) = (s(&spec.group), s(&spec.version));
+    let wanted = format!("{version}.{group}");
+    if s(&a.metadata.name) != wanted {
+        let why = format!("must be `spec.version+\".\"+spec.group`: {wanted:?}");
+        e.invalid(&Path::new("metadata.name"), s(&a.metadata.name), why);
+    }
+    if group.is_empty() {
+        if version != "v1" {
+            e.required(&path.child("group"), "only v1 may have an empty group and it better be legacy kube");
+        }
+    } else {
+        complain(&path.child("group"), group, names::dns_subdomain(group), e);
+    }
+    complain(&path.child("version"), version, names::dns1035_label(version), e);
+    for (name, n, max) in [("groupPriorityMinimum", spec.group_priority_minimum, 20_000), ("versionPriority", spec.version_priority, 1_000)] {
+        if n <= 0 || n > max {
+            e.invalid(&path.child(name), n, format!("must be positive and less than {max}"));
+        }
+    }
+    let has_bundle = spec.ca_bundle.as_ref().is_some_and(|b| !b.0.is_empty());
+    let Some(service) = &spec.service else {
+        if has_bundle {
+            e.invalid(&path.child("caBundle"), "<CA bundle>", "local APIServices may not have a caBundle");
+        }
+        if on(spec.insecure_skip_tls_verify) {
+            e.invalid(&path.child("insecureSkipTLSVerify"), true, "local APIServices may not have insecureSkipTLSVerify");
+        }
+        return;
+    };
+    let at = path.child("service");
+    present(s(&service.namespace), &at.child("namespace"), e);
+    present(s(&service.name), &at.child("name"), e);
+    if let Some(n) = service.port {
+        for _ in names::port_number(n) {
+            e.invalid(&at.child("port"), n, "port is not valid: must be between 1 and 65535, inclusive");
+        }
+    }
+    if on(spec.insecure_skip_tls_verify) && has_bundle {
+        e.invalid(&path.child("insecureSkipTLSVerify"), true, "may not be true if caBundle is present");
+    }
+}

@@ -1,0 +1,245 @@
+//! The storage group. Docs: "Storage Classes", "CSI", "Volume Attributes Classes".
+
+use crate::checks::{complain, one_of_opt};
+use crate::core::pod::volumes::csi_driver;
+use crate::meta::{self, IMMUTABLE};
+use crate::names::{self, NameRule};
+use crate::read::{fill, items, s};
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old};
+use kinds::api::storage::v1::{
+    CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass,
+};
+use kinds::field::Bare;
+use kinds::{FieldErrors, Kind, Path};
+use std::collections::BTreeMap;
+
+pub(crate) const CLASS_ROW: Rules = Rules {
+    default: edit!(StorageClass, |c: &mut StorageClass| {
+        fill(&mut c.reclaim_policy, "Delete");
+        fill(&mut c.volume_binding_mode, "Immediate");
+    }),
+    validate: check!(StorageClass, class),
+    validate_update: check_with_old!(StorageClass, |n: &StorageClass, o: &StorageClass, e: &mut FieldErrors| {
+        class(n, e);
+        let map = |c: &StorageClass| c.parameters.clone().unwrap_or_default();
+        if map(n) != map(o) {
+            e.forbidden(&Path::new("parameters"), "updates to parameters are forbidden.");
+        }
+        if n.provisioner != o.provisioner {
+            e.forbidden(&Path::new("provisioner"), "updates to provisioner are forbidden.");
+        }
+        if n.reclaim_policy != o.reclaim_policy {
+            e.forbidden(&Path::new("reclaimPolicy"), "updates to reclaimPolicy are forbidden.");
+        }
+        meta::immutable_text(s(&n.volume_binding_mode), s(&o.volume_binding_mode), &Path::new("volumeBindingMode"), e);
+    }),
+    ..Rules::plain(Kind::StorageClass, NameRule::DnsSubdomain)
+};
+
+const PARAMETERS_MAX: usize = 512;
+const PARAMETERS_BYTES_MAX: usize = 256 * 1024;
+
+fn parameters(map: Option<&BTreeMap<String, String>>, allow_empty: bool, path: &Path, e: &mut FieldErrors) {
+    let none = BTreeMap::new();
+    let map = map.unwrap_or(&none);
+    if map.len() > PARAMETERS_MAX {
+        e.too_long(path, PARAMETERS_MAX);
+        return;
+    }
+    if map.is_empty() && !allow_empty {
+        e.required(path, "must contain at least one key/value pair");
+    }
+    let mut bytes = 0;
+    for (k, v) in map {
+        if k.is_empty() {
+            e.invalid(path, k, "field can not be empty.");
+        }
+        bytes += k.len() + v.len();
+    }
+    if bytes > PARAMETERS_BYTES_MAX {
+        e.too_long(path, PARAMETERS_BYTES_MAX);
+    }
+}
+
+fn provisioner(name: &str, path: &Path, e: &mut FieldErrors) {
+    if name.is_empty() {
+        e.required(path, "");
+    } else {
+        complain(path, name, names::qualified_name(&name.to_lowercase()), e);
+    }
+}
+
+fn class(c: &StorageClass, e: &mut FieldErrors) {
+    provisioner(&c.provisioner, &Path::new("provisioner"), e);
+    parameters(c.parameters.as_ref(), true, &Path::new("parameters"), e);
+    one_of_opt(&c.reclaim_policy, &["Delete", "Retain"], &Path::new("reclaimPolicy"), e);
+    match s(&c.volume_binding_mode) {
+        "" => e.required(&Path::new("volumeBindingMode"), ""),
+        m if !["Immediate", "WaitForFirstConsumer"].contains(&m) => {
+            e.not_supported(&Path::new("volumeBindingMode"), m, &["Immediate", "WaitForFirstConsumer"]);
+        }
+        _ => {}
+    }
+    for (i, t) in items(&c.allowed_topologies).iter().enumerate() {
+        for (j, r) in items(&t.match_label_expressions).iter().enumerate() {
+            let at = Path::new("allowedTopologies").index(i).child("matchLabelExpressions").index(j);
+            if r.values.is_empty() {
+                e.required(&at.child("values"), "");
+            }
+            complain(&at.child("key"), &r.key, names::qualified_name(&r.key), e);
+        }
+    }
+}
+
+pub(crate) const DRIVER_ROW: Rules = Rules {
+    default: edit!(CSIDriver, |d: &mut CSIDriver| {
+        let x = &mut d.spec;
+        x.attach_required.get_or_insert(true);
+        x.pod_info_on_mount.get_or_insert(false);
+        x.storage_capacity.get_or_insert(false);
+        fill(&mut x.fs_group_policy, "ReadWriteOnceWithFSType");
+        if items(&x.volume_lifecycle_modes).is_empty() {
+            x.volume_lifecycle_modes = Some(vec!["Persistent".into()]);
+        }
+        x.requires_republish.get_or_insert(false);
+        x.se_linux_mount.get_or_insert(false);
+    }),
+    validate: check!(CSIDriver, driver),
+    validate_update: check_with_old!(CSIDriver, |n: &CSIDriver, o: &CSIDriver, e: &mut FieldErrors| {
+        driver(n, e);
+        if n.spec.attach_required != o.spec.attach_required {
+            e.invalid(&Path::new("spec.attachedRequired"), n.spec.attach_required.unwrap_or_default(), IMMUTABLE);
+        }
+        if n.spec.volume_lifecycle_modes != o.spec.volume_lifecycle_modes {
+            let list = items(&n.spec.volume_lifecycle_modes);
+            e.invalid(&Path::new("spec.volumeLifecycleModes"), crate::json::list(list), IMMUTABLE);
+        }
+    }),
+    allow_unconditional_update: false,
+    ..Rules::plain(Kind::CSIDriver, NameRule::DnsSubdomain)
+};
+
+fn driver(d: &CSIDriver, e: &mut FieldErrors) {
+    csi_driver(s(&d.metadata.name), &Path::new("metadata.name"), e);
+    let path = Path::new("spec");
+    for (i, m) in items(&d.spec.volume_lifecycle_modes).iter().enumerate() {
+        if !["Ephemeral", "Persistent"].contains(&m.as_str()) {
+            e.not_supported(&path.child("volumeLifecycleModes").index(i), m, &["Ephemeral", "Persistent"]);
+        }
+    }
+    one_of_opt(&d.spec.fs_group_policy, &["File", "None", "ReadWriteOnceWithFSType"], &path.child("fsGroupPolicy"), e);
+}
+
+pub(crate) const NODE_ROW: Rules = Rules {
+    validate: check!(CSINode, node),
+    validate_update: check_with_old!(CSINode, |n: &CSINode, o: &CSINode, e: &mut FieldErrors| {
+        node(n, e);
+        for old in &o.spec.drivers {
+            let same = n.spec.drivers.iter().find(|d| d.name == old.name);
+            if same.is_some_and(|d| d.node_id != old.node_id || d.topology_keys != old.topology_keys) {
+                e.invalid(&Path::new("spec.drivers"), Bare("{}".into()), IMMUTABLE);
+            }
+        }
+    }),
+    allow_unconditional_update: false,
+    ..Rules::plain(Kind::CSINode, NameRule::DnsSubdomain)
+};
+
+fn node(n: &CSINode, e: &mut FieldErrors) {
+    let list = &n.spec.drivers;
+    for (i, d) in list.iter().enumerate() {
+        let at = Path::new("spec.drivers").index(i);
+        csi_driver(&d.name, &at.child("name"), e);
+        if d.node_id.is_empty() {
+            e.required(&at.child("nodeID"), "");
+        }
+        if let Some(n) = d.allocatable.as_ref().and_then(|a| a.count).filter(|n| *n < 0) {
+            e.invalid(&at.child("allocatable").child("count"), n, "must be greater than or equal to 0");
+        }
+        if list[..i].iter().any(|x| x.name == d.name) {
+            e.duplicate(&at.child("name"), &d.name);
+        }
+        for k in items(&d.topology_keys) {
+            complain(&at, k, names::qualified_name(k), e);
+        }
+    }
+}
+
+pub(crate) const CAPACITY_ROW: Rules = Rules {
+    default: edit!(CSIStorageCapacity, |c: &mut CSIStorageCapacity| {
+        crate::quantities::spell_opt(&mut c.capacity);
+        crate::quantities::spell_opt(&mut c.maximum_volume_size);
+    }),
+    validate: check!(CSIStorageCapacity, capacity),
+    validate_update: check_with_old!(CSIStorageCapacity, |n: &CSIStorageCapacity, o: &CSIStorageCapacity, e: &mut FieldErrors| {
+        capacity(n, e);
+        if n.node_topology != o.node_topology {
+            e.invalid(&Path::new("nodeTopology"), n.node_topology.as_ref().map_or_else(crate::json::null, crate::json::selector), IMMUTABLE);
+        }
+        meta::immutable_text(&n.storage_class_name, &o.storage_class_name, &Path::new("storageClassName"), e);
+    }),
+    allow_unconditional_update: false,
+    ..Rules::plain(Kind::CSIStorageCapacity, NameRule::DnsSubdomain)
+};
+
+fn capacity(c: &CSIStorageCapacity, e: &mut FieldErrors) {
+    meta::label_selector(c.node_topology.as_ref(), meta::Values::Strict, &Path::new("nodeTopology"), e);
+    complain(&Path::new("storageClassName"), &c.storage_class_name, names::dns_subdomain(&c.storage_class_name), e);
+    for (name, q) in [("capacity", &c.capacity), ("maximumVolumeSize", &c.maximum_volume_size)] {
+        if let Some(q) = q {
+            crate::checks::quantity_not_negative(q, &Path::new(name), e);
+        }
+    }
+}
+
+pub(crate) const ATTACHMENT_ROW: Rules = Rules {
+    prepare_create: edit!(VolumeAttachment, |v: &mut VolumeAttachment| {
+        v.status = Some(Default::default());
+        v.metadata.generation = Some(1);
+    }),
+    prepare_update: edit_with_old!(VolumeAttachment, |n: &mut VolumeAttachment, o: &VolumeAttachment| n.status.clone_from(&o.status)),
+    prepare_status_update: Some(edit_with_old!(VolumeAttachment, |n: &mut VolumeAttachment, o: &VolumeAttachment| {
+        n.spec.clone_from(&o.spec);
+    })),
+    validate: check!(VolumeAttachment, attachment),
+    validate_update: check_with_old!(VolumeAttachment, |n: &VolumeAttachment, o: &VolumeAttachment, e: &mut FieldErrors| {
+        attachment(n, e);
+        if n.spec != o.spec {
+            e.invalid(&Path::new("spec"), Bare("{}".into()), IMMUTABLE);
+        }
+    }),
+    allow_unconditional_update: false,
+    ..Rules::plain(Kind::VolumeAttachment, NameRule::DnsSubdomain)
+};
+
+fn attachment(v: &VolumeAttachment, e: &mut FieldErrors) {
+    let path = Path::new("spec");
+    csi_driver(&v.spec.attacher, &path.child("attacher"), e);
+    match (&v.spec.source.persistent_volume_name, &v.spec.source.inline_volume_spec) {
+        (None, None) => e.required(&path.child("source"), "must specify exactly one of inlineVolumeSpec and persistentVolumeName"),
+        (Some(_), Some(_)) => e.forbidden(&path.child("source"), "must specify exactly one of inlineVolumeSpec and persistentVolumeName"),
+        (Some(n), None) if n.is_empty() => {
+            e.required(&path.child("source").child("persistentVolumeName"), "must specify non empty persistentVolumeName");
+        }
+        _ => {}
+    }
+    complain(&path.child("nodeName"), &v.spec.node_name, names::dns_subdomain(&v.spec.node_name), e);
+}
+
+pub(crate) const ATTRIBUTES_ROW: Rules = Rules {
+    validate: check!(VolumeAttributesClass, attributes),
+    validate_update: check_with_old!(VolumeAttributesClass, |n: &VolumeAttributesClass, o: &VolumeAttributesClass, e: &mut FieldErrors| {
+        if n.driver_name != o.driver_name {
+            e.forbidden(&Path::new("driverName"), "updates to driverName are forbidden.");
+        }
+        if n.parameters != o.parameters {
+            e.forbidden(&Path::new("parameters"), "updates to parameters are forbidden.");
+        }
+    }),
+    ..Rules::plain(Kind::VolumeAttributesClass, NameRule::DnsSubdomain)
+};
+
+fn attributes(c: &VolumeAttributesClass, e: &mut FieldErrors) {
+    provisioner(&c.driver_name, &Path::new("driverName"), e);
+    parameters(c.parameters.as_ref(), false, &Path::new("parameters"), e);
+}

@@ -1,0 +1,264 @@
+//! Mutating and validating webhook configurations.
+
+use crate::checks::{complain, one_of};
+use crate::meta::{self, Values};
+use crate::names::{self, NameRule};
+use crate::read::{fill, has, items, s};
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old};
+use kinds::api::admissionregistration::v1::{
+    MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ValidatingWebhook,
+    ValidatingWebhookConfiguration, WebhookClientConfig,
+};
+use kinds::{FieldErrors, Kind, LabelSelector, Path};
+use std::collections::BTreeSet;
+
+/// How long a webhook may take by default and at most.
+const TIMEOUT_S: i32 = 10;
+const TIMEOUT_S_MAX: i32 = 30;
+/// Versions of AdmissionReview that the API server speaks.
+const REVIEWS: &[&str] = &["v1", "v1beta1"];
+
+macro_rules! fill_webhook {
+    ($w:expr) => {{
+        let w = $w;
+        fill(&mut w.failure_policy, "Fail");
+        fill(&mut w.match_policy, "Equivalent");
+        w.namespace_selector.get_or_insert_with(LabelSelector::default);
+        w.object_selector.get_or_insert_with(LabelSelector::default);
+        w.timeout_seconds.get_or_insert(TIMEOUT_S);
+        if let Some(service) = &mut w.client_config.service {
+            service.port.get_or_insert(443);
+        }
+        for r in w.rules.iter_mut().flatten() {
+            fill(&mut r.scope, "*");
+        }
+    }};
+}
+
+pub(crate) const MUTATING_ROW: Rules = Rules {
+    default: edit!(MutatingWebhookConfiguration, |c: &mut MutatingWebhookConfiguration| {
+        for w in c.webhooks.iter_mut().flatten() {
+            fill_webhook!(&mut *w);
+            fill(&mut w.reinvocation_policy, "Never");
+        }
+    }),
+    prepare_create: edit!(MutatingWebhookConfiguration, |c: &mut MutatingWebhookConfiguration| c.metadata.generation = Some(1)),
+    prepare_update: edit_with_old!(MutatingWebhookConfiguration, |n: &mut MutatingWebhookConfiguration, o: &MutatingWebhookConfiguration| {
+        let was = o.metadata.generation.unwrap_or_default();
+        n.metadata.generation = Some(if n.webhooks == o.webhooks { was } else { was + 1 });
+    }),
+    validate: check!(MutatingWebhookConfiguration, mutating),
+    validate_update: check_with_old!(MutatingWebhookConfiguration, |n: &MutatingWebhookConfiguration, _: &MutatingWebhookConfiguration, e: &mut FieldErrors| mutating(n, e)),
+    allow_unconditional_update: false,
+    ..Rules::plain(Kind::MutatingWebhookConfiguration, NameRule::DnsSubdomain)
+};
+
+pub(crate) const VALIDATING_ROW: Rules = Rules {
+    default: edit!(ValidatingWebhookConfiguration, |c: &mut ValidatingWebhookConfiguration| {
+        for w in c.webhooks.iter_mut().flatten() {
+            fill_webhook!(&mut *w);
+        }
+    }),
+    prepare_create: edit!(ValidatingWebhookConfiguration, |c: &mut ValidatingWebhookConfiguration| c.metadata.generation = Some(1)),
+    prepare_update: edit_with_old!(ValidatingWebhookConfiguration, |n: &mut ValidatingWebhookConfiguration, o: &ValidatingWebhookConfiguration| {
+        let was = o.metadata.generation.unwrap_or_default();
+        n.metadata.generation = Some(if n.webhooks == o.webhooks { was } else { was + 1 });
+    }),
+    validate: check!(ValidatingWebhookConfiguration, validating),
+    validate_update: check_with_old!(ValidatingWebhookConfiguration, |n: &ValidatingWebhookConfiguration, _: &ValidatingWebhookConfiguration, e: &mut FieldErrors| validating(n, e)),
+    allow_unconditional_update: false,
+    ..Rules::plain(Kind::ValidatingWebhookConfiguration, NameRule::DnsSubdomain)
+};
+
+/// What both kinds of webhook have in common.
+struct Webhook<'a> {
+    name: &'a str,
+    rules: &'a [RuleWithOperations],
+    failure_policy: &'a Option<String>,
+    match_policy: &'a Option<String>,
+    side_effects: &'a str,
+    timeout_s: Option<i32>,
+    namespaces: Option<&'a LabelSelector>,
+    objects: Option<&'a LabelSelector>,
+    client: &'a WebhookClientConfig,
+    reviews: &'a [String],
+    conditions: &'a [MatchCondition],
+}
+
+macro_rules! webhook {
+    ($w:expr) => {
+        Webhook {
+            name: &$w.name,
+            rules: items(&$w.rules),
+            failure_policy: &$w.failure_policy,
+            match_policy: &$w.match_policy,
+            side_effects: &$w.side_effects,
+            timeout_s: $w.timeout_seconds,
+            namespaces: $w.namespace_selector.as_ref(),
+            objects: $w.object_selector.as_ref(),
+            client: &$w.client_config,
+            reviews: &$w.admission_review_versions,
+            conditions: items(&$w.match_conditions),
+        }
+    };
+}
+
+fn mutating(c: &MutatingWebhookConfiguration, e: &mut FieldErrors) {
+    let all: &[MutatingWebhook] = items(&c.webhooks);
+    let mut seen = BTreeSet::new();
+    for (i, w) in all.iter().enumerate() {
+        let at = Path::new("webhooks").index(i);
+        check_webhook(&webhook!(w), &at, e);
+        if has(&w.reinvocation_policy) && !["IfNeeded", "Never"].contains(&s(&w.reinvocation_policy)) {
+            e.not_supported(&at.child("reinvocationPolicy"), s(&w.reinvocation_policy), &["IfNeeded", "Never"]);
+        }
+        if !seen.insert(&w.name) {
+            e.duplicate(&at.child("name"), &w.name);
+        }
+    }
+}
+
+fn validating(c: &ValidatingWebhookConfiguration, e: &mut FieldErrors) {
+    let all: &[ValidatingWebhook] = items(&c.webhooks);
+    let mut seen = BTreeSet::new();
+    for (i, w) in all.iter().enumerate() {
+        let at = Path::new("webhooks").index(i);
+        check_webhook(&webhook!(w), &at, e);
+        if !seen.insert(&w.name) {
+            e.duplicate(&at.child("name"), &w.name);
+        }
+    }
+}
+
+fn check_webhook(w: &Webhook<'_>, at: &Path, e: &mut FieldErrors) {
+    // The name is a domain of at least three labels.
+    if w.name.is_empty() {
+        e.required(&at.child("name"), "");
+    } else {
+        complain(&at.child("name"), w.name, names::dns_subdomain(w.name), e);
+        if w.name.split('.').count() < 3 {
+            e.invalid(&at.child("name"), w.name, "should be a domain with at least three segments separated by dots");
+        }
+    }
+    for (i, r) in w.rules.iter().enumerate() {
+        rule(r, &at.child("rules").index(i), e);
+    }
+    let policies = |v: &Option<String>, allowed: &[&str], name: &str, e: &mut FieldErrors| {
+        if has(v) && !allowed.contains(&s(v)) {
+            e.not_supported(&at.child(name), s(v), allowed);
+        }
+    };
+    policies(w.failure_policy, &["Fail", "Ignore"], "failurePolicy", e);
+    policies(w.match_policy, &["Equivalent", "Exact"], "matchPolicy", e);
+    one_of(w.side_effects, &["None", "NoneOnDryRun"], &at.child("sideEffects"), e);
+    if let Some(n) = w.timeout_s.filter(|n| !(1..=TIMEOUT_S_MAX).contains(n)) {
+        e.invalid(&at.child("timeoutSeconds"), n, format!("the timeout value must be between 1 and {TIMEOUT_S_MAX} seconds"));
+    }
+    meta::label_selector(w.namespaces, Values::Strict, &at.child("namespaceSelector"), e);
+    meta::label_selector(w.objects, Values::Strict, &at.child("objectSelector"), e);
+    client(w.client, &at.child("clientConfig"), e);
+    reviews(w.reviews, &at.child("admissionReviewVersions"), e);
+    conditions(w.conditions, &at.child("matchConditions"), e);
+}
+
+fn reviews(list: &[String], at: &Path, e: &mut FieldErrors) {
+    if list.is_empty() {
+        e.required(at, "must specify one of v1, v1beta1");
+        return;
+    }
+    for (i, v) in list.iter().enumerate() {
+        complain(&at.index(i), v, names::dns1035_label(v), e);
+        if list[..i].contains(v) {
+            e.invalid(&at.index(i), v, "duplicate version");
+        }
+    }
+    if !list.iter().any(|v| REVIEWS.contains(&v.as_str())) {
+        e.invalid(at, crate::json::list(list), "must include at least one of v1, v1beta1");
+    }
+}
+
+fn client(c: &WebhookClientConfig, at: &Path, e: &mut FieldErrors) {
+    match (&c.url, &c.service) {
+        (None, None) | (Some(_), Some(_)) => e.required(at, "exactly one of url or service is required"),
+        (Some(u), None) => {
+            if !u.starts_with("https://") {
+                let why = "'https' is the only allowed URL scheme; desired format: https://host[/path]";
+                e.invalid(&at.child("url"), u, why);
+            }
+            for (bad, what) in [('@', "user information is not permitted in the URL"), ('#', "fragments are not permitted in the URL"), ('?', "query parameters are not permitted in the URL")] {
+                if u.contains(bad) {
+                    e.invalid(&at.child("url"), u, what);
+                }
+            }
+        }
+        (None, Some(x)) => {
+            let at = at.child("service");
+            for (name, v) in [("name", &x.name), ("namespace", &x.namespace)] {
+                if v.is_empty() {
+                    e.required(&at.child(name), format!("service {name} is required"));
+                }
+            }
+            if let Some(n) = x.port {
+                for m in names::port_number(n) {
+                    e.invalid(&at.child("port"), n, format!("port is not valid: {m}"));
+                }
+            }
+            if let Some(p) = x.path.as_deref().filter(|p| !p.is_empty() && !p.starts_with('/')) {
+                e.invalid(&at.child("path"), p, "must start with a '/'");
+            }
+        }
+    }
+}
+
+/// A rule that chooses requests.
+pub(super) fn rule(r: &RuleWithOperations, at: &Path, e: &mut FieldErrors) {
+    let lists = [("apiGroups", &r.api_groups), ("apiVersions", &r.api_versions), ("operations", &r.operations), ("resources", &r.resources)];
+    for (name, list) in lists {
+        let list = items(list);
+        if list.is_empty() {
+            e.required(&at.child(name), "");
+        }
+        if list.len() > 1 && list.iter().any(|x| x == "*") {
+            let why = "if '*' is present, must not specify other ".to_owned()
+                + match name {
+                    "apiGroups" => "API groups",
+                    "apiVersions" => "API versions",
+                    "operations" => "operations",
+                    _ => "resources",
+                };
+            e.invalid(&at.child(name), crate::json::list(list), why);
+        }
+    }
+    const OPERATIONS: &[&str] = &["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+    for (i, o) in items(&r.operations).iter().enumerate() {
+        if !OPERATIONS.contains(&o.as_str()) {
+            e.not_supported(&at.child("operations").index(i), o, OPERATIONS);
+        }
+    }
+    if has(&r.scope) && !["*", "Cluster", "Namespaced"].contains(&s(&r.scope)) {
+        e.not_supported(&at.child("scope"), s(&r.scope), &["*", "Cluster", "Namespaced"]);
+    }
+}
+
+const CONDITIONS_MAX: usize = 64;
+
+/// CEL conditions under which a webhook or policy is asked.
+pub(super) fn conditions(list: &[MatchCondition], at: &Path, e: &mut FieldErrors) {
+    if list.len() > CONDITIONS_MAX {
+        e.too_many(at, list.len(), CONDITIONS_MAX);
+    }
+    for (i, c) in list.iter().enumerate() {
+        let at = at.index(i);
+        if c.expression.trim().is_empty() {
+            e.required(&at.child("expression"), "");
+        }
+        if c.name.is_empty() {
+            e.required(&at.child("name"), "");
+        } else {
+            complain(&at.child("name"), &c.name, names::qualified_name(&c.name), e);
+        }
+        if list[..i].iter().any(|x| x.name == c.name) {
+            e.duplicate(&at.child("name"), &c.name);
+        }
+    }
+}
