@@ -198,7 +198,14 @@ pub fn write(last: Option<&Ruleset>, next: &Ruleset) -> Result<Forgotten, NetErr
     debug!(ops = applied.ops, bytes = applied.bytes, took_us = applied.took.as_micros() as u64, "service rules written");
     let nothing = proxy::UdpFlows::default();
     let before = last.map_or(&nothing, |l| &l.udp);
-    if next.udp.needs_cleaning(before) { forget_flows(&next.udp.with_gone(before)) } else { Ok(Forgotten::default()) }
+    if !next.udp.needs_cleaning(before) {
+        return Ok(Forgotten::default());
+    }
+    // The rules hold all the same: old flows go on to where they led until they pause.
+    Ok(forget_flows(&next.udp.with_gone(before)).unwrap_or_else(|e| {
+        warn!(error = %e, "cannot forget UDP flows to former endpoints");
+        Forgotten::default()
+    }))
 }
 
 /// Deletes all rules of the proxy (uninstall). Belongs to the network namespace of the calling thread.
