@@ -33,6 +33,8 @@ pub struct Handle {
     tasks: Vec<JoinHandle<()>>,
     /// Where the kubelet API listens.
     pub address: Option<SocketAddr>,
+    #[cfg(test)]
+    pub(crate) inside: (Arc<Hands>, Pods),
 }
 
 impl Handle {
@@ -103,6 +105,14 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     let (pod_loop, ended) = PodLoop::new(Arc::clone(&hands), Arc::clone(&pods), own, deps.read_manifest);
     tasks.push(tokio::spawn(pod_loop.run(ended, stop.clone())));
     tasks.push(tokio::spawn(NodeLoop::new(Arc::clone(&hands), machine).run(stop.clone())));
+    #[cfg(test)]
+    let inside = (Arc::clone(&hands), Arc::clone(&pods));
     tasks.push(tokio::spawn(housekeeping::run(hands, pods, stop.clone())));
-    Ok(Handle { stop, tasks, address })
+    Ok(Handle {
+        stop,
+        tasks,
+        address,
+        #[cfg(test)]
+        inside,
+    })
 }

@@ -1,6 +1,7 @@
 //! A whole node against fakes of its ports: an API and source in memory, a runtime and a network that obey.
 
 mod fake;
+mod server;
 
 use self::fake::{Cluster, FakeNetwork, FakeRuntime};
 use crate::{Config, Deps, Handle, start};
@@ -53,7 +54,7 @@ impl Lab {
             taints: Vec::new(),
             listen: None,
             kubelet_version: "v1.36.0".into(),
-            api_clients: vec![],
+            api_clients: vec!["api".into()],
         };
         let mut lab =
             Self { cluster: Arc::default(), runtime: Arc::new(FakeRuntime::new()), _dir: dir, node: None, config };
