@@ -4,6 +4,8 @@ use crate::plan::Plan;
 use cache::{Change, Snapshot};
 use ipnet::IpNet;
 use jiff::Timestamp;
+use kinds::api::core::v1::ResourceQuotaSpec;
+use kinds::pod::Amounts;
 use kinds::{Kind, Object, ObjectKey, Resource, Time, Typed};
 use std::time::Duration;
 
@@ -114,6 +116,8 @@ pub struct Config {
     pub terminated_pod_threshold: usize,
     /// Decodes one object of a kind from its JSON tree: the codec, given as a value so that serde stays there.
     pub decode: fn(Kind, &serde_json::Value) -> Option<Object>,
+    /// Counts what a namespace uses of a quota: admission's own count, given as a value so that there is only one.
+    pub quota_used: fn(&Snapshot, &str, &ResourceQuotaSpec) -> Amounts,
 }
 
 impl Default for Config {
@@ -130,6 +134,7 @@ impl Default for Config {
             started: None,
             terminated_pod_threshold: 12_500,
             decode: |_, _| None,
+            quota_used: |_, _, _| Amounts::new(),
         }
     }
 }

@@ -25,10 +25,12 @@ pub mod namespace;
 pub mod node;
 pub mod podgc;
 pub mod replicas;
+pub mod resourcequota;
 pub mod rootca;
 pub mod serviceaccount;
 pub mod statefulset;
 pub mod ttlafterfinished;
+pub mod volumes;
 
 pub use controller::{Config, Controller, Ctx, Failed, Subject, Watches};
 pub use plan::{Action, Event, Note, Pace, Plan, Propagation, Severity, Step, Wave};
@@ -55,6 +57,11 @@ pub const ALL: &[&Controller] = &[
     &podgc::CONTROLLER,
     &ttlafterfinished::CONTROLLER,
     &disruption::CONTROLLER,
+    &resourcequota::CONTROLLER,
+    &volumes::BINDER,
+    &volumes::CLAIM_PROTECTION,
+    &volumes::VOLUME_PROTECTION,
+    &volumes::EPHEMERAL,
     &clusterrole::CONTROLLER,
 ];
 
