@@ -8,6 +8,7 @@ use kinds::{ApiError, Object};
 use std::fmt::Display;
 
 mod accounts;
+mod certificates;
 mod classes;
 mod lifecycle;
 mod limits;
@@ -44,7 +45,8 @@ const VALIDATING: &[(&str, Validate)] = &[
     ("NodeRestriction", nodes::restrict),
     ("Priority", pods::one_default_priority),
     ("PersistentVolumeClaimResize", storage::resize),
-    ("CertificateSubjectRestriction", classes::certificate_subject),
+    ("CertificateApproval", certificates::on_behalf_of_signer),
+    ("CertificateSubjectRestriction", certificates::subject),
     ("ResourceQuota", quota::validate),
 ];
 
@@ -58,6 +60,7 @@ pub fn mutate(ctx: &Ctx<'_>, request: &Request, object: &mut Object, old: Option
     if let Some(kind) = object.kind() {
         (crate::rules(kind).default)(object);
     }
+    certificates::requester(ctx, request, object, old)?;
     MUTATING.iter().try_for_each(|(_, plugin)| plugin(ctx, request, object, old))
 }
 
@@ -69,6 +72,7 @@ pub fn validate(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&
     if request.operation == Operation::Delete {
         lifecycle::check(ctx, request, object)?;
     }
+    crate::rbac::escalation::check(ctx, request, object, old)?;
     VALIDATING.iter().try_for_each(|(_, plugin)| plugin(ctx, request, object, old))
 }
 

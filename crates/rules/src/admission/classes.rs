@@ -1,4 +1,4 @@
-//! RuntimeClass, DefaultIngressClass and CertificateSubjectRestriction.
+//! RuntimeClass and DefaultIngressClass.
 //!
 //! Docs: "Runtime Class", "Pod Overhead", "Ingress: Default IngressClass".
 
@@ -78,19 +78,6 @@ pub(super) fn ingress(ctx: &Ctx<'_>, request: &Request, object: &mut Object, _: 
     if let Some(c) = classes.first() {
         let spec = Arc::make_mut(ingress).spec.get_or_insert_default();
         spec.ingress_class_name.clone_from(&c.metadata.name);
-    }
-    Ok(())
-}
-
-/// The signer of client certificates never signs for `system:masters`.
-pub(super) fn certificate_subject(_: &Ctx<'_>, request: &Request, object: &Object, _: Option<&Object>) -> Result<(), ApiError> {
-    let Object::CertificateSigningRequest(c) = object else { return Ok(()) };
-    if request.operation != Operation::Create || c.spec.signer_name != "kubernetes.io/kube-apiserver-client" {
-        return Ok(());
-    }
-    if crate::pem::organizations(&c.spec.request.0).iter().any(|o| o == "system:masters") {
-        let why = "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed";
-        return Err(forbidden(request, object, why));
     }
     Ok(())
 }

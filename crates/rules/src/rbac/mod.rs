@@ -1,6 +1,7 @@
 //! Role-based access control and the node authorizer: who may do what, and the words in which it is refused.
 //! Docs: "Using RBAC Authorization", "Using Node Authorization".
 
+pub mod escalation;
 mod list;
 mod node;
 mod words;
