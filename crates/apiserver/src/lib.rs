@@ -20,4 +20,5 @@ pub mod tokens;
 mod watching;
 
 pub use discovery::GIT_VERSION;
+pub use reviews::issue as issue_token;
 pub use server::{Served, Shared, serve};

@@ -7,7 +7,7 @@ use crate::handler::Call;
 use crate::output;
 use crate::respond::Reply;
 use crate::server::Served;
-use crate::tokens::{Bound, Claims, Kubernetes, WARN_AFTER_S};
+use crate::tokens::{Bound, Claims, Kubernetes, Tokens, WARN_AFTER_S};
 use jiff::{SignedDuration, Timestamp};
 use kinds::api::authentication::v1::{
     SelfSubjectReview, SelfSubjectReviewStatus, TokenRequest, TokenRequestSpec, TokenRequestStatus, TokenReview, TokenReviewStatus,
@@ -189,14 +189,28 @@ fn verdict(call: &Call, user: &User, spec: Spec<'_>) -> Result<SubjectAccessRevi
 
 /// `serviceaccounts/token`.
 pub(crate) fn token(call: &Call, key: &ObjectKey, request: &TokenRequest) -> Result<Reply, ApiError> {
-    let shared = &call.shared;
-    let snapshot = shared.registry.snapshot();
+    let request = call.shared.registry.issue_token(key, request)?;
+    output::object(call, 201, &Object::from(request))
+}
+
+/// Signs what a token request asks for.
+///
+/// # Errors
+/// `NotFound`, lifetimes out of bounds, objects that cannot be bound to.
+pub fn issue(
+    tokens: &Tokens,
+    ids: &dyn base::Ids,
+    now: Timestamp,
+    snapshot: &cache::Snapshot,
+    key: &ObjectKey,
+    request: &TokenRequest,
+) -> Result<TokenRequest, ApiError> {
     let account = snapshot.find::<ServiceAccount>(key);
     let account = account.ok_or_else(|| ApiError::not_found(&Kind::ServiceAccount.into(), &key.name))?;
     let mut request = request.clone();
     let mut spec = request.spec.take().unwrap_or_default();
     let asked = spec.audiences.take().filter(|a| !a.is_empty());
-    let audiences = asked.unwrap_or_else(|| shared.tokens.audiences().to_vec());
+    let audiences = asked.unwrap_or_else(|| tokens.audiences().to_vec());
     spec.audiences = Some(audiences.clone());
     let seconds = lifetime(spec.expiration_seconds, key)?;
     spec.expiration_seconds = Some(seconds);
@@ -205,9 +219,9 @@ pub(crate) fn token(call: &Call, key: &ObjectKey, request: &TokenRequest) -> Res
         serviceaccount: Bound { name: key.name.clone(), uid: account.metadata.uid.clone().unwrap_or_default() },
         ..Kubernetes::default()
     };
-    bind_token(&snapshot, key, &spec, &mut bound)?;
-    let now = shared.registry.now().as_second();
-    let in_cluster = audiences.iter().all(|a| shared.tokens.audiences().contains(a));
+    bind_token(snapshot, key, &spec, &mut bound)?;
+    let now = now.as_second();
+    let in_cluster = audiences.iter().all(|a| tokens.audiences().contains(a));
     let mut expires = now + seconds;
     if seconds == TOKEN_POD_S && bound.pod.is_some() && in_cluster {
         bound.warnafter = Some(now + WARN_AFTER_S);
@@ -217,13 +231,13 @@ pub(crate) fn token(call: &Call, key: &ObjectKey, request: &TokenRequest) -> Res
         aud: audiences,
         exp: expires,
         iat: now,
-        iss: shared.tokens.issuer().to_owned(),
-        jti: shared.ids.uid(),
+        iss: tokens.issuer().to_owned(),
+        jti: ids.uid(),
         sub: format!("system:serviceaccount:{}:{}", key.namespace, key.name),
         kubernetes: bound,
         nbf: now,
     };
-    let token = shared.tokens.sign(&claims).ok_or_else(|| ApiError::internal("failed to generate token"))?;
+    let token = tokens.sign(&claims).ok_or_else(|| ApiError::internal("failed to generate token"))?;
     let end = Timestamp::from_second(now).unwrap_or_default().checked_add(SignedDuration::from_secs(seconds));
     let expiration_timestamp = Time(end.map_err(ApiError::internal)?);
     request.status = Some(TokenRequestStatus { token: Some(token), expiration_timestamp: Some(expiration_timestamp) });
@@ -231,7 +245,7 @@ pub(crate) fn token(call: &Call, key: &ObjectKey, request: &TokenRequest) -> Res
     request.metadata.name = Some(key.name.clone());
     request.metadata.namespace = Some(key.namespace.clone());
     request.metadata.creation_timestamp = Some(Time(Timestamp::from_second(now).unwrap_or_default()));
-    output::object(call, 201, &Object::from(request))
+    Ok(request)
 }
 
 fn lifetime(asked: Option<i64>, key: &ObjectKey) -> Result<i64, ApiError> {

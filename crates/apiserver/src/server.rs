@@ -34,7 +34,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// What every request shares.
 pub struct Shared {
     pub registry: Arc<Registry>,
-    pub tokens: Tokens,
+    pub tokens: Arc<Tokens>,
     pub ids: Arc<dyn Ids>,
     pub metrics: Metrics,
     /// For connections to kubelets and proxied pods.

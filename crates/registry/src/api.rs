@@ -45,6 +45,7 @@ impl Api for LocalApi {
                     registry.evict(caller, &target.key, e).await?;
                     return Ok(object);
                 }
+                ("token", Object::TokenRequest(t)) => return registry.issue_token(&target.key, t).map(Object::from),
                 (other, _) => return Err(ApiError::bad_request(format!("{other} cannot be created in-process"))),
             };
             Ok(answer.entry.object.clone())

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use kinds::{ApiError, FieldErrors, Object, ObjectKey, Resource, Target, Time, WriteOptions};
 use rules::admission;
 use rules::{Config, Ctx, Gates, Operation, Request, Rules, User};
-use std::sync::Arc;
+use kinds::api::authentication::v1::TokenRequest;
+use std::sync::{Arc, OnceLock};
 use store::{CommitError, Engine, Expect, Op, Txn};
 
 /// How often a name from `generateName` is drawn anew when it is taken (as kube-apiserver does since v1.30).
@@ -50,6 +51,9 @@ pub struct Answer {
     pub created: bool,
 }
 
+/// Signs service account tokens: a port, because keys and JWTs are the API server's business.
+pub type TokenIssuer = Box<dyn Fn(&Snapshot, &ObjectKey, &TokenRequest) -> Result<TokenRequest, ApiError> + Send + Sync>;
+
 /// The verbs over one store.
 pub struct Registry {
     pub(crate) engine: Arc<dyn Engine>,
@@ -57,6 +61,7 @@ pub struct Registry {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) settings: Settings,
+    token_issuer: OnceLock<TokenIssuer>,
 }
 
 /// The rules of a resource: a row of the table for built-ins, the common ones for custom resources.
@@ -81,7 +86,21 @@ impl Registry {
     ) -> Result<(Arc<Self>, impl Future<Output = Result<(), ImageError>> + Send + 'static), ImageError> {
         let (image, feed) = Image::load(&*engine).await?;
         let follow = Arc::clone(&image).follow(feed);
-        Ok((Arc::new(Self { engine, image, clock, ids, settings }), follow))
+        Ok((Arc::new(Self { engine, image, clock, ids, settings, token_issuer: OnceLock::new() }), follow))
+    }
+
+    /// Connects the signer of tokens; only the first one counts.
+    pub fn connect_token_issuer(&self, issuer: TokenIssuer) {
+        let _ = self.token_issuer.set(issuer);
+    }
+
+    /// Answers a token request for a service account.
+    ///
+    /// # Errors
+    /// `NotFound`, invalid requests, or no signer.
+    pub fn issue_token(&self, key: &ObjectKey, request: &TokenRequest) -> Result<TokenRequest, ApiError> {
+        let issuer = self.token_issuer.get().ok_or_else(|| ApiError::unavailable("no signer of tokens is connected"))?;
+        issuer(&self.snapshot(), key, request)
     }
 
     /// The newest snapshot.

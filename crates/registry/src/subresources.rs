@@ -11,6 +11,10 @@ use std::sync::Arc;
 
 /// Puts only the subresource's part of `object` over the stored one.
 pub(crate) fn keep_all_but(subresource: &str, object: &mut Object, old: &Object) {
+    if subresource == "binding" {
+        // Worked out here from the stored pod: there is nothing of the client's to keep out.
+        return;
+    }
     let mut next = old.clone();
     // The resource version (checked) and the field owners (computed) travel with the request.
     let given = object.meta();

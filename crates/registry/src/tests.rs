@@ -134,3 +134,35 @@ async fn a_watch_sees_what_its_selector_sees() {
     let text = String::from_utf8(json.to_vec()).expect("UTF-8");
     assert!(text.contains(&format!("\"resourceVersion\":\"{revision}\"")) && text.contains("\"app\":\"web\""));
 }
+
+#[tokio::test]
+async fn binding_sets_the_node() {
+    use kinds::api::core::v1::{Binding, Container, ObjectReference, Pod, PodSpec};
+    let r = open(Arc::default()).await;
+    let pod = Pod {
+        metadata: ObjectMeta { name: Some("p".into()), namespace: Some("a".into()), ..ObjectMeta::default() },
+        spec: Some(PodSpec {
+            containers: vec![Container { name: "c".into(), image: Some("i".into()), ..Container::default() }],
+            automount_service_account_token: Some(false),
+            ..PodSpec::default()
+        }),
+        ..Pod::default()
+    };
+    let account = kinds::api::core::v1::ServiceAccount {
+        metadata: ObjectMeta { name: Some("default".into()), namespace: Some("a".into()), ..ObjectMeta::default() },
+        ..Default::default()
+    };
+    let accounts = Target::new(Kind::ServiceAccount, ObjectKey::new("a", ""));
+    r.create(&caller(), &accounts, account.into(), &WriteOptions::default()).await.expect("created");
+    let pods = Target::new(Kind::Pod, ObjectKey::new("a", ""));
+    r.create(&caller(), &pods, pod.into(), &WriteOptions::default()).await.expect("created");
+    let binding = Binding {
+        target: ObjectReference { name: Some("n1".into()), ..ObjectReference::default() },
+        ..Binding::default()
+    };
+    let key = ObjectKey::new("a", "p");
+    r.bind(&caller(), &key, &binding, &WriteOptions::default()).await.expect("bound");
+    assert_eq!(r.snapshot().pods_on("n1").count(), 1);
+    let again = r.bind(&caller(), &key, &binding, &WriteOptions::default()).await.expect_err("bound already");
+    assert!(again.message.ends_with("pod p is already assigned to node \"n1\""), "{again}");
+}

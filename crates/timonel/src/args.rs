@@ -38,7 +38,7 @@ pub(crate) enum LogFormat {
 #[derive(ClapArgs, Debug, Clone)]
 pub(crate) struct Place {
     /// Where the cluster keeps everything.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/timonel", env = "TIMONEL_DATA_DIR")]
+    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/timonel", env = "TIMONEL_DATA_DIR")]
     pub(crate) data_dir: PathBuf,
 }
 

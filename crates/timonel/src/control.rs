@@ -5,7 +5,6 @@ use crate::config::{CLUSTER_DOMAIN, Config, NODE_PORTS};
 use crate::kubeconfig;
 use crate::screen::Screen;
 use anyhow::{Context, Result};
-use apiserver::authn::certificate_user;
 use apiserver::metrics::Metrics;
 use apiserver::pki::{Authority, CERTIFICATE_LIFETIME, Files, Issued, Material, Request, Usage};
 use apiserver::tokens::Tokens;
@@ -94,7 +93,7 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     screen.step("cluster state loaded");
     let (stopping, stopped) = watch::channel(false);
     let metrics = MetricRegistry::default();
-    let shared = shared(config, &registry, &material, &files, &metrics, stopped)?;
+    let shared = shared(&registry, &material, &files, &metrics, stopped)?;
     let address = SocketAddr::new(config.bind, config.port);
     let listener = TcpListener::bind(address).await.with_context(|| in_use(config))?;
     let tls = server_tls(&serving, &material.ca)?;
@@ -216,18 +215,20 @@ fn kubelet_tls(files: &Files, m: &Material, now: Timestamp) -> Result<Arc<rustls
 }
 
 fn shared(
-    config: &Config,
     registry: &Arc<Registry>,
     m: &Material,
     files: &Files,
     metrics: &MetricRegistry,
     stopping: watch::Receiver<bool>,
 ) -> Result<Arc<Shared>> {
-    let _ = config;
-    debug_assert!(certificate_user(&m.ca.der()).is_some());
+    let tokens = Arc::new(Tokens::new(&m.service_accounts, ISSUER, vec![ISSUER.to_owned()]));
+    let signer = Arc::clone(&tokens);
+    registry.connect_token_issuer(Box::new(move |snapshot, key, request| {
+        apiserver::issue_token(&signer, &RandomIds, SystemClock.now(), snapshot, key, request)
+    }));
     Ok(Arc::new(Shared {
         registry: Arc::clone(registry),
-        tokens: Tokens::new(&m.service_accounts, ISSUER, vec![ISSUER.to_owned()]),
+        tokens,
         ids: Arc::new(RandomIds),
         metrics: Metrics::new(metrics.clone()),
         kubelet_tls: kubelet_tls(files, m, SystemClock.now())?,
