@@ -15,6 +15,7 @@ mod limits;
 mod nodes;
 mod pods;
 pub mod quota;
+mod security;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,8 @@ const VALIDATING: &[(&str, Validate)] = &[
     ("LimitRanger", limits::validate),
     ("ServiceAccount", accounts::validate),
     ("NodeRestriction", nodes::restrict),
+    ("PodSecurity", security::enforce),
+    ("PodSecurity", security::labels),
     ("Priority", pods::one_default_priority),
     ("PersistentVolumeClaimResize", storage::resize),
     ("CertificateApproval", certificates::on_behalf_of_signer),
@@ -76,10 +79,18 @@ pub fn validate(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&
     VALIDATING.iter().try_for_each(|(_, plugin)| plugin(ctx, request, object, old))
 }
 
+/// What plugins warn the writer of.
+#[must_use]
+pub fn warnings(ctx: &Ctx<'_>, request: &Request, object: &Object) -> Vec<String> {
+    security::warnings(ctx, request, object)
+}
+
 /// The names of the plugins, as configuration and metrics spell them.
 pub fn plugins() -> impl Iterator<Item = &'static str> {
     let first = std::iter::once("NamespaceLifecycle");
-    let rest = VALIDATING.iter().map(|(n, _)| *n).filter(|n| MUTATING.iter().all(|(m, _)| m != n));
+    let mutating = |n: &&str| MUTATING.iter().all(|(m, _)| m != n);
+    let once = |i: &usize| *i == 0 || VALIDATING[*i - 1].0 != VALIDATING[*i].0;
+    let rest = (0..VALIDATING.len()).filter(once).map(|i| VALIDATING[i].0).filter(mutating);
     first.chain(MUTATING.iter().map(|(n, _)| *n)).chain(rest)
 }
 

@@ -157,3 +157,26 @@ fn kubelets_write_only_their_own() {
     let e = validate(&w.ctx(), &r, &Object::from(web()), None).expect_err("no mirror");
     assert_eq!(e.message, "pods \"web\" is forbidden: pod does not have \"kubernetes.io/config.mirror\" annotation, node \"n1\" can only create mirror pods");
 }
+
+#[test]
+fn namespaces_demand_security() {
+    let demanding = |level: &str| {
+        let mut metadata = meta("default", "");
+        metadata.labels = Some([("pod-security.kubernetes.io/enforce".to_owned(), level.to_owned())].into());
+        World::new(vec![Namespace { metadata, ..Default::default() }.into(), account()])
+    };
+    assert_eq!(
+        admit(&demanding("restricted"), web()).expect_err("too free"),
+        "pods \"web\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false (container \"c\" must set securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container \"c\" must set securityContext.capabilities.drop=[\"ALL\"]), runAsNonRoot != true (pod or container \"c\" must set securityContext.runAsNonRoot=true), seccompProfile (pod or container \"c\" must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\")"
+    );
+    admit(&demanding("baseline"), web()).expect("plain");
+    let mut p = web();
+    let spec = p.spec.as_mut().expect("spec");
+    spec.host_network = Some(true);
+    spec.containers[0].security_context = Some(SecurityContext { privileged: Some(true), ..Default::default() });
+    assert_eq!(
+        admit(&demanding("baseline"), p).expect_err("host"),
+        "pods \"web\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true), privileged (container \"c\" must not set securityContext.privileged=true)"
+    );
+    assert_eq!(plugins().filter(|p| *p == "PodSecurity").count(), 1);
+}

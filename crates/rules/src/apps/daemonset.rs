@@ -5,14 +5,18 @@ use crate::core::pod::{default, template, warnings};
 use crate::meta::IMMUTABLE;
 use crate::names::NameRule;
 use crate::read::{fill, s};
-use crate::table::{Rules, check, check_with_old, edit, edit_with_old, fresh, keep_spec, keep_status, warnings};
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old, keep_spec, warnings};
 use kinds::api::apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetStatus, DaemonSetUpdateStrategy, RollingUpdateDaemonSet};
 use kinds::{FieldErrors, IntOrString, Kind, Path};
 
 pub(crate) const ROW: Rules = Rules {
     default: edit!(DaemonSet, default),
-    prepare_create: fresh!(DaemonSet, DaemonSet),
-    prepare_update: keep_status!(DaemonSet, DaemonSet),
+    prepare_create: edit!(DaemonSet, |d: &mut DaemonSet| {
+        d.status = Some(DaemonSetStatus::default());
+        d.metadata.generation = Some(1);
+        note_template_generation(d, 1);
+    }),
+    prepare_update: edit_with_old!(DaemonSet, prepare_update),
     prepare_status_update: keep_spec!(DaemonSet, DaemonSet),
     validate: check!(DaemonSet, validate),
     validate_update: check_with_old!(DaemonSet, |n: &DaemonSet, o: &DaemonSet, e: &mut FieldErrors| {
@@ -30,6 +34,27 @@ pub(crate) const ROW: Rules = Rules {
         .unwrap_or_default()),
     ..Rules::plain(Kind::DaemonSet, NameRule::DnsSubdomain)
 };
+
+/// Where apps/v1 keeps what older versions had as a field: how often the template has changed.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+fn template_generation(d: &DaemonSet) -> i64 {
+    let text = d.metadata.annotations.as_ref().and_then(|a| a.get(TEMPLATE_GENERATION));
+    text.and_then(|t| t.parse().ok()).unwrap_or(0)
+}
+
+fn note_template_generation(d: &mut DaemonSet, n: i64) {
+    d.metadata.annotations.get_or_insert_default().insert(TEMPLATE_GENERATION.into(), n.to_string());
+}
+
+fn prepare_update(n: &mut DaemonSet, o: &DaemonSet) {
+    n.status.clone_from(&o.status);
+    let template = |d: &DaemonSet| d.spec.as_ref().map(|s| s.template.clone());
+    let step = i64::from(template(n) != template(o));
+    note_template_generation(n, template_generation(o) + step);
+    let was = o.metadata.generation.unwrap_or_default();
+    n.metadata.generation = Some(if n.spec == o.spec { was } else { was + 1 });
+}
 
 fn default(d: &mut DaemonSet) {
     let spec = d.spec.get_or_insert_default();

@@ -6,7 +6,7 @@ use crate::meta::IMMUTABLE;
 use crate::names::NameRule;
 use crate::read::{fill, s};
 use crate::table::{
-    Rules, check, check_with_old, edit, edit_with_old, fresh, keep_spec_and_labels, keep_status, warnings,
+    Rules, check, check_with_old, edit, edit_with_old, fresh, keep_spec_and_labels, warnings,
 };
 use kinds::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStatus, DeploymentStrategy, RollingUpdateDeployment,
@@ -16,7 +16,13 @@ use kinds::{FieldErrors, IntOrString, Kind, Path};
 pub(crate) const ROW: Rules = Rules {
     default: edit!(Deployment, default),
     prepare_create: fresh!(Deployment, Deployment),
-    prepare_update: keep_status!(Deployment, Deployment),
+    prepare_update: edit_with_old!(Deployment, |n: &mut Deployment, o: &Deployment| {
+        n.status.clone_from(&o.status);
+        // Annotations count too: rollbacks and change causes are told by them.
+        let same = n.spec == o.spec && n.metadata.annotations == o.metadata.annotations;
+        let was = o.metadata.generation.unwrap_or_default();
+        n.metadata.generation = Some(if same { was } else { was + 1 });
+    }),
     prepare_status_update: keep_spec_and_labels!(Deployment, Deployment),
     validate: check!(Deployment, validate),
     validate_update: check_with_old!(Deployment, |n: &Deployment, o: &Deployment, e: &mut FieldErrors| {
