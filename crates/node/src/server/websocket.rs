@@ -14,6 +14,8 @@ use kinds::ApiError;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -75,6 +77,11 @@ where
     Ok(response)
 }
 
+/// A close that says "normal": clients take one without a code for an error (RFC 6455, 7.4.1).
+fn goodbye() -> Message {
+    Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
+}
+
 fn framed(channel: u8, bytes: &[u8]) -> Message {
     let mut out = BytesMut::with_capacity(bytes.len() + 1);
     out.put_u8(channel);
@@ -122,7 +129,7 @@ pub(crate) async fn session(hands: Arc<Hands>, socket: Socket, s: Session, close
             }
         }
         // The client may have gone first.
-        let _ = sink.send(Message::Close(None)).await;
+        let _ = sink.send(goodbye()).await;
     };
     let reading = tokio::spawn(reader);
     tokio::join!(channels::run(hands, s, from, to_in), writer);
@@ -163,7 +170,7 @@ pub(crate) fn tunnel(socket: Socket) -> DuplexStream {
             }
         }
         // The client may have gone first.
-        let _ = sink.send(Message::Close(None)).await;
+        let _ = sink.send(goodbye()).await;
     });
     theirs
 }
