@@ -59,8 +59,8 @@ fn parse_field(line: &'static str) -> (Field, &'static str) {
             other => panic!("unknown flag {other}"),
         }
     }
-    // The list type is the first attribute of a list that has one.
-    if let (Kind::List, Some(list)) = (kind, attributes.strip_prefix('L')) {
+    // The list type is the first attribute of a list that has one; one field of bytes is published as a list, too.
+    if let (Kind::List | Kind::Bytes, Some(list)) = (kind, attributes.strip_prefix('L')) {
         bits |= match cut(list).0 {
             "a=" => field::LIST_ATOMIC,
             "s=" => field::LIST_SET,

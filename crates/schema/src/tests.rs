@@ -100,3 +100,10 @@ fn the_index_is_small_and_quick() {
     let bytes = table.types.capacity() * size_of::<Type>() + table.fields.capacity() * size_of::<Field>() + table.flat.capacity() * 2 + table.gvks.capacity() * 56;
     assert!(bytes < 512 << 10, "{bytes} bytes");
 }
+
+#[test]
+fn bytes_may_be_published_as_a_list() {
+    let spec = types().by_name("io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceSpec").expect("a type");
+    let bundle = spec.field("caBundle").expect("a field");
+    assert_eq!((bundle.kind(), bundle.list_type()), (Kind::Bytes, Some(ListType::Atomic)));
+}
