@@ -36,7 +36,7 @@ fn main() {
 fn revision(manifest: &Path, text: &str) -> String {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
-    for folder in [manifest.join("src/openapi"), manifest.join("../schema/data")] {
+    for folder in [manifest.join("src/openapi"), manifest.join("src/openapi/gnostic"), manifest.join("../schema/data")] {
         println!("cargo::rerun-if-changed={}", folder.display());
         let mut files: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
         files.sort();

@@ -19,18 +19,23 @@ use std::collections::VecDeque;
 use std::io::Read;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-/// How much compressed text is kept. All v3 documents of the built-in kinds need about half of it.
+/// How much compressed text is kept: twice what all documents of the built-in kinds need in JSON.
 const KEPT_BYTES: usize = 2 * 1024 * 1024;
 /// How well documents are compressed: they are written once and read often.
 const COMPRESSION: u32 = 6;
 /// A document under its hash may be kept for ever (client-go does so on disk).
 const FOR_EVER: &str = "public, immutable";
 
-const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-/// The name before RFC 6838 was heeded; older clients ask for it.
-const V2_PROTOBUF_OLD: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
-const V3_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
-const V3_PROTOBUF_OLD: &str = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";
+/// How clients ask for protobuf. An `@` is no letter of a media type (RFC 6838, 4.2), and Go's parser refuses it in
+/// answers: these carry the second name of each pair.
+const V2_PROTOBUF: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+];
+const V3_PROTOBUF: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v3.v1.0+protobuf",
+];
 const JSON: &str = "application/json";
 
 /// Compressed documents by their hash and format, the most recently used last.
@@ -103,7 +108,7 @@ fn negotiate(headers: &HeaderMap, protobuf: [&'static str; 2]) -> Result<(Format
     entries.sort_by(|a, b| b.0.total_cmp(&a.0));
     let chosen = entries.iter().filter(|(q, _)| *q > 0.0).find_map(|(_, media)| match *media {
         JSON | "*/*" | "application/*" => Some((Format::Json, JSON)),
-        m => protobuf.iter().find(|p| **p == m).map(|p| (Format::Protobuf, *p)),
+        m => protobuf.contains(&m).then_some((Format::Protobuf, protobuf[1])),
     });
     chosen.ok_or_else(|| ApiError::new(406, "NotAcceptable", "Not Acceptable"))
 }
@@ -183,7 +188,7 @@ fn in_a_year(call: &Call) -> Option<HeaderValue> {
 
 /// `/openapi/v2`.
 pub(crate) fn v2(call: &Call) -> Result<Reply, ApiError> {
-    let (format, media) = negotiate(call.request.headers(), [V2_PROTOBUF, V2_PROTOBUF_OLD])?;
+    let (format, media) = negotiate(call.request.headers(), V2_PROTOBUF)?;
     let customs = customs(call);
     let served = Served { builtin, customs: &customs };
     let hash = hash("v2", customs.iter());
@@ -210,7 +215,7 @@ pub(crate) fn v3_index(call: &Call) -> Result<Reply, ApiError> {
 /// `/openapi/v3/PATH`.
 pub(crate) fn v3(call: &Call, path: &str) -> Result<Reply, ApiError> {
     let path = path.trim_end_matches('/');
-    let (format, media) = negotiate(call.request.headers(), [V3_PROTOBUF, V3_PROTOBUF_OLD])?;
+    let (format, media) = negotiate(call.request.headers(), V3_PROTOBUF)?;
     let customs = customs(call);
     let served = Served { builtin, customs: &customs };
     if !served.index().iter().any(|p| p == path) {

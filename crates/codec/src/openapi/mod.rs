@@ -9,6 +9,7 @@ mod document;
 mod gnostic;
 mod names;
 mod operation;
+mod options;
 mod routes;
 mod sink;
 mod swagger;

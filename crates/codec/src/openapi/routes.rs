@@ -1,10 +1,10 @@
 //! The paths of a resource: collections, objects, subresources and the deprecated watch paths, with Kubernetes' names for
 //! every operation.
 
-use super::definition::{SCHEMAS, walk};
+use super::definition::SCHEMAS;
 use super::names::{self, title, with_article};
 use super::operation::*;
-use schema::Kind;
+use super::options::options;
 use serde_json::{Value, json};
 
 /// Methods of paths that connect to something else.
@@ -331,44 +331,4 @@ pub(super) fn base(group: &str, version: &str) -> String {
 
 fn refer(model: &str) -> Value {
     json!({ "$ref": format!("{SCHEMAS}{model}") })
-}
-
-/// The plain fields of an options kind as query parameters.
-fn options(group: &str, version: &str, kind: &str) -> Vec<Value> {
-    let mut all = Vec::new();
-    let Some(ty) = schema::types().by_gvk(group, version, kind) else { return all };
-    walk(ty, &mut |_, f| {
-        let word = match f.kind() {
-            Kind::Bool => "boolean",
-            Kind::Int32 | Kind::Int64 => "integer",
-            Kind::String | Kind::Enum => "string",
-            Kind::List if f.item() == Kind::String => "string",
-            Kind::List if f.item() == Kind::Int32 => "integer",
-            _ => return,
-        };
-        all.push(query_of(f.json(), word, option_text(f.json())));
-    });
-    all
-}
-
-fn option_text(name: &str) -> &'static str {
-    match name {
-        "command" => "The program and its arguments; not run in a shell.",
-        "container" => "Which container; defaults to the only one of the pod.",
-        "follow" => "Goes on with what is written from now on.",
-        "insecureSkipTLSVerifyBackend" => "Does not check the certificate of the kubelet that the log comes from.",
-        "limitBytes" => "Ends after so many bytes.",
-        "path" => "Path of the URL that the request is passed on to.",
-        "ports" => "Ports to forward, needed with WebSockets.",
-        "previous" => "The log of the container before its last restart.",
-        "sinceSeconds" => "Begins so many seconds before now.",
-        "stderr" => "Passes on the standard error stream.",
-        "stdin" => "Passes on the standard input stream.",
-        "stdout" => "Passes on the standard output stream.",
-        "stream" => "All, Stdout or Stderr.",
-        "tailLines" => "Begins so many lines before the end.",
-        "timestamps" => "Puts the time before every line.",
-        "tty" => "Allocates a terminal.",
-        _ => "",
-    }
 }

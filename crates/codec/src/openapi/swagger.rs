@@ -23,11 +23,11 @@ pub(super) fn definition(tree: &Value) -> Value {
             "allOf" => unwrap(value, &mut out),
             // Old clients refuse null and unknown fields where they know better: so they are told less.
             "properties" | "items" | "type" | "required" if nullable && !map.contains_key("$ref") => {}
-            "properties" if !free || map.contains_key("x-kubernetes-group-version-kind") => {
+            "properties" | "items" if free => {}
+            "properties" => {
                 let each = value.as_object().into_iter().flatten().map(|(n, p)| (n.clone(), definition(p)));
                 out.insert(key.clone(), each.collect::<Map<_, _>>().into());
             }
-            "properties" => {}
             "items" | "additionalProperties" => drop(out.insert(key.clone(), definition(value))),
             _ => drop(out.insert(key.clone(), value.clone())),
         }
