@@ -146,14 +146,15 @@ impl Brain {
             }
             Outcome::Unschedulable(why) if why.error().is_some() => self.queue.failed(&pod.key, now),
             Outcome::Unschedulable(why) => {
-                if pod.nominated().is_some() && !why.preemption.contains("terminating pod") {
+                if pod.nominated().is_some() && !why.keeps_hope {
                     self.table.nominate(pod, None);
                 }
                 self.queue.refused(&pod.key, Arc::new(why.clone()), now);
             }
             Outcome::Preempt { node, why, .. } => {
-                self.table.nominate(pod, Some(node));
-                self.queue.refused(&pod.key, Arc::new(why.clone()), now);
+                let hopeful = nominated(pod, node);
+                self.table.nominate(&hopeful, Some(node));
+                self.queue.hold(&hopeful, Arc::new(why.clone()));
             }
         }
     }
@@ -163,6 +164,11 @@ impl Brain {
         if self.queue.get(&pod.key).is_some_and(|w| w.pod.uid == pod.uid && w.place == Place::InFlight) {
             self.queue.remove(&pod.key);
         }
+    }
+
+    /// The victims were told to go.
+    pub fn preempted(&mut self, pod: &PodInfo, now: Timestamp) {
+        self.queue.unhold(&pod.key, now);
     }
 
     /// Binding (or preempting) failed: what was assumed is taken back, and the pod is tried again after a while.
@@ -191,6 +197,13 @@ impl Brain {
     pub fn rejectors(&self, key: &ObjectKey) -> BTreeSet<&'static str> {
         self.queue.get(key).map(|w| w.rejectors.clone()).unwrap_or_default()
     }
+}
+
+/// The pod as it will be when its status is written.
+fn nominated(pod: &PodInfo, node: &str) -> Arc<PodInfo> {
+    let mut hopeful = Pod::clone(&pod.pod);
+    hopeful.status.get_or_insert_default().nominated_node_name = Some(node.to_owned());
+    Arc::new(PodInfo { pod: Arc::new(hopeful), ..pod.clone() })
 }
 
 fn would_help(profiles: &[Profile], event: &Event, pod: &PodInfo, plugin: &str, world: &World<'_>) -> bool {

@@ -79,7 +79,7 @@ pub fn cycle(world: &World<'_>, profile: &Profile, pod: &Arc<PodInfo>, turn: &mu
         Ok(s) => s,
         Err(before) => {
             let mut why = Unschedulable { total, before: Some(before), ..Unschedulable::default() };
-            why.preemption = preemption::not_helpful(total, pod);
+            preemption::NO_STATE.clone_into(&mut why.preemption);
             return Outcome::Unschedulable(why);
         }
     };
@@ -100,10 +100,10 @@ pub fn cycle(world: &World<'_>, profile: &Profile, pod: &Arc<PodInfo>, turn: &mu
     }
 }
 
-fn bind(_world: &World<'_>, _profile: &Profile, _pod: &PodInfo, node: &NodeInfo, found: &Found<'_>) -> Outcome {
+fn bind(world: &World<'_>, profile: &Profile, pod: &PodInfo, node: &NodeInfo, found: &Found<'_>) -> Outcome {
     Outcome::Bind {
         node: Arc::clone(&node.name),
-        volumes: Vec::new(),
+        volumes: profile.volume_steps(pod, node, world),
         evaluated: found.evaluated,
         feasible: found.feasible.len(),
     }

@@ -41,3 +41,7 @@ pub use reason::{Refusal, Unschedulable};
 /// The scheduler name of pods that name none.
 pub const DEFAULT_SCHEDULER: &str = "default-scheduler";
 
+#[cfg(test)]
+mod kit;
+#[cfg(test)]
+mod tests;

@@ -23,23 +23,19 @@ const CANDIDATES_PERCENT: usize = 10;
 const CANDIDATES_MIN: usize = 100;
 const NOT_HELPFUL: &str = "Preemption is not helpful for scheduling";
 const NO_VICTIMS: &str = "No preemption victims found for incoming pod";
-const NEVER: &str = "preemption: not eligible due to preemptionPolicy=Never.";
-const UNDER_WAY: &str = "preemption: not eligible due to a terminating pod on the nominated node.";
+const NEVER: &str = "not eligible due to preemptionPolicy=Never.";
+const UNDER_WAY: &str = "not eligible due to a terminating pod on the nominated node.";
+/// What v1.36 says first whenever PostFilter runs: the DynamicResources plugin has nothing to give back.
+const FIRST: &str = "no new claims to deallocate, preemption: ";
+/// All that v1.36 says when a pod was refused before any node was looked at: PostFilter finds no state of that plugin
+/// and stops, so that nothing is said of preemption.
+pub(crate) const NO_STATE: &str = "not found";
 
 /// A node and who would have to go there.
 struct Candidate<'a> {
     node: &'a NodeInfo,
     victims: Vec<Arc<PodInfo>>,
     violations: usize,
-}
-
-/// What preemption says when no node can be helped.
-#[must_use]
-pub(crate) fn not_helpful(total: usize, pod: &PodInfo) -> String {
-    if is_never(pod) {
-        return NEVER.to_owned();
-    }
-    format!("preemption: {}", histogram(total, &BTreeMap::from([(NOT_HELPFUL, total)])))
 }
 
 fn is_never(pod: &PodInfo) -> bool {
@@ -49,11 +45,12 @@ fn is_never(pod: &PodInfo) -> bool {
 /// Looks for the least bad node to make room on.
 pub(crate) fn preempt(world: &World<'_>, pod: &Arc<PodInfo>, search: &Search<'_>, mut why: Unschedulable, turn: &mut Turn) -> Outcome {
     if is_never(pod) {
-        NEVER.clone_into(&mut why.preemption);
+        why.preemption = format!("{FIRST}{NEVER}");
         return Outcome::Unschedulable(why);
     }
     if waits_for_victims(world, pod, &why) {
-        UNDER_WAY.clone_into(&mut why.preemption);
+        why.preemption = format!("{FIRST}{UNDER_WAY}");
+        why.keeps_hope = true;
         return Outcome::Unschedulable(why);
     }
     let mut said: BTreeMap<Text, usize> = BTreeMap::new();
@@ -81,7 +78,7 @@ pub(crate) fn preempt(world: &World<'_>, pod: &Arc<PodInfo>, search: &Search<'_>
         Some(c) => Outcome::Preempt { node: Arc::clone(&c.node.name), victims: c.victims, why },
         None => {
             let counts = said.iter().map(|(r, n)| (r.as_ref(), *n)).collect();
-            why.preemption = format!("preemption: {}", histogram(why.total, &counts));
+            why.preemption = format!("{FIRST}{}", histogram(why.total, &counts));
             Outcome::Unschedulable(why)
         }
     }

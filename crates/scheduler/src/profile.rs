@@ -2,8 +2,10 @@
 //!
 //! Docs: "Scheduler Configuration" (default plugins). The defaults and weights are those of v1.36.
 
-use crate::framework::{AnyFilter, AnyScore, Gate, Plugin};
-use crate::plugins;
+use crate::cycle::VolumeStep;
+use crate::framework::{AnyFilter, AnyScore, Gate, Plugin, World};
+use crate::nodes::NodeInfo;
+use crate::plugins::{self, volumes::binding};
 use crate::podinfo::PodInfo;
 use crate::selector::NodeTerms;
 use kinds::api::core::v1::TopologySpreadConstraint;
@@ -65,6 +67,14 @@ impl Profile {
     #[must_use]
     pub fn closed(&self, pod: &PodInfo) -> Option<(&'static str, String)> {
         self.gates.iter().find_map(|g| g.closed(pod).map(|why| (g.name(), why)))
+    }
+}
+
+impl Profile {
+    /// What the chosen node means for the pod's volumes.
+    pub(crate) fn volume_steps(&self, pod: &PodInfo, node: &NodeInfo, world: &World<'_>) -> Vec<VolumeStep> {
+        let binds = self.filters.iter().any(|f| f.name() == binding::NAME);
+        if binds && !pod.claims.is_empty() { binding::steps(pod, node, world) } else { Vec::new() }
     }
 }
 

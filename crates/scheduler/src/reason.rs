@@ -1,7 +1,7 @@
 //! Why a pod goes nowhere, as data: a node, a plugin, its reasons; and the one sentence that Kubernetes makes of it.
 //!
 //! The sentence is what `kubectl describe pod` shows: `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had
-//! untolerated taint(s). preemption: 0/3 nodes are available: ...`.
+//! untolerated taint(s). no new claims to deallocate, preemption: 0/3 nodes are available: ...`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +62,8 @@ pub struct Unschedulable {
     pub nodes: Vec<NodeRefusal>,
     /// What preemption has to say; empty when it found victims.
     pub preemption: String,
+    /// The pod's victims are still going: it stays nominated.
+    pub keeps_hope: bool,
 }
 
 impl Unschedulable {

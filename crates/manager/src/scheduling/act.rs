@@ -3,7 +3,7 @@
 use super::report;
 use crate::events::Recorder;
 use base::Clock;
-use cache::Snapshot;
+use cache::{Snapshot, Source};
 use controllers::{Event, Severity};
 use kinds::api::core::v1::{Binding, ObjectReference, Pod};
 use kinds::apimachinery::pkg::apis::meta::v1::Preconditions;
@@ -18,6 +18,7 @@ pub(super) const FIELD_MANAGER: &str = "kube-scheduler";
 /// What writes and tells.
 pub(super) struct Hands {
     pub api: Arc<dyn Api>,
+    pub source: Arc<dyn Source>,
     pub clock: Arc<dyn Clock>,
     pub recorder: Recorder,
     /// Profile names that live as long as the process.
@@ -42,6 +43,10 @@ pub(super) struct Done {
 }
 
 impl Work {
+    /// Whether it may take long: it waits for volumes.
+    pub(super) fn is_slow(&self) -> bool {
+        matches!(self, Self::Bind { decision, .. } if matches!(&decision.outcome, Outcome::Bind { volumes, .. } if !volumes.is_empty()))
+    }
     /// The pod that it is about.
     pub(super) fn pod(&self) -> &Arc<PodInfo> {
         let (Self::Bind { decision, .. } | Self::Preempt { decision } | Self::Refused { decision } | Self::Failed { decision, .. }) =
@@ -74,7 +79,8 @@ impl Hands {
 
     /// The binding cycle.
     async fn bind(&self, d: &Decision) -> Result<(), ApiError> {
-        let Outcome::Bind { node, .. } = &d.outcome else { return Ok(()) };
+        let Outcome::Bind { node, volumes, .. } = &d.outcome else { return Ok(()) };
+        self.bind_volumes(&d.pod, node, volumes).await?;
         let binding = Binding {
             metadata: ObjectMeta {
                 namespace: Some(d.pod.key.namespace.clone()),
@@ -101,8 +107,7 @@ impl Hands {
     async fn refused(&self, d: &Decision, s: &Snapshot) -> Result<(), ApiError> {
         let (why, nominated) = match &d.outcome {
             Outcome::Unschedulable(why) => {
-                let waits = why.preemption.contains("terminating pod");
-                (why, if waits { d.pod.nominated().map(str::to_owned) } else { None })
+                (why, d.pod.nominated().filter(|_| why.keeps_hope).map(str::to_owned))
             }
             Outcome::Preempt { why, node, .. } => (why, Some(node.to_string())),
             Outcome::Bind { .. } => return Ok(()),

@@ -12,6 +12,7 @@
 mod act;
 mod metrics;
 mod report;
+mod volumes;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,8 @@ use tracing::{debug, error, info, warn};
 
 /// Bindings and other writes under way at once.
 const WORK_MAX: usize = 64;
+/// Pods that wait for their volumes at once, besides those.
+const SLOW_MAX: usize = 1024;
 /// Cycles in a row before the loop looks at what else has happened.
 const CYCLES_A_TURN: usize = 16;
 /// Batches that wait between the subscription and the loop.
@@ -94,7 +97,7 @@ pub fn start_scheduler(config: &SchedulerConfig, deps: SchedulerDeps) -> Schedul
     // One leak a profile, at the start: the recorder wants names that live as long as the process.
     let names = config.profiles.iter().map(|p| (p.name.clone(), &*Box::leak(p.name.clone().into_boxed_str()))).collect();
     let batches = feed(Arc::clone(&deps.source), deps.shutdown.clone());
-    let hands = Hands { api: deps.api, clock: Arc::clone(&deps.clock), recorder: deps.recorder, names };
+    let hands = Hands { api: deps.api, source: Arc::clone(&deps.source), clock: Arc::clone(&deps.clock), recorder: deps.recorder, names };
     let shell = Shell {
         brain: Arc::clone(&brain),
         source: deps.source,
@@ -104,6 +107,7 @@ pub fn start_scheduler(config: &SchedulerConfig, deps: SchedulerDeps) -> Schedul
         metrics: Metrics::new(&deps.metrics),
         leading: deps.leading,
         work: JoinSet::new(),
+        slow: 0,
         reporting: HashSet::new(),
         reports: HashMap::new(),
         ready: false,
@@ -139,6 +143,8 @@ struct Shell {
     metrics: Metrics,
     leading: Option<watch::Receiver<bool>>,
     work: JoinSet<Done>,
+    /// How many of them wait for volumes.
+    slow: usize,
     /// Pods whose status is being written, and what is to be written next.
     reporting: HashSet<ObjectKey>,
     reports: HashMap<ObjectKey, Work>,
@@ -195,7 +201,7 @@ impl Shell {
 
     /// How long to sleep at most; `None`: until something happens.
     fn wake_after(&self) -> Option<Duration> {
-        if !self.is_active() || self.work.len() >= WORK_MAX {
+        if !self.is_active() || self.is_busy() {
             return None;
         }
         let at = self.brain.lock().queue.next_wake()?;
@@ -221,7 +227,7 @@ impl Shell {
         }
         let snapshot = self.source.snapshot();
         for _ in 0..CYCLES_A_TURN {
-            if self.work.len() >= WORK_MAX {
+            if self.is_busy() {
                 return false;
             }
             let began = Instant::now();
@@ -251,7 +257,12 @@ impl Shell {
         }
     }
 
+    fn is_busy(&self) -> bool {
+        self.work.len() - self.slow >= WORK_MAX || self.slow >= SLOW_MAX
+    }
+
     fn spawn(&mut self, work: Work) {
+        self.slow += usize::from(work.is_slow());
         self.work.spawn(act::carry_out(Arc::clone(&self.hands), self.source.snapshot(), work));
     }
 
@@ -272,6 +283,7 @@ impl Shell {
             Err(e) => return error!(error = %e, "a binding vanished"),
         };
         let now = self.clock.now();
+        self.slow -= usize::from(done.work.is_slow());
         match (done.work, done.result) {
             (Work::Bind { decision, began }, Ok(())) => {
                 self.brain.lock().bound(&decision.pod);
@@ -291,7 +303,7 @@ impl Shell {
                 brain.table.nominate(&decision.pod, None);
                 brain.failed(&self.source.snapshot(), &decision.pod, now);
             }
-            (Work::Preempt { .. }, Ok(())) => {}
+            (Work::Preempt { decision }, Ok(())) => self.brain.lock().preempted(&decision.pod, now),
             (work @ (Work::Refused { .. } | Work::Failed { .. }), result) => {
                 let key = &work.pod().key;
                 if let Err(e) = result.as_ref().map_err(|e| (e, e.is_not_found())) {

@@ -160,8 +160,8 @@ async fn pods_are_bound_and_the_rest_is_told_why() {
     until(&r.world, "three bound", |w| (0..3).all(|n| node_of(w, &format!("p{n}")).as_deref() == Some("n1"))).await;
     until(&r.world, "told", |w| said(w, "Scheduled", "Successfully assigned default/p0 to n1")).await;
     r.world.given(pod("big", "600m", 0));
-    const WHY: &str = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: \
-                       1 No preemption victims found for incoming pod.";
+    const WHY: &str = "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: \
+                       0/1 nodes are available: 1 No preemption victims found for incoming pod.";
     until(&r.world, "told why not", |w| said(w, "FailedScheduling", WHY)).await;
     until(&r.world, "the condition", |w| {
         let p = w.get::<Pod>("default", "big");

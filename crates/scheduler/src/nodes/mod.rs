@@ -5,6 +5,6 @@ mod info;
 mod table;
 mod volumes;
 
-pub use info::{NodeInfo, free};
+pub use info::{NodeInfo, REGION_LABELS, ZONE_LABELS, free};
 pub use table::{NodeTable, Placement, counts};
 pub use volumes::Reservations;

@@ -11,6 +11,8 @@
 //! ```
 //! Laws: a pod is in exactly one place; a gated pod is never popped; nobody waits longer than five minutes for an event.
 
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 pub use waiting::{BACKOFF, Place, Waiting};
@@ -44,6 +46,8 @@ pub struct Queue {
     errors: BTreeSet<(Timestamp, ObjectKey)>,
     /// By the time they got stuck. Gated pods are not among them.
     stuck: BTreeSet<(Timestamp, ObjectKey)>,
+    /// In flight with a verdict: their victims are being evicted.
+    held: BTreeSet<ObjectKey>,
     serial: u64,
     arrivals: Vec<Arrival>,
 }
@@ -60,6 +64,7 @@ pub struct Depths {
 impl Queue {
     fn detach(&mut self, key: &ObjectKey) -> Option<Waiting> {
         let w = self.pods.remove(key)?;
+        self.held.remove(key);
         match &w.place {
             Place::Active { at } => {
                 self.active.remove(&(Reverse(w.pod.priority), w.since, *at, key.clone()));
@@ -123,6 +128,7 @@ impl Queue {
 
     /// A waiting pod changed. `gate` as in [`Queue::add`]; `helps(plugin)`: whether the change helps with that plugin.
     pub fn update(&mut self, pod: Arc<PodInfo>, gate: Option<&'static str>, helps: impl Fn(&str) -> bool, now: Timestamp) {
+        let held = self.held.contains(&pod.key);
         let Some(mut w) = self.detach(&pod.key) else { return self.add(pod, gate, now) };
         if w.pod.uid != pod.uid {
             return self.add(pod, gate, now);
@@ -130,6 +136,9 @@ impl Queue {
         w.pod = pod;
         match (w.place.clone(), gate) {
             (Place::InFlight, _) => {
+                if held {
+                    self.held.insert(w.pod.key.clone());
+                }
                 self.pods.insert(w.pod.key.clone(), w);
             }
             (_, Some(plugin)) => {
@@ -167,7 +176,7 @@ impl Queue {
 
     /// Something happened: the stuck pods that it may help are to be tried again.
     pub fn hear(&mut self, event: &Event, helps: impl Fn(&PodInfo, &str) -> bool, now: Timestamp) {
-        if self.stuck.is_empty() {
+        if self.stuck.is_empty() && self.held.is_empty() {
             return;
         }
         // Whom no plugin refused there was no node for.
@@ -182,10 +191,41 @@ impl Queue {
             .filter(|k| matches!(event, Event::Flush) || self.pods.get(*k).is_some_and(worth))
             .cloned()
             .collect();
+        for key in self.held.clone() {
+            if let Some(w) = self.pods.get_mut(&key).filter(|w| worth(w)) {
+                w.missed = true;
+            }
+        }
         for key in keys {
             if let Some(w) = self.detach(&key) {
                 self.wake(w, event.name(), now);
             }
+        }
+    }
+
+    /// No node would do, but one will when the victims are gone: the pod stays in flight until they are told to go.
+    pub fn hold(&mut self, pod: &Arc<PodInfo>, why: Arc<Unschedulable>) {
+        let Some(mut w) = self.detach(&pod.key) else { return };
+        w.pod = Arc::clone(pod);
+        w.rejectors = why.plugins();
+        w.why = Some(why);
+        w.missed = false;
+        self.attach(w, Place::InFlight, "");
+        self.held.insert(pod.key.clone());
+    }
+
+    /// The victims were told to go; if some are gone already, the pod is tried at once.
+    pub fn unhold(&mut self, key: &ObjectKey, now: Timestamp) {
+        if !self.held.contains(key) {
+            return;
+        }
+        let Some(mut w) = self.detach(key) else { return };
+        w.since = now;
+        (w.refusals, w.errors) = (w.refusals + 1, 0);
+        if w.missed {
+            self.wake(w, "ScheduleAttemptFailure", now);
+        } else {
+            self.attach(w, Place::Stuck, "ScheduleAttemptFailure");
         }
     }
 

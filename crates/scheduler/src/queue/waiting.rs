@@ -52,6 +52,8 @@ pub struct Waiting {
     pub rejectors: BTreeSet<&'static str>,
     /// What the last cycle that found no node had to say.
     pub why: Option<Arc<Unschedulable>>,
+    /// Something that helps happened while it was held.
+    pub missed: bool,
     /// It was tried again only because it had waited for too long.
     pub flushed: bool,
 }
@@ -68,6 +70,7 @@ impl Waiting {
             errors: 0,
             rejectors: BTreeSet::new(),
             why: None,
+            missed: false,
             flushed: false,
         }
     }
