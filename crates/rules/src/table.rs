@@ -225,3 +225,5 @@ pub(crate) use {fresh, keep_spec, keep_spec_and_labels, keep_status};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod examples;
