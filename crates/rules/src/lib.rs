@@ -25,6 +25,7 @@ mod networking;
 mod pem;
 mod policy;
 mod quantities;
+mod questions;
 pub mod rbac;
 mod read;
 mod rows;

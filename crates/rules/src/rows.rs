@@ -3,7 +3,7 @@
 use crate::names::NameRule::DnsSubdomain;
 use crate::table::Rules;
 use crate::{
-    access, apps, autoscaling, batch, certificates, coordination, core, devices, extensions, flow, networking, policy, storage, webhooks,
+    access, apps, autoscaling, batch, certificates, coordination, core, devices, extensions, flow, networking, policy, questions, storage, webhooks,
 };
 use kinds::Kind;
 
@@ -84,16 +84,16 @@ pub(crate) fn row(kind: Kind) -> &'static Rules {
         StorageClass => storage::CLASS_ROW,
         VolumeAttachment => storage::ATTACHMENT_ROW,
         VolumeAttributesClass => storage::ATTRIBUTES_ROW,
-        Binding => plain!(Binding, DnsSubdomain),
+        Binding => questions::BINDING_ROW,
         ComponentStatus => plain!(ComponentStatus, DnsSubdomain),
         SelfSubjectReview => plain!(SelfSubjectReview, DnsSubdomain),
-        TokenReview => plain!(TokenReview, DnsSubdomain),
-        LocalSubjectAccessReview => plain!(LocalSubjectAccessReview, DnsSubdomain),
-        SelfSubjectAccessReview => plain!(SelfSubjectAccessReview, DnsSubdomain),
+        TokenReview => questions::REVIEW_ROW,
+        LocalSubjectAccessReview => questions::LOCAL_ACCESS_ROW,
+        SelfSubjectAccessReview => questions::SELF_ACCESS_ROW,
         SelfSubjectRulesReview => plain!(SelfSubjectRulesReview, DnsSubdomain),
-        SubjectAccessReview => plain!(SubjectAccessReview, DnsSubdomain),
+        SubjectAccessReview => questions::ACCESS_ROW,
         Eviction => plain!(Eviction, DnsSubdomain),
-        Scale => plain!(Scale, DnsSubdomain),
-        TokenRequest => plain!(TokenRequest, DnsSubdomain),
+        Scale => questions::SCALE_ROW,
+        TokenRequest => questions::TOKEN_ROW,
     }
 }
