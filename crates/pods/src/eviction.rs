@@ -21,7 +21,10 @@ pub struct Signals {
 
 /// The default hard thresholds.
 pub const MEMORY_MIN_BYTES: i64 = 100 << 20;
-const NODEFS_MIN_PERCENT: i64 = 10;
+/// Of the disk: the kubelet's own default is 10 %, which on large disks is far more than a node needs to stay healthy.
+const NODEFS_MIN_PERCENT: i64 = 5;
+/// Never ask for more free disk than this.
+const NODEFS_ENOUGH_BYTES: i64 = 2 << 30;
 const INODES_MIN_PERCENT: i64 = 5;
 const PIDS_MIN: i64 = 1;
 
@@ -53,7 +56,7 @@ impl Signals {
         if self.memory_available_bytes < MEMORY_MIN_BYTES {
             found.push((Pressure::Memory, MEMORY_MIN_BYTES, self.memory_available_bytes));
         }
-        let disk_min = self.nodefs_capacity_bytes / 100 * NODEFS_MIN_PERCENT;
+        let disk_min = (self.nodefs_capacity_bytes / 100 * NODEFS_MIN_PERCENT).min(NODEFS_ENOUGH_BYTES);
         let inodes_min = self.nodefs_inodes / 100 * INODES_MIN_PERCENT;
         if self.nodefs_available_bytes < disk_min || self.nodefs_inodes_free < inodes_min {
             found.push((Pressure::Disk, disk_min, self.nodefs_available_bytes));

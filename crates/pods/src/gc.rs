@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const HIGH_PERCENT: u64 = 85;
 /// Until it is as full as this.
 pub const LOW_PERCENT: u64 = 80;
+/// With this much free no image has to go, however full the disk is.
+pub const ENOUGH_BYTES: u64 = 10 << 30;
 /// Younger images stay.
 pub const AGE_MIN: SignedDuration = SignedDuration::from_mins(2);
 
@@ -60,7 +62,7 @@ impl ImageLedger {
 /// How many bytes must go; `None`: the disk is not full enough.
 #[must_use]
 pub fn excess_bytes(capacity_bytes: u64, available_bytes: u64) -> Option<u64> {
-    if capacity_bytes == 0 {
+    if capacity_bytes == 0 || available_bytes >= ENOUGH_BYTES {
         return None;
     }
     let used = capacity_bytes.saturating_sub(available_bytes);

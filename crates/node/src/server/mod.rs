@@ -193,7 +193,7 @@ impl Server {
             "imageGCLowThresholdPercent": pods::gc::LOW_PERCENT,
             "containerLogMaxSize": "10Mi",
             "containerLogMaxFiles": crate::log::rotate::FILES_MAX,
-            "evictionHard": {"imagefs.available": "15%", "memory.available": "100Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%"},
+            "evictionHard": {"imagefs.available": "5%", "memory.available": "100Mi", "nodefs.available": "5%", "nodefs.inodesFree": "5%"},
         }});
         answer::json(StatusCode::OK, config.to_string().into_bytes())
     }
