@@ -5,6 +5,7 @@ mod args;
 mod chance;
 mod config;
 mod control;
+mod demo;
 mod doctor;
 mod images;
 mod kubeconfig;

@@ -56,6 +56,9 @@ async fn run(options: &Options, config: &Config, friendly: bool) -> Result<i32> 
     let file = publish_kubeconfig(options, &control)?;
     screen.line(&format!("ready in {}", seconds(screen.elapsed())));
     tell(&screen, &file);
+    if options.demo {
+        crate::demo::deploy(options, config, &control, &mut screen).await?;
+    }
     wait_for_signal().await?;
     screen.line("\nstopping the control plane …");
     shutdown.cancel();
