@@ -291,6 +291,7 @@ fn manager_config(config: &Config, m: &Material) -> manager::Config {
         cluster_cidrs: vec![config.pod_cidr],
         service_cidrs: vec![config.service_cidr],
         decode: |kind, tree| codec::from_value(&kind.into(), tree.clone()).ok(),
+        quota_used: rules::admission::quota::used,
         ..controllers::Config::default()
     };
     manager::Config { controllers, disabled: config.disabled.clone() }
