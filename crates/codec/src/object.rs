@@ -119,34 +119,49 @@ pub fn from_value(resource: &Resource, value: Value) -> Result<Object, DecodeErr
 
 const METADATA: &[u8] = b"\"metadata\":{";
 
+/// Where the inside of the object's own metadata begins. Other fields may come before it, and (in a ControllerRevision)
+/// hold objects with metadata of theirs, so only a key of the outermost object counts.
+fn own_metadata(json: &[u8]) -> Option<usize> {
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    for (i, b) in json.iter().enumerate() {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' if !in_string && depth == 1 && json[i..].starts_with(METADATA) => return Some(i + METADATA.len()),
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Fills the hole: the same JSON with `metadata.resourceVersion`. The bytes must come from [`encode`] of an object
 /// whose resourceVersion was empty; anything without metadata comes back unchanged.
 #[must_use]
 pub fn with_revision(json: &[u8], revision: Revision) -> Bytes {
-    // `apiVersion` and `kind` come first and hold no quoted braces, so the first match is the object's own metadata.
-    let Some(at) = json.windows(METADATA.len()).position(|w| w == METADATA).map(|p| p + METADATA.len()) else {
-        return Bytes::copy_from_slice(json);
-    };
+    let Some(at) = own_metadata(json) else { return Bytes::copy_from_slice(json) };
     let comma = if json.get(at) == Some(&b'}') { "" } else { "," };
-    let hole = format!("\"resourceVersion\":\"{revision}\"{comma}");
-    let mut out = BytesMut::with_capacity(json.len() + hole.len());
-    out.put_slice(&json[..at]);
-    out.put_slice(hole.as_bytes());
-    out.put_slice(&json[at..]);
-    out.freeze()
+    splice(json, at, 0, &format!("\"resourceVersion\":\"{revision}\"{comma}"))
 }
 
 /// The same JSON at another revision. The bytes must come from [`with_revision`].
 #[must_use]
 pub fn replace_revision(json: &[u8], old: Revision, new: Revision) -> Bytes {
-    let was = format!("\"metadata\":{{\"resourceVersion\":\"{old}\"");
-    let Some(at) = json.windows(was.len()).position(|w| w == was.as_bytes()) else {
-        return Bytes::copy_from_slice(json);
-    };
-    let mut out = BytesMut::with_capacity(json.len() + 8);
+    let was = format!("\"resourceVersion\":\"{old}\"");
+    match own_metadata(json).filter(|at| json[*at..].starts_with(was.as_bytes())) {
+        Some(at) => splice(json, at, was.len(), &format!("\"resourceVersion\":\"{new}\"")),
+        None => Bytes::copy_from_slice(json),
+    }
+}
+
+/// `json` with `len` bytes from `at` on replaced.
+fn splice(json: &[u8], at: usize, len: usize, with: &str) -> Bytes {
+    let mut out = BytesMut::with_capacity(json.len() + with.len());
     out.put_slice(&json[..at]);
-    out.put_slice(format!("\"metadata\":{{\"resourceVersion\":\"{new}\"").as_bytes());
-    out.put_slice(&json[at + was.len()..]);
+    out.put_slice(with.as_bytes());
+    out.put_slice(&json[at + len..]);
     out.freeze()
 }
 

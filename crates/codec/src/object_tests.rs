@@ -15,3 +15,19 @@ fn an_object_round_trips_and_gets_its_revision() {
     let empty = with_revision(&encode(&kinds::Object::empty(Kind::Pod)), Revision(1));
     assert!(decode(Kind::Pod, &empty).is_ok());
 }
+
+#[test]
+fn only_the_outermost_metadata_gets_the_revision() {
+    let json = br#"{"apiVersion":"apps/v1","kind":"ControllerRevision","metadata":{"name":"a"},"revision":1,
+        "data":{"spec":{"template":{"metadata":{"labels":{"a":"b"}}}}}}"#;
+    let object = decode(Kind::ControllerRevision, json).expect("valid");
+    let filled = with_revision(&encode(&object), Revision(7));
+    let again = decode(Kind::ControllerRevision, &filled).expect("valid");
+    assert_eq!(again.meta().resource_version.as_deref(), Some("7"));
+    let (kinds::Object::ControllerRevision(a), kinds::Object::ControllerRevision(b)) = (&again, &object) else {
+        panic!("of its kind");
+    };
+    assert_eq!(a.data, b.data);
+    let moved = crate::object::replace_revision(&filled, Revision(7), Revision(1234));
+    assert_eq!(decode(Kind::ControllerRevision, &moved).expect("valid").meta().resource_version.as_deref(), Some("1234"));
+}
