@@ -36,13 +36,18 @@ const COMPLETIONS_SOFT: i32 = 100_000;
 const INDEXES_MAX: i32 = 100_000;
 
 fn default(j: &mut Job) {
-    let spec = j.spec.get_or_insert_default();
-    spec_defaults(spec);
-    if !j.metadata.labels.as_ref().is_some_and(|l| !l.is_empty()) {
-        let labels = spec.template.metadata.as_ref().and_then(|m| m.labels.clone());
-        if labels.as_ref().is_some_and(|l| !l.is_empty()) {
-            j.metadata.labels = labels;
-        }
+    spec_defaults(j.spec.get_or_insert_default());
+    copy_labels(j);
+}
+
+/// A job without labels of its own has those of its pods.
+fn copy_labels(j: &mut Job) {
+    if j.metadata.labels.as_ref().is_some_and(|l| !l.is_empty()) {
+        return;
+    }
+    let template = j.spec.as_ref().and_then(|s| s.template.metadata.as_ref());
+    if let Some(labels) = template.and_then(|m| m.labels.clone()).filter(|l| !l.is_empty()) {
+        j.metadata.labels = Some(labels);
     }
 }
 
@@ -88,6 +93,7 @@ fn prepare_create(j: &mut Job) {
     let selector = spec.selector.get_or_insert_with(LabelSelector::default);
     let labels = selector.match_labels.get_or_insert_default();
     labels.entry(UID_LABELS[0].to_owned()).or_insert(uid);
+    copy_labels(j);
 }
 
 fn prepare_update(n: &mut Job, o: &Job) {

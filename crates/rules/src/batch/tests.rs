@@ -45,6 +45,7 @@ fn jobs_select_their_own_pods() {
     assert_eq!(spec.selector.expect("selector").match_labels.expect("labels")["batch.kubernetes.io/controller-uid"], "u-1");
     assert_eq!(spec.template.metadata.expect("meta").labels.expect("labels")["job-name"], "pi");
     assert_eq!((spec.completions, spec.backoff_limit), (Some(1), Some(6)));
+    assert_eq!(j.metadata.labels.as_ref().expect("labels")["batch.kubernetes.io/job-name"], "pi");
 }
 
 #[test]

@@ -68,7 +68,8 @@ fn validate_map(c: &ConfigMap, e: &mut FieldErrors) {
         bytes += v.0.len();
     }
     if bytes > BYTES_MAX {
-        e.too_long(&Path::new(""), BYTES_MAX);
+        // The whole object is meant, and that is how its path is printed.
+        e.too_long(&Path::new("[]"), BYTES_MAX);
     }
 }
 
@@ -106,17 +107,15 @@ fn validate_secret(x: &Secret, e: &mut FieldErrors) {
         }
         "kubernetes.io/dockercfg" => docker(map.get(".dockercfg"), ".dockercfg", e),
         "kubernetes.io/dockerconfigjson" => docker(map.get(".dockerconfigjson"), ".dockerconfigjson", e),
-        "kubernetes.io/basic-auth" => {
-            if !map.contains_key("username") && !map.contains_key("password") {
+        "kubernetes.io/basic-auth"
+            if !map.contains_key("username") && !map.contains_key("password") => {
                 e.required(&data.key("username"), "");
                 e.required(&data.key("password"), "");
             }
-        }
-        "kubernetes.io/ssh-auth" => {
-            if map.get("ssh-privatekey").is_none_or(|v| v.0.is_empty()) {
+        "kubernetes.io/ssh-auth"
+            if map.get("ssh-privatekey").is_none_or(|v| v.0.is_empty()) => {
                 e.required(&data.key("ssh-privatekey"), "");
             }
-        }
         "kubernetes.io/tls" => {
             required("tls.crt", e);
             required("tls.key", e);

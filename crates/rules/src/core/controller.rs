@@ -59,10 +59,10 @@ fn default(r: &mut ReplicationController) {
     let spec = r.spec.get_or_insert_default();
     let labels = spec.template.as_ref().and_then(|t| t.metadata.as_ref()).and_then(|m| m.labels.clone());
     if let Some(labels) = labels.filter(|l| !l.is_empty()) {
-        if !spec.selector.as_ref().is_some_and(|s| !s.is_empty()) {
+        if spec.selector.as_ref().is_none_or(|s| s.is_empty()) {
             spec.selector = Some(labels.clone());
         }
-        if !r.metadata.labels.as_ref().is_some_and(|l| !l.is_empty()) {
+        if r.metadata.labels.as_ref().is_none_or(|l| l.is_empty()) {
             r.metadata.labels = Some(labels);
         }
     }

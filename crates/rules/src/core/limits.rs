@@ -105,11 +105,10 @@ fn item(l: &LimitRangeItem, at: &Path, e: &mut FieldErrors) {
                 e.invalid(&at, shown(value), words(an, a, bn, b));
             }
         }
-        if let Some(r) = ratio.get(k) {
-            if amount(r) < kinds::Quantity::milli(1000) {
+        if let Some(r) = ratio.get(k)
+            && amount(r) < kinds::Quantity::milli(1000) {
                 e.invalid(&at.child("maxLimitRequestRatio").key(k), &r.0, format!("ratio {} is less than 1", r.0));
             }
-        }
         if (is_huge_page(k) || is_extended(k)) && d.is_some() && rq.is_some() && d.as_ref().map(amount) != rq.as_ref().map(amount) {
             let why = format!("default value {} must equal to defaultRequest value {} in {k}", shown(&d), shown(&rq));
             e.invalid(&at.child("defaultRequest").key(k), shown(&rq), why);

@@ -63,7 +63,7 @@ fn used(snapshot: &Snapshot, node: &str, a: &Attributes, names: Names) -> Result
     }
     let holds = |p: &Pod| {
         p.metadata.namespace.as_deref() == Some(a.namespace.as_str())
-            && p.spec.as_ref().is_some_and(|s| names(s, &a.resource).iter().any(|n| *n == a.name))
+            && p.spec.as_ref().is_some_and(|s| names(s, &a.resource).contains(&a.name))
     };
     if snapshot.pods_on(node).any(|p| holds(p)) {
         return Ok(());

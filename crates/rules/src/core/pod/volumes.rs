@@ -32,6 +32,16 @@ pub(super) fn volumes(spec: &PodSpec, path: &Path, e: &mut FieldErrors) {
     }
 }
 
+/// Checks each source that is set and may be: `field, "name", check;`.
+macro_rules! each {
+    ($v:ident, $at:ident, $first:ident, $e:ident; $($field:ident, $name:literal, $check:expr;)*) => {
+        $(if let Some(x) = &$v.$field && $first($name, $e) {
+            #[allow(clippy::redundant_closure_call)]
+            ($check)(x, &$at.child($name), &mut *$e);
+        })*
+    };
+}
+
 fn source(v: &Volume, at: &Path, e: &mut FieldErrors) {
     let mut n = 0;
     let mut first = |name: &str, e: &mut FieldErrors| {
@@ -41,12 +51,19 @@ fn source(v: &Volume, at: &Path, e: &mut FieldErrors) {
         }
         n == 1
     };
-    macro_rules! each {
-        ($($field:ident, $name:literal, $check:expr;)*) => {
-            $(if let Some(x) = &v.$field && first($name, e) { #[allow(clippy::redundant_closure_call)] ($check)(x, &at.child($name), &mut *e); })*
-        };
+    local(v, at, &mut first, e);
+    remote(v, at, &mut first, e);
+    if n == 0 {
+        e.required(at, "must specify a volume type");
     }
-    each! {
+}
+
+/// Counts a source, and says whether it is the first one.
+type First<'a> = &'a mut dyn FnMut(&str, &mut FieldErrors) -> bool;
+
+/// Sources that the cluster or the node has by itself, and CSI.
+fn local(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
+    each! { v, at, first, e;
         empty_dir, "emptyDir", |x: &kinds::api::core::v1::EmptyDirVolumeSource, p: &Path, e: &mut FieldErrors| {
             if x.size_limit.as_ref().is_some_and(|q| amount(q).is_negative()) {
                 e.forbidden(&p.child("sizeLimit"), "SizeLimit field must be a valid resource quantity");
@@ -110,6 +127,12 @@ fn source(v: &Volume, at: &Path, e: &mut FieldErrors) {
             present(s(&x.reference), &p.child("reference"), e);
             one_of_opt(&x.pull_policy, &["Always", "IfNotPresent", "Never"], &p.child("pullPolicy"), e);
         };
+    }
+}
+
+/// Sources of the storage systems that once were in-tree.
+fn remote(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
+    each! { v, at, first, e;
         aws_elastic_block_store, "awsElasticBlockStore", |x: &kinds::api::core::v1::AWSElasticBlockStoreVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_id, &p.child("volumeID"), e);
         gce_persistent_disk, "gcePersistentDisk", |x: &kinds::api::core::v1::GCEPersistentDiskVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.pd_name, &p.child("pdName"), e);
         azure_disk, "azureDisk", |x: &kinds::api::core::v1::AzureDiskVolumeSource, p: &Path, e: &mut FieldErrors| {
@@ -140,9 +163,6 @@ fn source(v: &Volume, at: &Path, e: &mut FieldErrors) {
         quobyte, "quobyte", |_: &kinds::api::core::v1::QuobyteVolumeSource, _: &Path, _: &mut FieldErrors| {};
         scale_io, "scaleIO", |_: &kinds::api::core::v1::ScaleIOVolumeSource, _: &Path, _: &mut FieldErrors| {};
         storageos, "storageos", |_: &kinds::api::core::v1::StorageOSVolumeSource, _: &Path, _: &mut FieldErrors| {};
-    }
-    if n == 0 {
-        e.required(at, "must specify a volume type");
     }
 }
 
