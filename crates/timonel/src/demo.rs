@@ -27,10 +27,15 @@ const PAGE_PORT: u16 = 30_001;
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Deploys the example and waits for it.
-pub(crate) async fn deploy(options: &Options, config: &Config, control: &Control, screen: &mut Screen) -> Result<()> {
+pub(crate) async fn deploy(
+    options: &Options,
+    config: &Config,
+    control: &Control,
+    images: ImageStore,
+    screen: &mut Screen,
+) -> Result<()> {
     let dir = options.demo_images.clone().unwrap_or_else(|| PathBuf::from(IMAGES));
-    let places = config.places.clone();
-    tokio::task::spawn_blocking(move || import(&places.runtime().join("images"), &dir)).await??;
+    tokio::task::spawn_blocking(move || import(&images, &dir)).await??;
     screen.step("demo: images imported");
     let api = control.api("kubernetes-admin", &["system:masters"]);
     let mut deployments = Vec::new();
@@ -57,10 +62,9 @@ pub(crate) async fn deploy(options: &Options, config: &Config, control: &Control
     Ok(())
 }
 
-fn import(store: &Path, dir: &Path) -> Result<()> {
+fn import(store: &ImageStore, dir: &Path) -> Result<()> {
     let entries = std::fs::read_dir(dir)
         .with_context(|| format!("no images of the example in {}: make them with `cargo xtask images`", dir.display()))?;
-    let store = ImageStore::open(store)?;
     let mut archives: Vec<PathBuf> =
         entries.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| p.extension().is_some_and(|x| x == "tar")).collect();
     archives.sort();

@@ -57,7 +57,8 @@ async fn run(options: &Options, config: &Config, friendly: bool) -> Result<i32> 
     screen.line(&format!("ready in {}", seconds(screen.elapsed())));
     tell(&screen, &file);
     if options.demo {
-        crate::demo::deploy(options, config, &control, &mut screen).await?;
+        let images = worker.as_ref().map(|w| w.images.clone()).context("--demo needs a node: leave --no-node out")?;
+        crate::demo::deploy(options, config, &control, images, &mut screen).await?;
     }
     wait_for_signal().await?;
     screen.line("\nstopping the control plane …");

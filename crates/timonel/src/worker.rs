@@ -36,6 +36,8 @@ pub(crate) struct Worker {
     node: node::Handle,
     proxy: Option<proxy_loop::ProxyHandle>,
     dns: Option<dns_loop::DnsHandle>,
+    /// The node's images: the one open store of this process.
+    pub(crate) images: ImageStore,
 }
 
 impl Worker {
@@ -52,9 +54,9 @@ impl Worker {
 }
 
 /// Opens the container runtime of a data directory.
-pub(crate) async fn open_runtime(places: &Places) -> Result<Embedded> {
+pub(crate) async fn open_runtime(places: &Places) -> Result<(Embedded, ImageStore)> {
     let images = ImageStore::open(&places.runtime().join("images"))?;
-    Ok(Embedded::open(EmbeddedConfig::new(places.runtime()), images).await?)
+    Ok((Embedded::open(EmbeddedConfig::new(places.runtime()), images.clone()).await?, images))
 }
 
 /// Starts the node and waits until it is Ready.
@@ -66,7 +68,7 @@ pub(crate) async fn start(
 ) -> Result<Worker> {
     let manifests = config.places.root().join("manifests");
     std::fs::create_dir_all(&manifests).with_context(|| format!("creating {}", manifests.display()))?;
-    let runtime = open_runtime(&config.places).await.context("starting the container runtime")?;
+    let (runtime, images) = open_runtime(&config.places).await.context("starting the container runtime")?;
     screen.step("container runtime ready");
     let network = PodNetwork::ensure(network_config(config)?).context("making the pod network")?;
     screen.step("pod network ready");
@@ -76,7 +78,7 @@ pub(crate) async fn start(
     ready(config, control).await?;
     mark_control_plane(config, control).await?;
     screen.step("node Ready, service proxy and DNS answering");
-    Ok(Worker { node: handle, proxy, dns })
+    Ok(Worker { node: handle, proxy, dns, images })
 }
 
 fn network_config(config: &Config) -> Result<PodNetworkConfig> {
