@@ -56,11 +56,10 @@ async fn run(options: &Options, config: &Config, friendly: bool) -> Result<i32> 
     let file = publish_kubeconfig(options, &control)?;
     screen.line(&format!("ready in {}", seconds(screen.elapsed())));
     tell(&screen, &file);
-    if options.demo {
-        let images = worker.as_ref().map(|w| w.images.clone()).context("--demo needs a node: leave --no-node out")?;
-        crate::demo::deploy(options, config, &control, images, &mut screen).await?;
+    let told = demo_or_signal(options, config, &control, worker.as_ref(), &mut screen).await?;
+    if !told {
+        wait_for_signal().await?;
     }
-    wait_for_signal().await?;
     screen.line("\nstopping the control plane …");
     shutdown.cancel();
     if let Some(w) = worker {
@@ -69,6 +68,24 @@ async fn run(options: &Options, config: &Config, friendly: bool) -> Result<i32> 
     control.stop().await;
     farewell(&screen, config);
     Ok(0)
+}
+
+/// Deploys the demo if asked to; `true` when a signal came first.
+async fn demo_or_signal(
+    options: &Options,
+    config: &Config,
+    control: &Control,
+    worker: Option<&worker::Worker>,
+    screen: &mut Screen,
+) -> Result<bool> {
+    if !options.demo {
+        return Ok(false);
+    }
+    let images = worker.map(|w| w.images.clone()).context("--demo needs a node: leave --no-node out")?;
+    tokio::select! {
+        done = crate::demo::deploy(options, config, control, images, screen) => done.map(|()| false),
+        signal = wait_for_signal() => signal.map(|()| true),
+    }
 }
 
 fn publish_kubeconfig(options: &Options, control: &Control) -> Result<PathBuf> {
