@@ -5,7 +5,7 @@ use crate::core::pod::{default, template, warnings};
 use crate::meta::IMMUTABLE;
 use crate::names::NameRule;
 use crate::table::{
-    Rules, check, check_with_old, edit, edit_with_old, fields, fresh, keep_spec, keep_status, warnings,
+    Rules, check, check_with_old, edit, edit_with_old, fresh, keep_spec, keep_status, warnings,
 };
 use kinds::api::apps::v1::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
 use kinds::{FieldErrors, Kind, Path};
@@ -27,9 +27,6 @@ pub(crate) const ROW: Rules = Rules {
     warnings: warnings!(ReplicaSet, |n: &ReplicaSet, _: Option<&ReplicaSet>| {
         let t = n.spec.as_ref().and_then(|s| s.template.as_ref());
         t.map(|t| warnings::template(t, &Path::new("spec.template"))).unwrap_or_default()
-    }),
-    fields: fields!(ReplicaSet, |r: &ReplicaSet| {
-        vec![("status.replicas", r.status.as_ref().map_or(0, |s| s.replicas).to_string())]
     }),
     ..Rules::plain(Kind::ReplicaSet, NameRule::DnsSubdomain)
 };

@@ -5,9 +5,9 @@ use crate::core::pod::resources::resource_amount;
 use crate::names::{self, NameRule};
 use crate::quantities::round_up_milli;
 use crate::read::{has, items, on, s};
-use crate::table::{Rules, check, check_with_old, edit, edit_with_old, fields};
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old};
 use kinds::api::core::v1::{Node, NodeSpec, NodeStatus, Taint};
-use kinds::{FieldErrors, Kind, Path};
+use kinds::{FieldErrors, Kind, Object, Path};
 
 pub(crate) const ROW: Rules = Rules {
     default: edit!(Node, default),
@@ -19,9 +19,14 @@ pub(crate) const ROW: Rules = Rules {
     validate: check!(Node, validate),
     validate_update: check_with_old!(Node, validate_update),
     validate_status_update: check_with_old!(Node, validate_update),
-    fields: fields!(Node, |n: &Node| {
-        vec![("spec.unschedulable", on(n.spec.as_ref().and_then(|s| s.unschedulable)).to_string())]
-    }),
+    fields: |o: &Object| {
+        let name = ("metadata.name", o.meta().name.clone().unwrap_or_default());
+        let cordoned = match o {
+            Object::Node(n) => on(n.spec.as_ref().and_then(|s| s.unschedulable)),
+            _ => false,
+        };
+        vec![name, ("spec.unschedulable", cordoned.to_string())]
+    },
     ..Rules::plain(Kind::Node, NameRule::DnsSubdomain)
 };
 

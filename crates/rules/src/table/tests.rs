@@ -65,3 +65,34 @@ fn status_subresources() {
         assert_eq!(rules(k).prepare_status_update.is_some(), WITH_STATUS.contains(&k), "{k:?}");
     }
 }
+
+/// What field selectors may name beside `metadata.name`; kinds that are not listed have `metadata.namespace` alone
+/// (facts of the spec's `resources.json`).
+const FIELDS: &[(Kind, &[&str])] = &[
+    (Kind::Namespace, &["status.phase"]),
+    (Kind::Node, &["spec.unschedulable"]),
+    (Kind::CertificateSigningRequest, &["spec.signerName"]),
+    (Kind::ResourceSlice, &["spec.nodeName", "spec.driver"]),
+    (Kind::ReplicationController, &["metadata.namespace", "status.replicas"]),
+    (Kind::Secret, &["metadata.namespace", "type"]),
+    (Kind::Service, &["metadata.namespace", "spec.clusterIP", "spec.type"]),
+    (Kind::Job, &["metadata.namespace", "status.successful"]),
+    (Kind::Pod, &[
+        "metadata.namespace", "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
+        "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName",
+    ]),
+    (Kind::Event, &[
+        "metadata.namespace", "involvedObject.kind", "involvedObject.namespace", "involvedObject.name",
+        "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath",
+        "reason", "reportingComponent", "source", "type",
+    ]),
+];
+
+#[test]
+fn selectable_fields() {
+    for k in Kind::stored() {
+        let names: Vec<&str> = (rules(k).fields)(&Object::empty(k)).into_iter().map(|(n, _)| n).collect();
+        let own = FIELDS.iter().find(|(x, _)| *x == k).map_or(&["metadata.namespace"][..], |(_, f)| f);
+        assert_eq!(names, [&["metadata.name"], own].concat(), "{k:?}");
+    }
+}
