@@ -55,10 +55,10 @@ impl Brain {
         let waits = |key: &ObjectKey, uid: &str| {
             s.find::<Pod>(key).filter(|p| !counts(p) && p.metadata.uid.as_deref().unwrap_or_default() == uid)
         };
-        for (p, node) in self.table.assumed() {
-            if waits(&p.pod.key, &p.pod.uid).is_some() {
-                table.assume(Arc::clone(&p.pod), &node.name);
-            }
+        let mut assumed: Vec<_> = self.table.assumed().collect();
+        assumed.sort_by(|a, b| a.0.pod.key.cmp(&b.0.pod.key));
+        for (p, node) in assumed.into_iter().filter(|(p, _)| waits(&p.pod.key, &p.pod.uid).is_some()) {
+            table.assume(Arc::clone(&p.pod), &node.name);
         }
         table.volumes = std::mem::take(&mut self.table.volumes);
         self.table = table;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 pub enum Event {
     NodeAdded(Arc<Node>),
     NodeChanged { old: Arc<Node>, new: Arc<Node> },
+    NodeRemoved(Arc<Node>),
     /// A pod is on a node now.
     PodPlaced(Arc<PodInfo>),
     /// A pod on a node changed.
@@ -40,6 +41,7 @@ impl Event {
         match self {
             Self::NodeAdded(_) => "NodeAdd",
             Self::NodeChanged { .. } => "NodeUpdate",
+            Self::NodeRemoved(_) => "NodeDelete",
             Self::PodPlaced(_) => "AssignedPodAdd",
             Self::PodAltered { .. } => "AssignedPodUpdate",
             Self::PodLeft(_) => "AssignedPodDelete",

@@ -50,7 +50,7 @@ fn node(table: &mut NodeTable, change: &Change) -> Option<Event> {
         (Some(old), None) => {
             table.remove_node(old.metadata.name.as_deref().unwrap_or_default());
             table.refresh();
-            None
+            Some(Event::NodeRemoved(Arc::clone(old)))
         }
         (None, None) => None,
     }

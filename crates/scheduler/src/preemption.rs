@@ -9,8 +9,8 @@ use crate::podinfo::PodInfo;
 use crate::reason::{Text, Unschedulable, histogram};
 use crate::score::next_random;
 use jiff::Timestamp;
-use kinds::Selector;
 use kinds::api::policy::v1::PodDisruptionBudget;
+use kinds::{ObjectKey, Selector};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,9 +98,10 @@ fn waits_for_victims(world: &World<'_>, pod: &PodInfo, why: &Unschedulable) -> b
     node.is_some_and(|n| n.pods.iter().any(|p| p.priority < pod.priority && p.is_terminating() && preempted(p)))
 }
 
-/// More important first: by priority, then by who runs longer.
-fn importance(p: &PodInfo) -> (Reverse<i32>, Timestamp) {
-    (Reverse(p.priority), started(p))
+/// More important first: by priority, then by who runs longer; by name where that is equal, so that the same cluster
+/// always gives the same answer.
+fn importance(p: &PodInfo) -> (Reverse<i32>, Timestamp, ObjectKey) {
+    (Reverse(p.priority), started(p), p.key.clone())
 }
 
 fn started(p: &PodInfo) -> Timestamp {
@@ -148,7 +149,7 @@ fn victims_on<'a>(
         supposed.set(pod, p, false);
     }
     supposed.fits(pod)?;
-    lesser.sort_by_key(|p| importance(p));
+    lesser.sort_by_cached_key(|p| importance(p));
     let (violating, others) = budgets.split(lesser);
     let (mut victims, mut violations) = (Vec::new(), 0);
     for (list, violates) in [(violating, true), (others, false)] {
@@ -164,7 +165,7 @@ fn victims_on<'a>(
     if victims.is_empty() {
         return Err(vec![NO_VICTIMS.into()]);
     }
-    victims.sort_by_key(|p| importance(p));
+    victims.sort_by_cached_key(|p| importance(p));
     Ok(Candidate { node, victims, violations })
 }
 

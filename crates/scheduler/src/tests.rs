@@ -136,6 +136,7 @@ impl Story {
                 let known = self.tables.snapshot().get::<kinds::api::core::v1::Pod>("default", &format!("p{n}")).is_some();
                 if !known {
                     let text = placed(&format!("p{n}"), "", &format!("{cpu}00m"), &format!("app: a{}", n % 3), i32::from(*priority));
+                    let text = text.replace("{name: p", &format!("{{uid: u{}, name: p", self.revision));
                     self.put(&text.replace("priority:", "topologySpreadConstraints: [{topologyKey: zone, maxSkew: 3, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: a1}}}], priority:"));
                 }
             }
@@ -164,10 +165,11 @@ impl Story {
         if self.bound.is_empty() {
             return;
         }
+        // As the API: a binding is for one uid.
         let (pod, node) = self.bound.remove(0);
         let s = self.tables.snapshot();
         let there = s.find::<kinds::api::core::v1::Pod>(&pod.key).cloned();
-        let Some(mut p) = there.filter(|_| ok) else { return self.brain.failed(&s, &pod, at(self.now)) };
+        let Some(mut p) = there.filter(|p| ok && p.metadata.uid.as_deref() == Some(&*pod.uid)) else { return self.brain.failed(&s, &pod, at(self.now)) };
         Arc::make_mut(&mut p).spec.get_or_insert_default().node_name = Some(node.to_string());
         self.brain.bound(&pod);
         self.apply(pod.key.clone(), kinds::Kind::Pod.into(), Some(Object::Pod(p)));

@@ -91,7 +91,10 @@ impl Hands {
             target: ObjectReference { kind: Some("Node".into()), name: Some(node.to_string()), ..ObjectReference::default() },
         };
         let target = Target::new(Kind::Pod, d.pod.key.clone()).sub("binding");
-        self.api.create(target, Object::from(binding), options()).await?;
+        self.api.create(target, Object::from(binding), options()).await.map_err(|mut e| {
+            e.message = format!("binding rejected: running Bind plugin \"DefaultBinder\": {}", e.message);
+            e
+        })?;
         let message = format!("Successfully assigned {} to {node}", d.pod.key);
         self.tell(&d.profile, &d.pod.pod, Severity::Normal, "Scheduled", message);
         Ok(())

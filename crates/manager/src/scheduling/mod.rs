@@ -163,11 +163,11 @@ impl Shell {
                 self.done(done);
             }
             let more = self.cycles();
-            self.metrics.depths(&mut self.brain.lock());
             if more {
                 tokio::task::yield_now().await;
                 continue;
             }
+            self.metrics.depths(&mut self.brain.lock());
             let wake = self.wake_after();
             let date = async { sleep(wake.unwrap_or_default()).await };
             let mut leading = self.leading.clone();

@@ -4,7 +4,11 @@ use super::{SchedulerConfig, SchedulerDeps, SchedulerHandle, start_scheduler};
 use crate::events::Recorder;
 use crate::ApiFactory;
 use cache::{Interest, Source};
-use kinds::api::core::v1::{Container, Event, Node, Pod, PodCondition, PodSpec, ResourceRequirements};
+use kinds::api::core::v1::{
+    Container, Event, Node, PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimVolumeSource, Pod, PodCondition,
+    PodSpec, ResourceRequirements, Volume,
+};
+use kinds::api::storage::v1::StorageClass;
 use kinds::{Api, ApiError, DeleteOptions, Fut, Kind, Object, ObjectKey, Patch, QuantityText, Resource, Revision, Target, WriteOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -211,11 +215,46 @@ async fn a_refused_binding_is_tried_again() {
     r.cluster.refuses.store(true, Ordering::SeqCst);
     r.world.given(sized("n1", "1"));
     r.world.given(pod("p", "800m", 0));
-    until(&r.world, "told", |w| said(w, "FailedScheduling", "Internal error occurred: no")).await;
+    until(&r.world, "told", |w| said(w, "FailedScheduling", "binding rejected: running Bind plugin \"DefaultBinder\": Internal error occurred: no")).await;
     r.cluster.refuses.store(false, Ordering::SeqCst);
     r.world.clock.advance(std::time::Duration::from_secs(11));
     r.world.given(sized("n2", "1"));
     until(&r.world, "bound", |w| node_of(w, "p").is_some()).await;
     assert_eq!(Resource::from(Kind::Pod).plural(), "pods");
+    r.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn a_pod_waits_for_its_volume() {
+    let r = running();
+    r.world.given(sized("n1", "1"));
+    r.world.given(StorageClass {
+        metadata: meta("", "later"),
+        provisioner: "x".into(),
+        volume_binding_mode: Some("WaitForFirstConsumer".into()),
+        ..StorageClass::default()
+    });
+    r.world.given(PersistentVolumeClaim {
+        metadata: meta("default", "data"),
+        spec: Some(PersistentVolumeClaimSpec { storage_class_name: Some("later".into()), ..PersistentVolumeClaimSpec::default() }),
+        status: None,
+    });
+    let mut p = pod("p", "100m", 0);
+    let claim = PersistentVolumeClaimVolumeSource { claim_name: "data".into(), read_only: None };
+    let volume = Volume { name: "v".into(), persistent_volume_claim: Some(claim), ..Volume::default() };
+    p.spec.get_or_insert_default().volumes = Some(vec![volume]);
+    r.world.given(p);
+    const NODE: &str = "volume.kubernetes.io/selected-node";
+    let noted = |w: &World, key: &str| {
+        let c = w.get::<PersistentVolumeClaim>("default", "data");
+        c.metadata.annotations.as_ref().and_then(|a| a.get(key).cloned())
+    };
+    until(&r.world, "the node is told", |w| noted(w, NODE).as_deref() == Some("n1")).await;
+    assert_eq!(node_of(&r.world, "p"), None, "its volume is not there yet");
+    r.world.edit::<PersistentVolumeClaim>("default", "data", |c| {
+        c.spec.get_or_insert_default().volume_name = Some("v".into());
+        c.metadata.annotations.get_or_insert_default().insert("pv.kubernetes.io/bind-completed".into(), "yes".into());
+    });
+    until(&r.world, "bound", |w| node_of(w, "p").is_some()).await;
     r.shutdown.cancel();
 }

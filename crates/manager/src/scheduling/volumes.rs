@@ -18,17 +18,9 @@ const BIND_TIMEOUT: Duration = Duration::from_secs(600);
 const BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
 
 fn failed(why: impl std::fmt::Display) -> ApiError {
-    ApiError::internal("").log(&why).with_message(format!("running PreBind plugin \"VolumeBinding\": binding volumes: {why}"))
-}
-
-/// A message of its own on an error.
-trait WithMessage {
-    fn with_message(self, message: String) -> Self;
-}
-impl WithMessage for ApiError {
-    fn with_message(mut self, message: String) -> Self {
-        self.message = message;
-        self
+    ApiError {
+        message: format!("running PreBind plugin \"VolumeBinding\": binding volumes: {why}"),
+        ..ApiError::internal(why)
     }
 }
 
@@ -57,7 +49,8 @@ impl Hands {
 
     async fn take(&self, pod: &PodInfo, node: &str, step: &VolumeStep, s: &Snapshot) -> Result<(), ApiError> {
         let key = claim_of(pod, step);
-        let claim = s.find::<PersistentVolumeClaim>(&key).ok_or_else(|| failed(format_args!("persistentvolumeclaim {:?} not found", key.name)))?;
+        let claim = s.find::<PersistentVolumeClaim>(&key);
+        let claim = claim.ok_or_else(|| failed(format_args!("persistentvolumeclaim {:?} not found", key.name)))?;
         match step {
             VolumeStep::Provision { .. } => {
                 if annotation(claim, SELECTED_NODE) == Some(node) {
@@ -70,7 +63,8 @@ impl Hands {
                 self.merge(Target::new(Kind::PersistentVolumeClaim, key), &body).await
             }
             VolumeStep::Bind { volume, .. } => {
-                let v = s.get::<PersistentVolume>("", volume).ok_or_else(|| failed(format_args!("persistentvolume {volume:?} not found")))?;
+                let v = s.get::<PersistentVolume>("", volume);
+                let v = v.ok_or_else(|| failed(format_args!("persistentvolume {volume:?} not found")))?;
                 let body = json!({
                     "metadata": {
                         "resourceVersion": v.metadata.resource_version,

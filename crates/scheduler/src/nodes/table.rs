@@ -27,6 +27,8 @@ pub struct NodeTable {
     order: Vec<usize>,
     stale: bool,
     placed: HashMap<ObjectKey, Placement>,
+    /// How many of them are assumed.
+    assumed: usize,
     images: HashMap<String, usize>,
     with_terms: BTreeSet<usize>,
     with_required_anti: BTreeSet<usize>,
@@ -116,6 +118,7 @@ impl NodeTable {
         let slot = self.slot(node);
         self.slots[slot].add(Arc::clone(&pod));
         self.placed.insert(pod.key.clone(), Placement { pod, slot, assumed });
+        self.assumed += usize::from(assumed);
         self.let_go(slot);
     }
 
@@ -133,6 +136,7 @@ impl NodeTable {
     /// A pod is off its node.
     pub fn unplace(&mut self, key: &ObjectKey) -> Option<Arc<PodInfo>> {
         let p = self.placed.remove(key)?;
+        self.assumed -= usize::from(p.assumed);
         let was_here = self.slots[p.slot].remove(&p.pod);
         assert!(was_here, "the node table lost pod {key}: it is corrupt");
         self.let_go(p.slot);
@@ -225,7 +229,7 @@ impl NodeTable {
     /// How many pods are placed, and how many of these are only assumed to be.
     #[must_use]
     pub fn pod_counts(&self) -> (usize, usize) {
-        (self.placed.len(), self.assumed().count())
+        (self.placed.len(), self.assumed)
     }
 
     /// Recomputes everything from a snapshot and what is assumed, and compares.
@@ -248,6 +252,7 @@ impl NodeTable {
             return Err(format!("node {differs:?} against {:?}", differs.and_then(|(n, _)| have.get(n))));
         }
         match () {
+            () if fresh.assumed != self.assumed => Err("the count of assumed pods differs".into()),
             () if names(&fresh) != names(self) => Err("the order of nodes differs".into()),
             () if fresh.images != self.images => Err("image counts differ".into()),
             () if sets(&fresh, &fresh.with_terms) != sets(self, &self.with_terms) => Err("with_terms differs".into()),

@@ -43,7 +43,8 @@ impl Score for ImageLocality {
             let n = world.nodes.nodes_with_image(&name) as f64;
             (name, n / total)
         };
-        Some(containers.chain(volumes).map(share).collect())
+        let shares: Vec<_> = containers.chain(volumes).map(share).collect();
+        shares.iter().any(|(_, share)| *share > 0.0).then_some(shares)
     }
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
     fn score(&self, pre: &Self::Pre, _: &PodInfo, node: &NodeInfo, _: &World<'_>) -> i64 {

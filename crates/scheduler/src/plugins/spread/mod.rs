@@ -32,6 +32,11 @@ impl Plugin for PodTopologySpread {
         let counted = |p: &PodInfo| p.namespace() == pod.namespace() && constraints.iter().any(|c| c.selector.matches(p.labels()));
         match event {
             Event::PodPlaced(p) | Event::PodLeft(p) => counted(p),
+            // A domain that is gone may have been the emptiest.
+            Event::NodeRemoved(n) => {
+                let has = |c: &Constraint| n.metadata.labels.as_ref().is_some_and(|l| l.contains_key(&c.key));
+                constraints.iter().all(has)
+            }
             Event::PodAltered { old, new } => counted(old) != counted(new),
             Event::PodEdited { old, new } => old.labels() != new.labels(),
             _ => event.labelled().is_some() || event.tainted().is_some(),

@@ -52,7 +52,7 @@ impl Score for PodTopologySpread {
             all.push(Weighed { constraint: constraint.clone(), domains, weight: (size as f64 + 2.0).ln() });
         }
         if all.iter().any(|w| !w.domains.is_empty()) {
-            for node in world.nodes.iter().filter(|n| !left_out(n)) {
+            for node in world.nodes.iter().filter(|n| !n.pods.is_empty() && !left_out(n)) {
                 for w in all.iter_mut().filter(|w| !w.domains.is_empty() && w.constraint.includes(pod, node)) {
                     if let Some(at) = node.label(&w.constraint.key).and_then(|v| w.domains.get_mut(v)) {
                         *at += w.constraint.count(pod, node);
