@@ -148,7 +148,8 @@ impl Registry {
         }
         refuse(&object, &errors)?;
         admission::validate(&ctx, &request, &object, Some(&old.object))?;
-        let warnings = (rules.warnings)(&object, Some(&old.object));
+        let mut warnings = (rules.warnings)(&object, Some(&old.object));
+        warnings.extend(admission::warnings(&ctx, &request, &object));
         Ok((object, warnings))
     }
 }

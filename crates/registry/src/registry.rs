@@ -246,7 +246,8 @@ impl Registry {
         (rules.validate)(&object, &mut errors);
         refuse(&object, &errors)?;
         admission::validate(&ctx, &request, &object, None)?;
-        let warnings = (rules.warnings)(&object, None);
+        let mut warnings = (rules.warnings)(&object, None);
+        warnings.extend(admission::warnings(&ctx, &request, &object));
         Ok((object, warnings))
     }
 
