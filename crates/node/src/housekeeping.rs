@@ -1,16 +1,22 @@
 //! What a node does on the side: rotates logs, frees disk from images, ends pods when memory or disk runs out
 //! (docs: "Node-pressure Eviction", "Garbage collection of unused containers and images").
 
-use crate::hands::{Hands, chain};
+use crate::hands::{Hands, blocking, chain};
 use crate::log::rotate;
 use crate::machine;
 use crate::pod_loop::Pods;
+use crate::pod_task::Seen;
 use crate::recorder::pod_reference;
-use pods::eviction::{self, Pressure, Usage};
+use base::metrics::{Family, Gauge, Registry};
+use kinds::api::core::v1::Pod;
+use pods::eviction::{self, Pressure, Usage, Written};
 use pods::gc::{self, ImageLedger};
-use pods::{Input, Note, Stage};
+use pods::plan::sandbox::log_directory;
+use pods::{Input, Note, RunState, Stage};
 use runtime::cri::ContainerState;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +26,89 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// Images are looked at every this many periods.
 const IMAGE_PERIODS: u64 = 30;
 
+/// Figures of the node under Kubernetes' names.
+pub(crate) struct Metrics {
+    pods: Arc<Family<Gauge>>,
+    containers: Arc<Family<Gauge>>,
+}
+
+impl Metrics {
+    /// Registers them, and tells the node's name.
+    pub(crate) fn register(registry: &Registry, node: &str) -> Self {
+        let name = registry.gauge("kubelet_node_name", "The node's name. The count is always 1.", &["node"]);
+        name.with(&[node]).set(1.0);
+        Self {
+            pods: registry.gauge("kubelet_running_pods", "Number of pods that have a running pod sandbox", &[]),
+            containers: registry.gauge("kubelet_running_containers", "Number of containers currently running", &["container_state"]),
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn count(metrics: &Metrics, pods: &Pods) {
+    let pods = pods.read();
+    let views: Vec<_> = pods.values().map(|h| h.seen.read().view.clone()).collect();
+    metrics.pods.with(&[]).set(views.iter().filter(|v| v.ready_sandbox().is_some()).count() as f64);
+    for (state, word) in [(RunState::Created, "created"), (RunState::Running, "running"), (RunState::Exited, "exited")] {
+        let n = views.iter().flat_map(|v| &v.containers).filter(|c| c.state == state).count();
+        metrics.containers.with(&[word]).set(n as f64);
+    }
+}
+
+/// Bytes on disk below a directory, links not followed.
+fn size_of(dir: &Path) -> i64 {
+    let mut total = 0;
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let Ok(meta) = entry.metadata() else { continue };
+        total += if meta.is_dir() { size_of(&entry.path()) } else { i64::try_from(meta.blocks() * 512).unwrap_or(0) };
+    }
+    total
+}
+
+/// Whether a pod has any limit on what it writes.
+fn is_limited(pod: &Pod) -> bool {
+    let spec = pods::roster::spec(pod);
+    let mut volumes = spec.volumes.iter().flatten();
+    volumes.any(|v| v.empty_dir.as_ref().is_some_and(|e| e.size_limit.is_some()))
+        || kinds::pod::limits(spec).contains_key("ephemeral-storage")
+}
+
+async fn written(hands: &Hands, seen: &Seen) -> Written {
+    let mut out = Written::default();
+    for c in seen.view.running() {
+        let rootfs = hands.runtime.container_usage(&c.id).await.map_or(0, |u| u.rootfs_used_bytes);
+        let logs = PathBuf::from(log_directory(&seen.pod, &hands.facts)).join(&c.name);
+        let logs = blocking(move || Ok(size_of(&logs))).await.unwrap_or(0);
+        out.containers.push((c.name.clone(), logs + i64::try_from(rootfs).unwrap_or(i64::MAX)));
+    }
+    let base = PathBuf::from(hands.facts.pod_dir(pods::roster::uid(&seen.pod))).join("volumes/kubernetes.io~empty-dir");
+    for v in pods::roster::spec(&seen.pod).volumes.iter().flatten() {
+        let on_disk = v.empty_dir.as_ref().is_some_and(|e| e.medium.as_deref().unwrap_or_default().is_empty());
+        let dir = base.join(&v.name);
+        if on_disk {
+            out.empty_dirs.push((v.name.clone(), blocking(move || Ok(size_of(&dir))).await.unwrap_or(0)));
+        }
+    }
+    out
+}
+
+/// Ends pods that have written more than they may.
+async fn limit_writing(hands: &Hands, pods: &Pods) {
+    let handles: Vec<_> = pods.read().values().cloned().collect();
+    for handle in handles {
+        let seen = handle.seen.read().clone();
+        if seen.stage != Stage::Syncing || !is_limited(&seen.pod) {
+            continue;
+        }
+        let Some(ending) = eviction::over_limit(&seen.pod, &written(hands, &seen).await) else { continue };
+        hands.recorder.note(pod_reference(&seen.pod), Note::warning("Evicted", ending.message.clone()));
+        // Limits of storage give a second. A task that has just ended needs no news.
+        let _ = handle.mailbox.send(Input::End(ending, 1)).await;
+    }
+}
+
 /// Runs until `stop`.
-pub(crate) async fn run(hands: Arc<Hands>, pods: Pods, stop: CancellationToken) {
+pub(crate) async fn run(hands: Arc<Hands>, pods: Pods, metrics: Metrics, stop: CancellationToken) {
     let mut beat = tokio::time::interval(PERIOD);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut ledger = ImageLedger::default();
@@ -32,6 +119,8 @@ pub(crate) async fn run(hands: Arc<Hands>, pods: Pods, stop: CancellationToken) 
         }
         rotate_logs(&hands).await;
         relieve(&hands, &pods).await;
+        limit_writing(&hands, &pods).await;
+        count(&metrics, &pods);
         if round % IMAGE_PERIODS == 0 {
             collect_images(&hands, &mut ledger).await;
         }

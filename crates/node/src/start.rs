@@ -95,6 +95,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     let report = node_loop::report(&hands).await;
     let status = node_status::build(&machine, &report, None, hands.clock.now());
     let own = Arc::new(node_loop::own_node(&hands, &machine, status));
+    let figures = housekeeping::Metrics::register(&deps.metrics, &hands.config.node_name);
     let mut tasks = Vec::new();
     let mut address = None;
     if let (Some(listen), Some(tls)) = (hands.config.listen, deps.tls) {
@@ -107,7 +108,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     tasks.push(tokio::spawn(NodeLoop::new(Arc::clone(&hands), machine).run(stop.clone())));
     #[cfg(test)]
     let inside = (Arc::clone(&hands), Arc::clone(&pods));
-    tasks.push(tokio::spawn(housekeeping::run(hands, pods, stop.clone())));
+    tasks.push(tokio::spawn(housekeeping::run(hands, pods, figures, stop.clone())));
     Ok(Handle {
         stop,
         tasks,

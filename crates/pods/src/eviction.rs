@@ -133,3 +133,40 @@ pub fn ending(victim: &Usage, of: Pressure, threshold: i64, available: i64) -> E
     }
     Ending { reason: "Evicted".to_owned(), message, disruption: true }
 }
+
+/// What a pod has written to the node's disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes of each `emptyDir` on disk, by volume.
+    pub empty_dirs: Vec<(String, i64)>,
+    /// Bytes of each container's writable layer and logs.
+    pub containers: Vec<(String, i64)>,
+}
+
+/// Whether a pod has written more than it may (docs: "Local ephemeral storage"): the words of its eviction.
+#[must_use]
+pub fn over_limit(pod: &Pod, written: &Written) -> Option<Ending> {
+    let parse = |q: &kinds::QuantityText| kinds::Quantity::parse(&q.0).ok();
+    let evicted = |message: String| Some(Ending { reason: "Evicted".to_owned(), message, disruption: true });
+    let spec = roster::spec(pod);
+    for v in spec.volumes.iter().flatten() {
+        let Some(limit) = v.empty_dir.as_ref().and_then(|e| e.size_limit.as_ref()).and_then(parse) else { continue };
+        let used = written.empty_dirs.iter().find(|(n, _)| *n == v.name).map_or(0, |(_, b)| *b);
+        if limit.value() > 0 && used > limit.value() {
+            return evicted(format!("Usage of EmptyDir volume \"{}\" exceeds the limit \"{limit}\". ", v.name));
+        }
+    }
+    let whole = kinds::pod::limits(spec).get("ephemeral-storage").copied();
+    let total: i64 = written.empty_dirs.iter().chain(&written.containers).map(|(_, b)| b).sum();
+    if let Some(limit) = whole.filter(|l| l.value() > 0 && total > l.value()) {
+        return evicted(format!("Pod ephemeral local storage usage exceeds the total limit of containers {limit}. "));
+    }
+    for c in &spec.containers {
+        let Some(limit) = kinds::pod::container_limits(c).get("ephemeral-storage").copied() else { continue };
+        let used = written.containers.iter().find(|(n, _)| *n == c.name).map_or(0, |(_, b)| *b);
+        if used > limit.value() {
+            return evicted(format!("Container {} exceeded its local ephemeral storage limit \"{limit}\". ", c.name));
+        }
+    }
+    None
+}

@@ -2,6 +2,7 @@
 
 use super::{Ready, files, subpath};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 fn file(path: &str, text: &str) -> Ready {
@@ -45,7 +46,9 @@ fn sub_paths_stay_inside() {
     let volume = dir.path().join("v");
     fs::create_dir(&volume).unwrap();
     std::os::unix::fs::symlink("/etc", volume.join("out")).unwrap();
+    fs::set_permissions(&volume, fs::Permissions::from_mode(0o777)).unwrap();
     let made = subpath::resolve(&volume, "a/b", true).unwrap();
+    assert_eq!(fs::metadata(&made).unwrap().permissions().mode() & 0o7777, 0o777);
     assert_eq!(made, volume.join("a/b").canonicalize().unwrap());
     assert!(subpath::resolve(&volume, "out/passwd", false).is_err());
 }

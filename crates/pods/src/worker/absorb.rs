@@ -30,7 +30,7 @@ impl Worker {
                 let grace_s = self.asked_grace_s();
                 self.begin_terminating(grace_s, ctx);
             }
-            Input::World => self.volume_retry = None,
+            Input::World => self.world_changed(),
             Input::Runtime(view) => {
                 self.heard = true;
                 self.view = view;
@@ -52,6 +52,13 @@ impl Worker {
             Input::Done(id, outcome) => self.absorb_done(id, outcome, ctx),
             Input::Tick => {}
         }
+    }
+
+    /// What failed for want of an object may go at once now.
+    fn world_changed(&mut self) {
+        self.volume_retry = None;
+        let wants = |m: &&mut super::Memo| m.waiting.as_ref().is_some_and(|w| w.reason == "CreateContainerConfigError");
+        self.memos.values_mut().filter(wants).for_each(|m| m.start_hold.reset());
     }
 
     fn absorb_spec(&mut self, pod: Arc<Pod>, ctx: &mut Ctx<'_>) {
