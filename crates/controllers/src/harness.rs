@@ -11,6 +11,7 @@ use testkit::World;
 use testkit::build::running;
 
 const PASSES_MAX: usize = 100;
+const ROUNDS_MAX: usize = 20_000;
 
 /// A world with the controllers that are under test.
 pub(crate) struct Harness {
@@ -18,11 +19,13 @@ pub(crate) struct Harness {
     pub controllers: Vec<&'static Controller>,
     pub config: Config,
     pub events: Vec<Event>,
+    /// The last plan met a failure and is to be tried again.
+    retry: bool,
 }
 
 impl Harness {
     pub(crate) fn new(controllers: &[&'static Controller]) -> Self {
-        Self { world: World::default(), controllers: controllers.to_vec(), config: Config::default(), events: Vec::new() }
+        Self { world: World::default(), controllers: controllers.to_vec(), config: Config::default(), events: Vec::new(), retry: false }
     }
 
     /// The same with entries that carry their JSON, and a codec to read revisions.
@@ -75,6 +78,46 @@ impl Harness {
         panic!("never comes to rest");
     }
 
+    /// Settles by wakes alone, as the manager does: after the first look only what a change concerns is looked at again.
+    /// `pick` chooses the next of that many waiting subjects. Law: wakes miss nothing, so that a look at everything
+    /// afterwards writes nothing.
+    pub(crate) fn settle_by_wakes(&mut self, mut pick: impl FnMut(usize) -> usize) {
+        let mut heard = self.world.changes().len();
+        let mut waiting: Vec<(usize, Subject)> = Vec::new();
+        for (n, c) in self.controllers.clone().into_iter().enumerate() {
+            waiting.extend((c.subjects)(&self.world.snapshot()).into_iter().map(|s| (n, s)));
+        }
+        for _ in 0..ROUNDS_MAX {
+            if waiting.is_empty() && !self.run_pods() {
+                assert!(!self.pass(), "wakes missed something");
+                return;
+            }
+            if !waiting.is_empty() {
+                let (n, subject) = waiting.swap_remove(pick(waiting.len()));
+                let c = self.controllers[n];
+                self.retry = false;
+                if let Some(plan) = self.plan(c, &subject, None).filter(|p| !p.is_idle()) {
+                    self.carry_out(c, &subject, &plan);
+                }
+                if self.retry {
+                    waiting.push((n, subject));
+                }
+            }
+            let changes = self.world.changes();
+            for change in &changes[heard..] {
+                for (n, c) in self.controllers.iter().enumerate().filter(|(_, c)| c.watches.wants(&change.resource)) {
+                    for s in (c.wakes)(change, &self.world.snapshot()) {
+                        if !waiting.contains(&(n, s.clone())) {
+                            waiting.push((n, s));
+                        }
+                    }
+                }
+            }
+            heard = changes.len();
+        }
+        panic!("never comes to rest by wakes");
+    }
+
     /// The kubelet: starts what is new, ends what is being deleted. Tells whether it did anything.
     pub(crate) fn run_pods(&self) -> bool {
         let mut did = false;
@@ -99,8 +142,12 @@ impl Harness {
         for step in plan.waves.iter().flat_map(|w| &w.steps) {
             match self.execute(step) {
                 Ok(()) => wrote = true,
-                Err(e) if e.is_conflict() => return true,
+                Err(e) if e.is_conflict() || e.is_not_found() => {
+                    self.retry = true;
+                    return true;
+                }
                 Err(e) => {
+                    self.retry = true;
                     let reason = step.failed.as_ref().map_or("", |n| n.reason);
                     let failed = Failed { reason, message: e.message };
                     let status = self.plan(c, subject, Some(&failed)).and_then(|p| p.status);
@@ -109,7 +156,9 @@ impl Harness {
             }
         }
         if let Some(s) = &plan.status {
-            wrote |= self.execute(s).is_ok();
+            let done = self.execute(s).is_ok();
+            self.retry |= !done;
+            wrote |= done;
         }
         wrote || plan.status.is_some()
     }

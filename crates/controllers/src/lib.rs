@@ -29,6 +29,7 @@ pub mod resourcequota;
 pub mod rootca;
 pub mod serviceaccount;
 pub mod statefulset;
+pub mod tokencleaner;
 pub mod ttlafterfinished;
 pub mod volumes;
 
@@ -62,8 +63,11 @@ pub const ALL: &[&Controller] = &[
     &volumes::CLAIM_PROTECTION,
     &volumes::VOLUME_PROTECTION,
     &volumes::EPHEMERAL,
+    &tokencleaner::CONTROLLER,
     &clusterrole::CONTROLLER,
 ];
 
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod laws;

@@ -15,7 +15,8 @@ use crate::controller::{Controller, Ctx, Subject, Watches, itself};
 use crate::endpointslice::{selecting, services_of};
 use crate::plan::Plan;
 use cache::{Change, Snapshot};
-use kinds::Kind;
+use kinds::api::core::v1::{Endpoints, Service};
+use kinds::{Kind, ObjectKey};
 
 /// The Endpoints controller.
 pub const CONTROLLER: Controller = Controller {
@@ -24,9 +25,16 @@ pub const CONTROLLER: Controller = Controller {
     component: "endpoint-controller",
     watches: Watches::Kinds(&[Kind::Service, Kind::Pod, Kind::Endpoints]),
     wakes,
-    subjects: selecting,
+    subjects,
     plan,
 };
+
+/// Services with a selector, and services that are gone and left their object behind.
+fn subjects(snapshot: &Snapshot) -> Vec<Subject> {
+    let left = |e: &&std::sync::Arc<Endpoints>| snapshot.find::<Service>(&ObjectKey::of(&e.metadata)).is_none();
+    let orphans = snapshot.list::<Endpoints>("").filter(left).map(|e| Subject::new(Kind::Service, ObjectKey::of(&e.metadata)));
+    selecting(snapshot).into_iter().chain(orphans).collect()
+}
 
 fn wakes(change: &Change, snapshot: &Snapshot) -> Vec<Subject> {
     match change.resource.builtin() {

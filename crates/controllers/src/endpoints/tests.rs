@@ -1,7 +1,7 @@
 use super::*;
 use crate::harness::Harness;
 use kinds::ObjectMeta;
-use kinds::api::core::v1::{Endpoints, Pod, Service, ServicePort, ServiceSpec};
+use kinds::api::core::v1::{Pod, ServicePort, ServiceSpec};
 use testkit::build::{labels, meta, running, template};
 
 #[test]
