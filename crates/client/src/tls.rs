@@ -1,0 +1,66 @@
+//! The TLS side of a connection: authorities, client certificate, and the choice to check nothing.
+
+use crate::Error;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use std::sync::Arc;
+
+/// `--insecure-skip-tls-verify`: any certificate will do, but the peer must hold its key.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(&self, _: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: &ServerName<'_>, _: &[u8], _: UnixTime) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn roots(ca: Option<&[u8]>) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(pem) => {
+            for certificate in CertificateDer::pem_slice_iter(pem) {
+                let certificate = certificate.map_err(|e| Error::Config(format!("unable to load root certificates: {e}")))?;
+                roots.add(certificate).map_err(|e| Error::Config(format!("unable to load root certificates: {e}")))?;
+            }
+            if roots.is_empty() {
+                return Err(Error::Config("unable to load root certificates: unable to parse bytes as PEM block".to_owned()));
+            }
+        }
+        None => {
+            // What cannot be read of the system's own store simply does not count.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    Ok(roots)
+}
+
+/// What a client needs to know for its handshakes.
+pub(crate) fn configuration(ca: Option<&[u8]>, insecure: bool, certificate: Option<&[u8]>, key: Option<&[u8]>) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let bad = |e: &dyn std::fmt::Display| Error::Config(format!("tls: {e}"));
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(|e| bad(&e))?;
+    let builder = if insecure {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+    } else {
+        builder.with_root_certificates(roots(ca)?)
+    };
+    let (Some(certificate), Some(key)) = (certificate, key) else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| bad(&format!("failed to find any PEM data in key input: {e}")))?;
+    builder.with_client_auth_cert(chain.map_err(|e| bad(&e))?, key).map_err(|e| bad(&e))
+}
