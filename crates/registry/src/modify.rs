@@ -61,6 +61,7 @@ impl Registry {
         next: Next<'_>,
     ) -> Result<Answer, ApiError> {
         let mut tries = 0;
+        let _turn = self.allocation(&target.resource).await;
         loop {
             tries += 1;
             match self.attempt(caller, target, options, &next).await {

@@ -62,6 +62,8 @@ pub struct Registry {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) settings: Settings,
     token_issuer: OnceLock<TokenIssuer>,
+    /// Held from choosing cluster IPs and node ports until the image shows them: nobody else may choose the same.
+    allocating: tokio::sync::Mutex<()>,
 }
 
 /// The rules of a resource: a row of the table for built-ins, the common ones for custom resources.
@@ -86,7 +88,7 @@ impl Registry {
     ) -> Result<(Arc<Self>, impl Future<Output = Result<(), ImageError>> + Send + 'static), ImageError> {
         let (image, feed) = Image::load(&*engine).await?;
         let follow = Arc::clone(&image).follow(feed);
-        Ok((Arc::new(Self { engine, image, clock, ids, settings, token_issuer: OnceLock::new() }), follow))
+        Ok((Arc::new(Self { engine, image, clock, ids, settings, token_issuer: OnceLock::new(), allocating: tokio::sync::Mutex::default() }), follow))
     }
 
     /// Connects the signer of tokens; only the first one counts.
@@ -101,6 +103,11 @@ impl Registry {
     pub fn issue_token(&self, key: &ObjectKey, request: &TokenRequest) -> Result<TokenRequest, ApiError> {
         let issuer = self.token_issuer.get().ok_or_else(|| ApiError::unavailable("no signer of tokens is connected"))?;
         issuer(&self.snapshot(), key, request)
+    }
+
+    /// Services are written one at a time; everything else needs no lock.
+    pub(crate) async fn allocation(&self, resource: &Resource) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        if resource.builtin() == Some(kinds::Kind::Service) { Some(self.allocating.lock().await) } else { None }
     }
 
     /// The newest snapshot.
@@ -197,6 +204,7 @@ impl Registry {
         }
         (rules.default)(&mut object);
         let given = object;
+        let _turn = self.allocation(resource).await;
         let mut tries = 0;
         loop {
             tries += 1;
