@@ -1,3 +1,5 @@
+//! Tables and laws of `src`.
+
 use crate::*;
 use bytes::Bytes;
 use kinds::api::core::v1::{Pod, PodSpec};

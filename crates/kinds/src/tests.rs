@@ -1,3 +1,5 @@
+//! Tables and laws of `src`.
+
 use crate::selector::parse_fields;
 use crate::*;
 use std::collections::BTreeMap;

@@ -1,3 +1,5 @@
+//! Tables and laws of `src`.
+
 use crate::build::{deployment, meta, template};
 use crate::{World, now_or_never};
 use cache::{Interest, Source};

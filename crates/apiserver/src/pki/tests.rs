@@ -1,3 +1,5 @@
+//! Tables and laws of `pki`.
+
 use super::*;
 use jiff::Timestamp;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Tables and laws of `events`.
+
 use super::*;
 use jiff::Timestamp;
 use kinds::api::core::v1::ObjectReference;

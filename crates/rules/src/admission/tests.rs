@@ -1,3 +1,5 @@
+//! Tables and laws of `admission`.
+
 use super::*;
 use crate::testing::World;
 use kinds::api::core::v1::*;

@@ -1,3 +1,5 @@
+//! Tables and laws of `apps`.
+
 use crate::rules;
 use kinds::api::apps::v1::*;
 use kinds::api::core::v1::*;

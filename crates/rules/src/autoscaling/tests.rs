@@ -1,3 +1,5 @@
+//! Tables and laws of `autoscaling`.
+
 use crate::rules;
 use kinds::api::autoscaling::v2::*;
 use kinds::{FieldErrors, Kind, Object, ObjectMeta};

@@ -1,3 +1,5 @@
+//! Tables and laws of `batch`.
+
 use crate::rules;
 use kinds::api::batch::v1::*;
 use kinds::api::core::v1::*;

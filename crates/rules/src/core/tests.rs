@@ -1,3 +1,5 @@
+//! Tables and laws of `core`.
+
 use crate::rules;
 use kinds::api::core::v1::*;
 use kinds::{ByteString, FieldErrors, Kind, Object, ObjectMeta};

@@ -1,3 +1,5 @@
+//! Tables and laws of `devices`.
+
 use crate::rules;
 use kinds::api::resource::v1::*;
 use kinds::{FieldErrors, Kind, Object, ObjectMeta};

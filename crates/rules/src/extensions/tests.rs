@@ -1,3 +1,5 @@
+//! Tables and laws of `extensions`.
+
 use crate::rules;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::*;
 use kinds::{FieldErrors, Kind, Object, ObjectMeta};

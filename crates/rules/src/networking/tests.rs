@@ -1,3 +1,5 @@
+//! Tables and laws of `networking`.
+
 use crate::rules;
 use kinds::api::networking::v1::*;
 use kinds::{FieldErrors, Object, ObjectMeta};

@@ -1,3 +1,5 @@
+//! Tables and laws of `questions`.
+
 use crate::rules;
 use kinds::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use kinds::api::authorization::v1::SubjectAccessReview;

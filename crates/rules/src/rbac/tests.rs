@@ -1,3 +1,5 @@
+//! Tables and laws of `rbac`.
+
 use super::*;
 use cache::{Entry, Tables, Write};
 use kinds::{Object, ObjectMeta, Revision};

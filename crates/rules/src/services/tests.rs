@@ -1,3 +1,5 @@
+//! Tables and laws of `services`.
+
 use super::*;
 use crate::rules;
 use crate::testing::World;

@@ -1,3 +1,5 @@
+//! Tables and laws of `pod`.
+
 use crate::rules;
 use kinds::api::core::v1::*;
 use kinds::{FieldErrors, IntOrString, Kind, Object, ObjectMeta, QuantityText};

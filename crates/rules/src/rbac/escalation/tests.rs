@@ -1,3 +1,5 @@
+//! Tables and laws of `escalation`.
+
 use super::*;
 use crate::testing::World;
 use kinds::ObjectMeta;
