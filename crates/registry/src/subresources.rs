@@ -186,7 +186,10 @@ fn bound(old: &Entry, binding: &Binding, now: Time) -> Result<Object, ApiError> 
     for (k, v) in binding.metadata.labels.iter().flatten() {
         pod.metadata.labels.get_or_insert_default().insert(k.clone(), v.clone());
     }
-    let conditions = pod.status.get_or_insert_default().conditions.get_or_insert_default();
+    let status = pod.status.get_or_insert_default();
+    // ClearingNominatedNodeNameAfterBinding: what was hoped for is over.
+    status.nominated_node_name = None;
+    let conditions = status.conditions.get_or_insert_default();
     conditions.retain(|c| c.type_ != "PodScheduled");
     conditions.push(PodCondition {
         type_: "PodScheduled".into(),
