@@ -10,6 +10,7 @@ pub mod api;
 pub mod bootstrap;
 pub mod customs;
 pub mod delete;
+mod expiry;
 mod fieldowners;
 pub mod image;
 pub mod keys;

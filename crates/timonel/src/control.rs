@@ -297,7 +297,7 @@ fn manager_config(config: &Config, m: &Material) -> manager::Config {
     manager::Config { controllers, disabled: config.disabled.clone() }
 }
 
-/// Forgets what is older than one interval, as often as that.
+/// Forgets history that is older than one interval, and Events that nobody needs any more, as often as that.
 async fn compact(registry: Arc<Registry>, shutdown: CancellationToken) {
     let mut before = registry.snapshot().revision();
     loop {
@@ -310,6 +310,7 @@ async fn compact(registry: Arc<Registry>, shutdown: CancellationToken) {
                 tracing::warn!(err = %e, "Compaction failed");
             }
         }
+        registry.expire_events().await;
         before = registry.snapshot().revision();
     }
 }
