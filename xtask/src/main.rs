@@ -1,5 +1,6 @@
 //! Developer tasks: `cargo xtask <task>`.
 
+mod bench;
 mod images;
 mod schema;
 mod test;
@@ -18,6 +19,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Measures the figures that the issues promise, and prints them beside what must be.
+    Bench(bench::Args),
     /// Composes the images of the demo into target/images, without a container engine.
     Images(images::Args),
     /// Runs every test and says what was skipped, by name and reason.
@@ -34,6 +37,7 @@ enum Task {
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().task {
+        Task::Bench(args) => bench::run(&args),
         Task::Images(args) => images::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Tidy => tidy::run(),
