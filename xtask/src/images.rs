@@ -151,7 +151,7 @@ fn toolbox(base: &Layer, shell: &Result<()>, out: &Path) -> Result<()> {
         bail!("{e:#}");
     }
     let image = Image { layers: vec![base], config: Config { cmd: vec!["sh".into()], ..Config::default() } };
-    let names = ["docker.io/library/busybox:latest", "docker.io/library/alpine:latest"].map(str::to_owned);
+    let names = ["busybox:latest", "busybox:1", "alpine:latest", "alpine:3"].map(|n| format!("docker.io/library/{n}"));
     image.write(&out.join("toolbox.tar"), &names)
 }
 

@@ -1,0 +1,9 @@
+//! Integration tests of the built program: a whole cluster in a network namespace of its own, driven with a kubectl that
+//! nobody here wrote. Knows nothing of the product but its command line. Development only.
+//!
+//! What a test needs and a machine may lack is told by [`machine::missing`], in words for `SKIP <name>: <reason>`.
+
+pub mod cluster;
+pub mod machine;
+pub mod script;
+pub mod steps;
