@@ -18,7 +18,7 @@ for ns in blue green; do
     kubectl exec -n $ns deploy/webui -- sh -c 'ping -c1 -W1 redis; true' | see "PING redis \($IP\)"
 done
 kubectl exec client -- nslookup redis.green.svc.cluster.local | see "$(kubectl get svc redis -n green -o go-template='{{ .spec.clusterIP }}')"
-within 30 'kubectl exec client -- wget -T 5 -qO- http://webui.blue/json | see "\"hashes\":[1-9]"'
+within 30 'kubectl exec client -- wget -qO- http://webui.blue/json | see "\"hashes\":[1-9]"'
 ## a namespace deleted takes everything along (100 s)
 kubectl delete namespace blue green --timeout=90s
 fails kubectl get ns blue | see NotFound

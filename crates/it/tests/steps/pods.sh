@@ -18,7 +18,7 @@ OLD=$(kubectl get pods -l app=pingpong -o name)
 kubectl get pods -l app=pingpong --watch > watch.txt &
 within 10 'grep -q Running watch.txt'
 kubectl delete "$OLD" --grace-period=2 | see "deleted"
-within 20 'see Terminating < watch.txt && see "0/1 +ContainerCreating" < watch.txt && [ $(grep -c "1/1 *Running" watch.txt) -ge 2 ]'
+within 20 'see Terminating < watch.txt && see "0/1 +(Pending|ContainerCreating)" < watch.txt && [ $(grep -c "1/1 *Running" watch.txt) -ge 2 ]'
 ready deploy/pingpong
 NEW=$(kubectl get pods -l app=pingpong -o name)
 [ "$OLD" != "$NEW" ]

@@ -10,12 +10,12 @@ within 10 "curl -sf http://$IP/ | see '<html'"
 kubectl run client --image=busybox:1 --command -- sleep 100000
 kubectl wait pod/client --for=condition=Ready --timeout=30s
 for to in "$(ip_of web)" web web.default web.default.svc web.default.svc.cluster.local; do
-    kubectl exec client -- wget -T 5 -qO- "http://$to/" | see '<html' > /dev/null || { echo "not by $to"; exit 1; }
+    kubectl exec client -- wget -qO- "http://$to/" | see '<html' > /dev/null || { echo "not by $to"; exit 1; }
 done
 ## a pod reaches itself through its own service
 kubectl exec deploy/web -- true
 POD=$(kubectl get pods -l app=web -o jsonpath='{.items[0].metadata.name}')
-for i in 1 2 3 4 5 6 7 8 9; do kubectl exec "$POD" -- wget -T 5 -qO /dev/null http://web/; done
+for i in 1 2 3 4 5 6 7 8 9; do kubectl exec "$POD" -- wget -qO /dev/null http://web/; done
 ## endpoints and their slices
 kubectl get endpoints web -o jsonpath='{.subsets[0].addresses[*].ip}' | wc -w | see '^3$'
 kubectl get endpointslices -l kubernetes.io/service-name=web -o jsonpath='{.items[*].endpoints[*].addresses[0]}' | wc -w | see '^3$'
@@ -41,7 +41,7 @@ kubectl delete svc web-all
 ## ExternalName
 kubectl create service externalname elsewhere --external-name web.default.svc.cluster.local
 within 10 'kubectl exec client -- nslookup -type=cname elsewhere.default.svc.cluster.local | see "web.default.svc.cluster.local"'
-within 10 'kubectl exec client -- wget -T 5 -qO- http://elsewhere/ | see "<html"'
+within 10 'kubectl exec client -- wget -qO- http://elsewhere/ | see "<html"'
 kubectl get svc elsewhere | see 'ExternalName +<none> +web.default.svc.cluster.local'
 ## a service with hand-written Endpoints
 TO=$(kubectl get pods -l app=web -o jsonpath='{.items[0].status.podIP}')
@@ -57,7 +57,12 @@ metadata: {name: byhand}
 subsets: [{addresses: [{ip: $TO}], ports: [{port: 80}]}]
 EOF
 within 15 'curl -sf "http://$(ip_of byhand):8000/" | see "<html"'
-kubectl exec client -- wget -T 5 -qO- http://byhand:8000/ | see '<html'
-## the API from a pod, as its service account
-kubectl exec client -- ls /var/run/secrets/kubernetes.io/serviceaccount | see '^token$'
-kubectl exec client -- sh -c 'T=$(cat /var/run/secrets/kubernetes.io/serviceaccount/token); wget --no-check-certificate -qO- --header "Authorization: Bearer $T" https://kubernetes/api 2>&1' | see 'APIVersions|v1'
+kubectl exec client -- wget -qO- http://byhand:8000/ | see '<html'
+## the API, with the service account's token from a pod
+kubectl exec client -- ls /var/run/secrets/kubernetes.io/serviceaccount | see '^ca.crt$'
+kubectl exec client -- cat /var/run/secrets/kubernetes.io/serviceaccount/namespace | see '^default$'
+kubectl exec client -- cat /var/run/secrets/kubernetes.io/serviceaccount/ca.crt > ca.crt
+TOKEN=$(kubectl exec client -- cat /var/run/secrets/kubernetes.io/serviceaccount/token)
+curl -s --cacert ca.crt -H "Authorization: Bearer $TOKEN" "https://$(ip_of kubernetes)/api" | see 'APIVersions'
+curl -s --cacert ca.crt -H "Authorization: Bearer $TOKEN" "https://$(ip_of kubernetes)/api/v1/nodes" | see 'system:serviceaccount:default:default'
+kubectl exec client -- nc -z -w 3 kubernetes 443
