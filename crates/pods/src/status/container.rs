@@ -122,9 +122,28 @@ fn is_ready(seen: &Seen<'_>, role: Role, c: &Container, started: bool) -> bool {
     }
 }
 
+/// What was last said of a container that had ended, for when the runtime has forgotten it.
+fn remembered(seen: &Seen<'_>, role: Role, name: &str) -> Option<ContainerStatus> {
+    let before = seen.previous?;
+    let list = match role {
+        Role::Init | Role::Sidecar => &before.init_container_statuses,
+        Role::App => &before.container_statuses,
+        Role::Ephemeral => &before.ephemeral_container_statuses,
+    };
+    let found = list.iter().flatten().find(|s| s.name == name)?;
+    found.state.as_ref()?.terminated.as_ref()?;
+    Some(found.clone())
+}
+
 /// The status of one container.
 #[must_use]
 pub fn status(seen: &Seen<'_>, role: Role, c: &Container) -> ContainerStatus {
+    if seen.over
+        && seen.view.newest(&c.name).is_none()
+        && let Some(before) = remembered(seen, role, &c.name)
+    {
+        return before;
+    }
     let (state, last) = state(seen, role, &c.name);
     let newest = seen.view.newest(&c.name);
     let runs = state.running.is_some();
