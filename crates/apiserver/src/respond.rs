@@ -106,6 +106,7 @@ impl Accept {
     /// # Errors
     /// 406 when nothing fits.
     pub fn negotiate(headers: &HeaderMap, pretty: bool) -> Result<Self, ApiError> {
+        let pretty = pretty || is_person(headers);
         let text = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
         if text.trim().is_empty() {
             return Ok(Self { pretty, ..Self::default() });
@@ -147,6 +148,12 @@ impl Accept {
     }
 }
 
+/// Whether a person is likely to read the answer as it is: browsers and the usual programs of the command line.
+fn is_person(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    ["curl", "Wget", "Mozilla/5.0"].iter().any(|known| agent.starts_with(known))
+}
+
 fn quality(entry: &str) -> f32 {
     let q = entry.split(';').filter_map(|p| p.trim().strip_prefix("q=")).next();
     q.and_then(|q| q.parse().ok()).unwrap_or(1.0)
@@ -178,6 +185,14 @@ pub fn status_tree(e: &ApiError) -> Value {
         status["details"] = details;
     }
     status
+}
+
+/// The same in the order of members that kube-apiserver writes.
+fn status_json(e: &ApiError) -> Bytes {
+    let tree = status_tree(e);
+    let order = ["kind", "apiVersion", "metadata", "status", "message", "reason", "details", "code"];
+    let members = order.iter().filter_map(|k| tree.get(k).map(|v| format!("\"{k}\":{v}")));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(",")).into()
 }
 
 fn cause_tree(c: &kinds::error::Cause) -> Value {
@@ -212,9 +227,50 @@ pub fn encoded(code: u16, json: Bytes, accept: Accept) -> Reply {
     with_media(code, body.into(), media)
 }
 
+/// The same JSON with a line for each member, in the order it has.
 fn pretty(json: &[u8]) -> Bytes {
-    let value: Result<Value, _> = serde_json::from_slice(json);
-    value.ok().and_then(|v| serde_json::to_vec_pretty(&v).ok()).map_or_else(|| Bytes::copy_from_slice(json), Bytes::from)
+    let mut out = Vec::with_capacity(json.len() * 2);
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    let line = |out: &mut Vec<u8>, depth: usize| {
+        out.push(b'\n');
+        out.resize(out.len() + 2 * depth, b' ');
+    };
+    for (i, &byte) in json.iter().enumerate() {
+        if in_text {
+            out.push(byte);
+            in_text = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+            continue;
+        }
+        match byte {
+            b' ' | b'\n' | b'\r' | b'\t' => {}
+            b'{' | b'[' => {
+                out.push(byte);
+                let closes = json[i + 1..].iter().find(|b| !b.is_ascii_whitespace());
+                if !matches!(closes, Some(b'}' | b']')) {
+                    depth += 1;
+                    line(&mut out, depth);
+                }
+            }
+            b'}' | b']' => {
+                if !matches!(out.last(), Some(b'{' | b'[')) {
+                    depth = depth.saturating_sub(1);
+                    line(&mut out, depth);
+                }
+                out.push(byte);
+            }
+            b',' => {
+                out.push(byte);
+                line(&mut out, depth);
+            }
+            b':' => out.extend_from_slice(b": "),
+            _ => {
+                in_text = byte == b'"';
+                out.push(byte);
+            }
+        }
+    }
+    out.into()
 }
 
 fn yaml(json: &[u8]) -> Bytes {
@@ -243,7 +299,7 @@ pub fn text(code: u16, body: impl Into<String>) -> Reply {
 #[must_use]
 pub fn failure(e: &ApiError, accept: Accept) -> Reply {
     let accept = Accept { form: Form::Object, ..accept };
-    let mut reply = tree(e.code, &status_tree(e), accept);
+    let mut reply = encoded(e.code, status_json(e), accept);
     let retry = e.details.as_ref().and_then(|d| d.retry_after_s);
     if let Some(s) = retry.filter(|_| matches!(e.code, 429 | 503 | 504)) {
         reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(s));
