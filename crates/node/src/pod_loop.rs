@@ -32,6 +32,10 @@ pub(crate) struct PodLoop {
     read_manifest: Option<ReadManifest>,
     /// The API's pods were heard once.
     synced: bool,
+    /// The pods of the manifests, once these were read.
+    manifests: Option<Vec<Arc<Pod>>>,
+    /// What a previous run left was cleaned up.
+    cleaned: bool,
 }
 
 /// Everything that the runtime has, by pod uid.
@@ -61,7 +65,7 @@ impl PodLoop {
         read_manifest: Option<ReadManifest>,
     ) -> (Self, mpsc::UnboundedReceiver<String>) {
         let (ended_in, ended) = mpsc::unbounded_channel();
-        let this = Self { hands, pods, ended_in, left: BTreeMap::new(), own_node, read_manifest, synced: false };
+        let this = Self { hands, pods, ended_in, left: BTreeMap::new(), own_node, read_manifest, synced: false, manifests: None, cleaned: false };
         (this, ended)
     }
 
@@ -86,7 +90,7 @@ impl PodLoop {
                 },
                 event = events.recv(), if !deaf => deaf = self.runtime_event(event).await,
                 Some(uid) = ended.recv() => self.forget(&uid).await,
-                Some(pods) = manifests.recv() => self.manifests(pods).await,
+                Some(pods) = manifests.recv() => self.put_manifests(pods).await,
             }
         }
     }
@@ -98,9 +102,8 @@ impl PodLoop {
         for change in &batch.changes {
             self.change(change).await;
         }
-        if !self.synced {
-            self.synced = true;
-            self.remove_orphans().await;
+        if !std::mem::replace(&mut self.synced, true) {
+            self.settle().await;
         }
     }
 
@@ -300,7 +303,21 @@ impl PodLoop {
         }
     }
 
-    async fn manifests(&mut self, wanted: Vec<Arc<Pod>>) {
+    /// Once the API and the manifests have both said what they want, the rest goes.
+    async fn settle(&mut self) {
+        let reads = self.hands.config.manifest_dir.is_some() && self.read_manifest.is_some();
+        if !self.synced || (reads && self.manifests.is_none()) {
+            return;
+        }
+        if let Some(wanted) = &self.manifests {
+            static_pods::remove_stale_mirrors(&self.hands, wanted);
+        }
+        if !std::mem::replace(&mut self.cleaned, true) {
+            self.remove_orphans().await;
+        }
+    }
+
+    async fn put_manifests(&mut self, wanted: Vec<Arc<Pod>>) {
         let there: BTreeSet<String> = wanted.iter().map(|p| roster::uid(p).to_owned()).collect();
         let known: Vec<String> = {
             let pods = self.pods.read();
@@ -309,12 +326,14 @@ impl PodLoop {
         for uid in known.iter().filter(|u| !there.contains(*u)) {
             self.send(uid, Input::Gone).await;
         }
+        self.manifests = Some(wanted.clone());
         for pod in wanted {
             static_pods::ensure_mirror(Arc::clone(&self.hands), Arc::clone(&pod));
             if !known.contains(&roster::uid(&pod).to_owned()) {
                 self.put(pod, Origin::Static).await;
             }
         }
+        self.settle().await;
     }
 }
 

@@ -119,6 +119,22 @@ pub(crate) fn ensure_mirror(hands: Arc<Hands>, pod: Arc<Pod>) {
     });
 }
 
+/// Deletes the mirrors of this node that no manifest stands behind.
+pub(crate) fn remove_stale_mirrors(hands: &Arc<Hands>, wanted: &[Arc<Pod>]) {
+    let snapshot = hands.source.snapshot();
+    let stale = snapshot.pods_on(&hands.config.node_name).filter(|p| is_mirror(p) && !wanted.iter().any(|w| mirrors(p, w)));
+    for mirror in stale.cloned() {
+        let hands = Arc::clone(hands);
+        tokio::spawn(async move {
+            if let pods::Outcome::Failed(f) = hands.delete(&mirror).await
+                && !f.gone
+            {
+                tracing::warn!(err = %f.message, pod = roster::name(&mirror), "Failed to delete a mirror pod");
+            }
+        });
+    }
+}
+
 fn mirror(hands: &Hands, pod: &Pod) -> Pod {
     let mut annotations = pod.metadata.annotations.clone().unwrap_or_default();
     let hash = annotations.get(HASH).cloned().unwrap_or_default();

@@ -15,12 +15,14 @@ impl FileWatch {
     /// Nothing is watched yet.
     pub(crate) fn new() -> io::Result<Self> {
         let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-        Ok(Self(AsyncFd::new(fd)?))
+        #[expect(deprecated, reason = "its successor needs unsafe; an OwnedFd stays open for as long as it is registered")]
+        let registered = AsyncFd::new(fd)?;
+        Ok(Self(registered))
     }
 
     /// Watches a directory for files that come, go or are written whole.
     pub(crate) fn directory(&self, dir: &Path) -> io::Result<()> {
-        let flags = WatchFlags::CLOSE_WRITE | WatchFlags::MOVE | WatchFlags::DELETE | WatchFlags::CREATE;
+        let flags = WatchFlags::CLOSE_WRITE | WatchFlags::MOVE | WatchFlags::DELETE;
         inotify::add_watch(self.0.get_ref(), dir, flags)?;
         Ok(())
     }
