@@ -12,6 +12,7 @@ mod placement;
 mod template;
 
 pub mod clusterrole;
+pub mod crd;
 pub mod cronjob;
 pub mod daemonset;
 pub mod deployment;
@@ -65,6 +66,7 @@ pub const ALL: &[&Controller] = &[
     &volumes::EPHEMERAL,
     &tokencleaner::CONTROLLER,
     &clusterrole::CONTROLLER,
+    &crd::CONTROLLER,
 ];
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! Custom resources as their definitions name them.
 
-use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kinds::{CustomResource, Resource};
+use jiff::Timestamp;
+use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionCondition,
+};
+use kinds::{CustomResource, Object, Resource, Time};
 use rules::Rules;
 use std::sync::Arc;
 
@@ -39,4 +42,25 @@ pub fn resource_of(crd: &CustomResourceDefinition) -> Resource {
         kind: crd.spec.names.kind.clone(),
         namespaced: crd.spec.scope == "Namespaced",
     }))
+}
+
+/// Holds a definition that is being deleted until its instances are gone, and says so.
+pub(crate) fn hold(object: &mut Object, now: Timestamp) {
+    const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
+    let Object::CustomResourceDefinition(crd) = object else { return };
+    let crd = Arc::make_mut(crd);
+    let finalizers = crd.metadata.finalizers.get_or_insert_default();
+    if !finalizers.iter().any(|f| f == FINALIZER) {
+        finalizers.push(FINALIZER.to_owned());
+    }
+    let conditions = crd.status.get_or_insert_default().conditions.get_or_insert_default();
+    conditions.retain(|c| c.type_ != "Terminating");
+    conditions.push(CustomResourceDefinitionCondition {
+        type_: "Terminating".to_owned(),
+        status: "True".to_owned(),
+        reason: Some("InstanceDeletionPending".to_owned()),
+        message: Some("CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon".to_owned()),
+        last_transition_time: Some(Time(now)),
+        ..CustomResourceDefinitionCondition::default()
+    });
 }

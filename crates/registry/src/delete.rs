@@ -102,6 +102,9 @@ impl Registry {
         propagate(&mut object, options, &old.object);
         let now = whole_seconds(self.clock.now());
         let deleting = old.meta().deletion_timestamp.is_some();
+        if !deleting {
+            crate::customs::hold(&mut object, now);
+        }
         let held = object.meta().finalizers.as_ref().is_some_and(|f| !f.is_empty()) || is_held_namespace(&object);
         if deleting {
             let left_s = old.meta().deletion_grace_period_seconds.unwrap_or(0);
