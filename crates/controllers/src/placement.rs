@@ -65,11 +65,10 @@ pub(crate) fn any_term_matches(terms: &[NodeSelectorTerm], node: &Node) -> bool 
 
 /// Whether node selector and required node affinity allow the node.
 pub(crate) fn affinity_allows(spec: &PodSpec, node: &Node) -> bool {
-    if let Some(wanted) = &spec.node_selector {
-        if !Selector::from_map(wanted).matches(node.metadata.labels.as_ref()) {
+    if let Some(wanted) = &spec.node_selector
+        && !Selector::from_map(wanted).matches(node.metadata.labels.as_ref()) {
             return false;
         }
-    }
     let affinity = spec.affinity.as_ref().and_then(|a| a.node_affinity.as_ref());
     let required = affinity.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
     required.is_none_or(|r| any_term_matches(&r.node_selector_terms, node))

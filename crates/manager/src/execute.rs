@@ -16,7 +16,7 @@ const TERMINATING_CAUSE: &str = "NamespaceTerminating";
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub failed: Failed,
-    pub error: ApiError,
+    pub error: Box<ApiError>,
     /// The step was to change or delete an object that is not there (any more).
     pub stale: bool,
 }
@@ -90,7 +90,7 @@ impl Hands {
                 let reason = step.failed.as_ref().map_or("", |n| n.reason);
                 let creates = matches!(step.action, Action::Create { .. });
                 let failed = Failed { reason, message: e.message.clone() };
-                Err(Failure { failed, stale: e.is_not_found() && !creates, error: e })
+                Err(Failure { failed, stale: e.is_not_found() && !creates, error: Box::new(e) })
             }
         }
     }

@@ -63,11 +63,10 @@ pub(crate) async fn round(c: &Controller, subject: &Subject, seen: Revision, sha
 async fn report(c: &Controller, subject: &Subject, shared: &Shared, hands: &Hands, f: &Failure) -> Outcome {
     warn!(controller = c.name, subject = %subject.key, error = %f.error, detail = f.error.internal, "a step failed");
     let plan = decide(c, subject, &shared.source.snapshot(), shared, Some(&f.failed)).flatten();
-    if let Some(status) = plan.and_then(|p| p.status) {
-        if let Err(e) = hands.step(&status).await {
+    if let Some(status) = plan.and_then(|p| p.status)
+        && let Err(e) = hands.step(&status).await {
             debug!(controller = c.name, subject = %subject.key, error = %e.error, "the failure could not be told");
         }
-    }
     match f.error.code {
         400 | 405 | 422 => Outcome::Refused,
         _ => Outcome::Failed,

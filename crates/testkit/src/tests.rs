@@ -1,4 +1,4 @@
-//! Tables and laws of `src`.
+//! The world behaves as the API does.
 
 use crate::build::{deployment, meta, template};
 use crate::{World, now_or_never};

@@ -175,11 +175,10 @@ impl Fields {
         // A day earlier, since clock changes can put a later local time at an earlier moment.
         let mut date = start.date();
         while date.year() <= last {
-            if self.allows(date) {
-                if let Some(found) = self.first_on(date, t, tz) {
+            if self.allows(date)
+                && let Some(found) = self.first_on(date, t, tz) {
                     return Some(found);
                 }
-            }
             date = date.checked_add(1.day()).ok()?;
         }
         None

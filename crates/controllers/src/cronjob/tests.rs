@@ -1,3 +1,5 @@
+//! Schedules, missed moments, policies and history of CronJobs.
+
 use super::schedule::{due, parse};
 use super::*;
 use crate::harness::Harness;

@@ -1,3 +1,5 @@
+//! DaemonSets over nodes with taints, updates and surge.
+
 use super::*;
 use crate::harness::Harness;
 use crate::history::REVISION_LABEL;

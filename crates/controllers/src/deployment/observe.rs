@@ -52,7 +52,7 @@ pub fn observe(snapshot: &Snapshot, key: &ObjectKey) -> Option<Seen> {
     let selector = Selector::from_label_selector(Some(&spec.selector));
     let claimed = claim::<Deployment, ReplicaSet>(snapshot, &**deployment, &selector, |_| true);
     let mut sets = claimed.owned;
-    sets.sort_by(|a, b| age_order(a).cmp(&age_order(b)));
+    sets.sort_by_key(|a| age_order(a));
     let at = sets.iter().position(|s| template_of(s).is_some_and(|t| same_template(t, &spec.template)));
     let new = at.map(|i| sets.remove(i));
     let hash = content_hash(&spec.template, deployment.status.as_ref().and_then(|s| s.collision_count));

@@ -1,3 +1,5 @@
+//! Rollouts, undo, pause, proportions, history and their bounds.
+
 use super::*;
 use crate::harness::Harness;
 use crate::replicas::REPLICASET;

@@ -1,3 +1,5 @@
+//! Budgets and granted evictions, counted.
+
 use super::*;
 use crate::harness::Harness;
 use crate::{deployment, replicas};

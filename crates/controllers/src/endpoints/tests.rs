@@ -1,3 +1,5 @@
+//! Ready and not-ready addresses of a service.
+
 use super::*;
 use crate::harness::Harness;
 use kinds::ObjectMeta;

@@ -59,11 +59,10 @@ fn wakes(change: &Change, snapshot: &Snapshot) -> Vec<Subject> {
 /// The services that select the pod of this change, when the change matters to endpoints.
 pub(crate) fn services_of(change: &Change, snapshot: &Snapshot) -> Vec<Subject> {
     let (old, new) = (change.old_as::<Pod>(), change.new_as::<Pod>());
-    if let (Some(o), Some(n)) = (old, new) {
-        if desire::looks_same(o, n) {
+    if let (Some(o), Some(n)) = (old, new)
+        && desire::looks_same(o, n) {
             return Vec::new();
         }
-    }
     let selects = |s: &Service| {
         let Some(labels) = s.spec.as_ref().and_then(|s| s.selector.as_ref()) else { return false };
         let selector = Selector::from_map(labels);

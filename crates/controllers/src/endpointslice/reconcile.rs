@@ -46,7 +46,7 @@ struct Draft {
 
 /// The writes that turn `existing` into `wanted`.
 pub(crate) fn reconcile(frame: &Frame, wanted: Vec<Group>, existing: &[Arc<EndpointSlice>], chance: &mut Chance) -> Vec<Step> {
-    let mut drafts: Vec<Draft> = existing.iter().map(|s| draft(s)).collect();
+    let mut drafts: Vec<Draft> = existing.iter().map(draft).collect();
     for d in drafts.iter_mut().filter(|d| !wanted.iter().any(|g| g.ports == d.ports)) {
         d.changed |= !d.endpoints.is_empty();
         d.endpoints.clear();

@@ -1,3 +1,5 @@
+//! Slices that fill and empty with the pods behind a service.
+
 use super::*;
 use crate::harness::Harness;
 use kinds::api::core::v1::{ServicePort, ServiceSpec};

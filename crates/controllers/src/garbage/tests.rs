@@ -1,3 +1,5 @@
+//! Background, foreground and orphan deletion, and owners that are not.
+
 use super::*;
 use crate::harness::Harness;
 use kinds::api::core::v1::ConfigMap;

@@ -106,12 +106,11 @@ fn least_worthy<'a>(pods: &[&'a Arc<Pod>], n: usize) -> Vec<&'a Arc<Pod>> {
 
 fn create_indexed(seen: &Seen, tally: &Tally, keep: &[&Arc<Pod>], missing: usize, ctx: &Ctx, moves: &mut Moves) {
     let per_index = seen.spec().backoff_limit_per_index.is_some();
-    if !per_index {
-        if let Some(rest) = rest_after_failures(seen.pods.iter().map(|(p, s)| (&**p, *s)), ctx) {
+    if !per_index
+        && let Some(rest) = rest_after_failures(seen.pods.iter().map(|(p, s)| (&**p, *s)), ctx) {
             moves.again = Some(rest);
             return;
         }
-    }
     let busy: BTreeSet<i32> =
         keep.iter().copied().chain(seen.of(Standing::Leaving)).filter_map(|p| index_of(p)).collect();
     let mut chance = Chance::new(ctx.seed);

@@ -1,3 +1,5 @@
+//! Jobs that complete, fail, stop, resume and follow their policies.
+
 use super::*;
 use crate::harness::Harness;
 use kinds::api::batch::v1::{

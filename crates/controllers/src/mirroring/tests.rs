@@ -1,3 +1,5 @@
+//! Endpoints written by hand, mirrored.
+
 use super::*;
 use crate::harness::Harness;
 use kinds::api::core::v1::ServiceSpec;

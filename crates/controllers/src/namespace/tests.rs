@@ -1,3 +1,5 @@
+//! Namespaces that go, in order, and say what holds them.
+
 use super::*;
 use crate::harness::Harness;
 use kinds::api::core::v1::{ConfigMap, Pod};

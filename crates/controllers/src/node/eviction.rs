@@ -47,13 +47,13 @@ fn wakes(change: &Change, snapshot: &Snapshot) -> Vec<Subject> {
 
 /// A bound pod and its node's NoExecute taints.
 #[derive(Debug)]
-pub struct Seen {
+pub(super) struct Seen {
     pub pod: Arc<Pod>,
     pub taints: Vec<Taint>,
 }
 
 /// Gathers it; `None` when the pod is gone or unbound.
-pub fn observe(snapshot: &Snapshot, key: &ObjectKey) -> Option<Seen> {
+pub(super) fn observe(snapshot: &Snapshot, key: &ObjectKey) -> Option<Seen> {
     let pod = snapshot.find::<Pod>(key)?;
     let node = snapshot.get::<Node>("", pod.spec.as_ref()?.node_name.as_deref()?)?;
     Some(Seen { pod: Arc::clone(pod), taints: no_execute(node).cloned().collect() })
@@ -94,7 +94,7 @@ fn stay(tolerations: &[Toleration], taints: &[Taint], now: &Time) -> Stay {
 
 /// What is to be done for one pod.
 #[must_use]
-pub fn decide(seen: &Seen, ctx: &Ctx) -> Plan {
+pub(super) fn decide(seen: &Seen, ctx: &Ctx) -> Plan {
     let pod = &*seen.pod;
     if seen.taints.is_empty() || pod.metadata.deletion_timestamp.is_some() {
         return Plan::because("nothing evicts it");

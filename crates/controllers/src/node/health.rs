@@ -33,7 +33,7 @@ pub const LIFECYCLE: Controller = Controller {
 
 /// One node as it stands.
 #[derive(Debug)]
-pub struct Seen {
+pub(super) struct Seen {
     pub node: Arc<Node>,
     /// The last renewal of its lease.
     pub renewed: Option<Timestamp>,
@@ -53,7 +53,7 @@ fn wakes(change: &Change, snapshot: &Snapshot) -> Vec<Subject> {
 }
 
 /// Gathers it; `None` when the node is gone.
-pub fn observe(snapshot: &Snapshot, key: &ObjectKey) -> Option<Seen> {
+pub(super) fn observe(snapshot: &Snapshot, key: &ObjectKey) -> Option<Seen> {
     let node = snapshot.find::<Node>(key)?;
     let lease = snapshot.get::<Lease>(LEASE_NAMESPACE, &key.name);
     let renewed = lease.and_then(|l| l.spec.as_ref()?.renew_time.as_ref().map(|t| t.0));
@@ -72,7 +72,7 @@ fn condition<'a>(node: &'a Node, kind: &str) -> Option<&'a NodeCondition> {
 
 /// What is to be done for one node.
 #[must_use]
-pub fn decide(seen: &Seen, ctx: &Ctx) -> Plan {
+pub(super) fn decide(seen: &Seen, ctx: &Ctx) -> Plan {
     let node = &*seen.node;
     if node.metadata.deletion_timestamp.is_some() {
         return Plan::because("being deleted");
@@ -156,7 +156,7 @@ fn not_ready(pod: &Pod, ctx: &Ctx) -> Step {
 fn mirrored(node: &Node) -> Option<Node> {
     let labels = node.metadata.labels.as_ref()?;
     let stale = |(from, to): &(&str, &str)| labels.get(*from).is_some_and(|v| labels.get(*to) != Some(v));
-    if !MIRRORED_LABELS.iter().any(|l| stale(l)) {
+    if !MIRRORED_LABELS.iter().any(stale) {
         return None;
     }
     let mut next = node.clone();

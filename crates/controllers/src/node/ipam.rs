@@ -47,7 +47,7 @@ fn plan(snapshot: &Snapshot, _: &Subject, ctx: &Ctx) -> Option<Plan> {
 
 /// What is to be done for all nodes.
 #[must_use]
-pub fn decide(nodes: &[Arc<Node>], ctx: &Ctx) -> Plan {
+pub(super) fn decide(nodes: &[Arc<Node>], ctx: &Ctx) -> Plan {
     let plan = Plan::because("nodes without a pod range");
     if !ctx.config.allocate_node_cidrs || ctx.config.cluster_cidrs.is_empty() {
         return plan;

@@ -1,3 +1,5 @@
+//! Silence, taints, eviction and pod ranges of nodes.
+
 use super::*;
 use crate::controller::Subject;
 use crate::harness::Harness;

@@ -1,3 +1,5 @@
+//! Lost, unbound and too many pods.
+
 use super::*;
 use crate::harness::Harness;
 use testkit::build::{meta, node, running, template};

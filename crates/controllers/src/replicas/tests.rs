@@ -1,3 +1,5 @@
+//! ReplicaSets: creation, ranking, adoption, failure, availability.
+
 use super::*;
 use crate::harness::Harness;
 use kinds::api::apps::v1::ReplicaSetSpec;

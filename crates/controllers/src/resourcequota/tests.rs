@@ -1,3 +1,5 @@
+//! The use of a quota, written.
+
 use super::*;
 use crate::harness::Harness;
 use kinds::api::core::v1::{ConfigMap, ResourceQuotaSpec};

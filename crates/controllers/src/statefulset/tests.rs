@@ -1,3 +1,5 @@
+//! Stable names, claims, order, partitions and remaking.
+
 use super::*;
 use crate::harness::Harness;
 use kinds::ObjectMeta;

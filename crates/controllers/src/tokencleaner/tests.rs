@@ -1,3 +1,5 @@
+//! Bootstrap tokens that expire.
+
 use super::*;
 use crate::harness::Harness;
 use kinds::ByteString;

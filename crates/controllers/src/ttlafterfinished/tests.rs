@@ -1,3 +1,5 @@
+//! Finished jobs and their time to live.
+
 use super::*;
 use crate::harness::Harness;
 use kinds::api::batch::v1::{JobCondition, JobSpec, JobStatus};

@@ -16,7 +16,7 @@ const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 
 /// One claim as it stands.
 #[derive(Debug)]
-pub struct Seen {
+pub(super) struct Seen {
     pub claim: Arc<PersistentVolumeClaim>,
     /// The volume that its spec names.
     pub named: Option<Arc<PersistentVolume>>,

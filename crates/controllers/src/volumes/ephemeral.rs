@@ -47,7 +47,7 @@ fn plan(snapshot: &Snapshot, subject: &Subject, _: &Ctx) -> Option<Plan> {
 
 /// What is to be done for one pod.
 #[must_use]
-pub fn decide(pod: &Pod, existing: impl Fn(&str) -> Option<Arc<PersistentVolumeClaim>>) -> Plan {
+pub(super) fn decide(pod: &Pod, existing: impl Fn(&str) -> Option<Arc<PersistentVolumeClaim>>) -> Plan {
     let plan = Plan::because("claims of ephemeral volumes");
     if pod.metadata.deletion_timestamp.is_some() {
         return plan;

@@ -1,3 +1,5 @@
+//! Binding, release, loss, protection and ephemeral claims.
+
 use super::*;
 use crate::harness::Harness;
 use kinds::api::core::v1::{

@@ -13,7 +13,7 @@ const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
 /// One volume with the claim that it refers to, if that exists.
 #[derive(Debug)]
-pub struct Seen {
+pub(super) struct Seen {
     pub volume: Arc<PersistentVolume>,
     pub claim: Option<Arc<PersistentVolumeClaim>>,
 }

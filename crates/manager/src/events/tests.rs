@@ -1,4 +1,4 @@
-//! Tables and laws of `events`.
+//! Events counted, combined and throttled.
 
 use super::*;
 use jiff::Timestamp;
