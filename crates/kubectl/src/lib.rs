@@ -1,1 +1,105 @@
-//! See ARCHITECTURE.md.
+//! kubectl of our own: the same commands, flags, outputs and exit codes as the original's (docs: "kubectl reference"), on the
+//! crate `client`. Everything is untyped JSON; tables come from the server.
+
+mod commands;
+mod discovery;
+mod failure;
+mod flags;
+mod generate;
+mod manifest;
+mod print;
+mod query;
+mod select;
+mod session;
+mod times;
+mod tree;
+
+use clap::ArgMatches;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use failure::{Failure, Outcome};
+use flags::Given;
+use std::ffi::OsString;
+
+/// Runs one command line (with the program's name first) and returns its exit code.
+#[must_use]
+pub fn run(args: Vec<OsString>) -> i32 {
+    let matches = match tree::tree().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(e) => return misread(&e),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            print::tell(&format!("error: {e}"));
+            return 1;
+        }
+    };
+    let mut words = Vec::new();
+    let mut inner = &matches;
+    while let Some((name, deeper)) = inner.subcommand() {
+        words.push(name);
+        inner = deeper;
+    }
+    let outcome = runtime.block_on(dispatch(&words, inner));
+    // A read of standard input may still be under way; it is not waited for.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => 0,
+        Err(failure) => {
+            let message = failure.message();
+            if !message.is_empty() {
+                print::tell(&message);
+            }
+            failure.code()
+        }
+    }
+}
+
+/// A command line that clap refused, in kubectl's words.
+fn misread(e: &clap::Error) -> i32 {
+    let text = |kind| match e.get(kind) {
+        Some(ContextValue::String(s)) => s.clone(),
+        Some(ContextValue::Strings(all)) => all.join(" "),
+        _ => String::new(),
+    };
+    let usage = e.to_string();
+    let command = usage.lines().find_map(|l| l.strip_prefix("Usage: kubectl")).map(|l| l.split(['[', '<', '-']).next().unwrap_or_default().trim().to_owned()).unwrap_or_default();
+    let failure = match e.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            print::say(&usage);
+            return 0;
+        }
+        ErrorKind::UnknownArgument => {
+            let flag = text(ContextKind::InvalidArg);
+            let named = if flag.starts_with("--") { format!("unknown flag: {}", flag.split('=').next().unwrap_or_default()) } else { format!("unknown shorthand flag: '{}' in {flag}", flag.trim_start_matches('-').chars().next().unwrap_or_default()) };
+            Failure::usage(named, &command)
+        }
+        ErrorKind::InvalidSubcommand => Failure::Bare(format!("error: unknown command \"{}\" for \"kubectl{}{command}\"", text(ContextKind::InvalidSubcommand), if command.is_empty() { "" } else { " " })),
+        _ => Failure::text(usage.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()),
+    };
+    print::tell(&failure.message());
+    failure.code()
+}
+
+async fn dispatch(words: &[&str], matches: &ArgMatches) -> Outcome {
+    let given = Given { matches, command: words.join(" ") };
+    let given = &given;
+    match words {
+        ["get"] => commands::get::run(given).await,
+        ["apply"] => commands::apply::run(given).await,
+        ["delete"] => commands::delete::run(given).await,
+        ["create"] => commands::create::files(given).await,
+        ["create", "token"] => commands::create::token(given).await,
+        ["create", ..] if !matches!(words, ["create", "service" | "secret"]) => commands::create::generated(given).await,
+        words => {
+            let mut tree = tree::tree();
+            let mut command = &mut tree;
+            for word in words {
+                command = command.find_subcommand_mut(word).expect("clap has just matched it");
+            }
+            print::say(&command.render_help().to_string());
+            Ok(())
+        }
+    }
+}

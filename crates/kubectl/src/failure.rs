@@ -1,0 +1,117 @@
+//! How a command fails: what is printed, in kubectl's words, and the exit code.
+
+use client::Error;
+use kinds::ApiError;
+
+/// A failure of a command.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// `error: text`.
+    Text(String),
+    /// The text as it is.
+    Bare(String),
+    /// A wrong command line: text and a hint at the help of that command.
+    Usage(String, String),
+    /// From the client, with what we were doing (`error when creating "x.yaml"`).
+    Client(Error, String),
+    /// Several, each printed.
+    Many(Vec<Failure>),
+    /// Everything was said already.
+    Exit(i32),
+}
+
+/// The result of a command.
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+/// A failure of plain words.
+pub(crate) fn wrong<T>(text: impl Into<String>) -> Outcome<T> {
+    Err(Failure::Text(text.into()))
+}
+
+impl From<Error> for Failure {
+    fn from(e: Error) -> Self {
+        Self::Client(e, String::new())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(e: std::io::Error) -> Self {
+        Self::Text(e.to_string())
+    }
+}
+
+impl Failure {
+    /// A failure of plain words.
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// A wrong command line.
+    pub(crate) fn usage(text: impl Into<String>, command: &str) -> Self {
+        Self::Usage(text.into(), command.to_owned())
+    }
+
+    /// Adds what we were doing.
+    pub(crate) fn doing(self, what: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Client(e @ Error::Api(_), _) => Self::Client(e, what()),
+            other => other,
+        }
+    }
+
+    /// Whether the server said that the object is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Client(e, _) if e.is_not_found())
+    }
+
+    /// One failure of many, or none.
+    pub(crate) fn collect(mut all: Vec<Failure>) -> Outcome {
+        match all.len() {
+            0 => Ok(()),
+            1 => Err(all.remove(0)),
+            _ => Err(Self::Many(all)),
+        }
+    }
+
+    /// What is printed on standard error.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Text(text) if text.starts_with("error: ") => text.clone(),
+            Self::Text(text) => format!("error: {text}"),
+            Self::Bare(text) => text.clone(),
+            Self::Usage(text, command) => format!("error: {text}\nSee 'kubectl{}{command} --help' for usage.", if command.is_empty() { "" } else { " " }),
+            Self::Client(Error::Api(e), doing) => api(e, doing),
+            Self::Client(Error::Config(text), _) => if text.starts_with("error: ") { text.clone() } else { format!("error: {text}") },
+            Self::Client(Error::Answer(text), _) => format!("error: {text}"),
+            Self::Client(e, _) => e.to_string(),
+            Self::Many(all) => all.iter().map(Self::message).collect::<Vec<_>>().join("\n"),
+            Self::Exit(_) => String::new(),
+        }
+    }
+
+    /// The exit code.
+    pub(crate) fn code(&self) -> i32 {
+        match self {
+            Self::Exit(code) => *code,
+            _ => 1,
+        }
+    }
+}
+
+fn api(e: &ApiError, doing: &str) -> String {
+    if e.reason == "Unauthorized" {
+        return "error: You must be logged in to the server (Unauthorized)".to_owned();
+    }
+    let details = e.details.as_deref();
+    if e.reason == "Invalid" && let Some(details) = details.filter(|d| !d.kind.is_empty()) {
+        let what = if details.name.is_empty() { details.kind.clone() } else { format!("{} \"{}\"", details.kind, details.name) };
+        let causes: Vec<String> = details.causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        return match &causes[..] {
+            [] => format!("The {what} is invalid"),
+            [one] => format!("The {what} is invalid: {one}"),
+            many => format!("The {what} is invalid: \n* {}", many.join("\n* ")),
+        };
+    }
+    let message = if doing.is_empty() { e.message.clone() } else { format!("{doing}: {}", e.message) };
+    if e.reason.is_empty() { format!("Error from server: {message}") } else { format!("Error from server ({}): {message}", e.reason) }
+}
