@@ -1,3 +1,5 @@
+//! Tables and laws of `crd`.
+
 use super::*;
 use crate::harness::Harness;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinitionNames, CustomResourceDefinitionSpec};

@@ -1,3 +1,5 @@
+//! Tables and laws of `plugins`.
+
 use crate::kit::{Cluster, node, placed, pod};
 
 /// Whether a pod fits the node `n` of a cluster, and what is said if not.

@@ -1,3 +1,5 @@
+//! Tables and laws of `queue`.
+
 use super::*;
 use crate::kit::{at, pod};
 use crate::reason::{NodeRefusal, Refusal};

@@ -1,3 +1,5 @@
+//! Tables and laws of `volumes`.
+
 use crate::cycle::{Outcome, VolumeStep};
 use crate::kit::{Cluster, node, pod};
 
