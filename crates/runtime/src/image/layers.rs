@@ -106,8 +106,12 @@ impl ImageStore {
         if state.index.layers.contains_key(chain) {
             return Ok(false);
         }
-        // A directory that no record knows is a leftover that could not be removed.
+        // A directory that no record knows is a leftover that could not be removed, or another process has just made it.
         if place.exists() {
+            let Some(_alone) = self.inner.sharing.alone() else {
+                state.index_mut().layers.insert(chain.clone(), unpacked.into());
+                return Ok(false);
+            };
             self.discard(&place)?;
         }
         fs::rename(tmp, &place).map_err(ImageError::io(format!("rename to {}", place.display())))?;

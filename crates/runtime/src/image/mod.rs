@@ -8,6 +8,7 @@
 //! snapshots/<chain>/  unpacked layers: fs/                      (complete or absent)
 //! rootfs/<container>/ upper/ work/ merged/ layers.json          (one container's writable layer)
 //! tmp/                whatever is being made                    (emptied at start-up)
+//! *.lock              who owns the store, who is its guest, who changes the index
 //! ```
 //! Compressed layers are not kept: they are checked while they are unpacked and never needed again.
 
@@ -24,6 +25,7 @@ mod pull;
 mod reference;
 mod registry;
 mod rootfs;
+mod sharing;
 mod tarstream;
 mod unpack;
 
@@ -48,6 +50,7 @@ use crate::cri::ImageStatus;
 use index::{Index, Record};
 use layers::ChainLocks;
 use pull::Pulls;
+use sharing::{Sharing, Stamp};
 
 /// The node's images. Cheap to clone; all clones are one store.
 #[derive(Clone)]
@@ -64,11 +67,14 @@ struct Inner {
     next_tmp: AtomicU64,
     registries: RegistryConfig,
     pulls: Mutex<Pulls>,
+    sharing: Sharing,
 }
 
 /// What is in memory.
 struct State {
     index: Arc<Index>,
+    /// The file that `index` was read from or written to.
+    stamp: Option<Stamp>,
     /// Layers of images on their way, by how many want them.
     leases: HashMap<Digest, u32>,
     /// Layers that containers stand on, by container id.
@@ -99,9 +105,11 @@ impl ImageStore {
             fs::create_dir_all(&path).map_err(ImageError::io(format!("create {}", path.display())))?;
         }
         let dir = dir.canonicalize().map_err(ImageError::io(format!("resolve {}", dir.display())))?;
+        let sharing = Sharing::join(&dir)?;
+        let stamp = Stamp::of(&dir.join("index.json"));
         let index = Index::load(&dir.join("index.json"))?;
         let containers = rootfs::load_users(&dir)?;
-        let state = State { index: Arc::new(index), leases: HashMap::new(), containers };
+        let state = State { index: Arc::new(index), stamp, leases: HashMap::new(), containers };
         let store = ImageStore {
             inner: Arc::new(Inner {
                 dir,
@@ -111,9 +119,13 @@ impl ImageStore {
                 next_tmp: AtomicU64::new(0),
                 registries,
                 pulls: Mutex::default(),
+                sharing,
             }),
         };
-        store.sweep()?;
+        if let Some(alone) = store.inner.sharing.alone() {
+            store.sweep()?;
+            drop(alone);
+        }
         Ok(store)
     }
 
@@ -126,7 +138,10 @@ impl ImageStore {
         guard(&self.inner.state)
     }
 
+    /// The index as it is on disk now. One that cannot be read any more leaves the last one standing: what it names is
+    /// still there, and the next change tells.
     fn index(&self) -> Arc<Index> {
+        let _ = self.refresh();
         self.state().index.clone()
     }
 
@@ -216,19 +231,26 @@ impl ImageStore {
     /// Changes the index: first on disk, then in memory.
     fn change(&self, edit: impl FnOnce(&mut Index) -> Result<(), ImageError>) -> Result<(), ImageError> {
         let _commit = guard(&self.inner.commit);
-        let mut next = (*self.index()).clone();
+        let _file = self.lock_index()?;
+        self.refresh()?;
+        let mut next = (*self.state().index).clone();
         edit(&mut next)?;
-        next.save(&self.dir().join("index.json"))?;
+        let path = self.dir().join("index.json");
+        next.save(&path)?;
         let mut state = self.state();
+        state.stamp = Stamp::of(&path);
         // Layers may have come meanwhile; they only ever go under the commit lock.
         next.layers = state.index.layers.clone();
         state.index = Arc::new(next);
         Ok(())
     }
 
-    /// Removes layers and documents that nothing needs any more.
+    /// Removes layers and documents that nothing needs any more; left to the store's owner, for when it is alone.
     pub fn collect(&self) -> Result<(), ImageError> {
         let commit = guard(&self.inner.commit);
+        let Some(_alone) = self.inner.sharing.alone() else { return Ok(()) };
+        let _file = self.lock_index()?;
+        self.refresh()?;
         let mut state = self.state();
         let mut used = state.index.used_layers();
         used.extend(state.containers.values().flatten().cloned());
@@ -242,7 +264,9 @@ impl ImageStore {
         let mut index = (*state.index).clone();
         drop(state);
         if !dead.is_empty() {
-            index.save(&self.dir().join("index.json"))?;
+            let path = self.dir().join("index.json");
+            index.save(&path)?;
+            self.state().stamp = Stamp::of(&path);
         }
         for chain in &dead {
             self.discard(&self.dir().join("snapshots").join(chain.hex()))?;
@@ -330,7 +354,7 @@ impl ImageStore {
 
     fn new_tmp(&self, what: &str) -> Result<PathBuf, ImageError> {
         let n = self.inner.next_tmp.fetch_add(1, Ordering::Relaxed);
-        let path = self.dir().join("tmp").join(format!("{what}-{n}"));
+        let path = self.dir().join("tmp").join(format!("{what}-{}-{n}", std::process::id()));
         fs::create_dir(&path).map_err(ImageError::io(format!("create {}", path.display())))?;
         Ok(path)
     }
@@ -338,7 +362,7 @@ impl ImageStore {
     /// Takes a directory out of sight at once and deletes it.
     fn discard(&self, path: &Path) -> Result<(), ImageError> {
         let n = self.inner.next_tmp.fetch_add(1, Ordering::Relaxed);
-        let trash = self.dir().join("tmp").join(format!("trash-{n}"));
+        let trash = self.dir().join("tmp").join(format!("trash-{}-{n}", std::process::id()));
         match fs::rename(path, &trash) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(ImageError::io(format!("remove {}", path.display()))(e)),

@@ -50,6 +50,7 @@ impl ImageStore {
     /// Makes the directories of a container's root file system; nothing is mounted yet. Idempotent.
     pub fn prepare_rootfs(&self, image_id: &str, container_id: &str) -> Result<Rootfs, ImageError> {
         let dir = self.rootfs_dir(container_id)?;
+        self.refresh()?;
         let (chain, image_config) = {
             let mut state = self.state();
             let id = state.index.resolve(image_id)?;

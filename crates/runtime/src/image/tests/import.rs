@@ -29,6 +29,13 @@ fn layers_of(store: &ImageStore, dir: &TempDir, layers: Vec<LayerTar>) -> Result
     store.prepare_rootfs(&id, "probe").map(|r| r.lowerdirs)
 }
 
+/// The store as the next process finds it.
+fn reopened(store: ImageStore) -> ImageStore {
+    let dir = store.dir().to_owned();
+    drop(store);
+    ImageStore::open(&dir).expect("reopen")
+}
+
 fn leftovers(store: &ImageStore) -> usize {
     let count = |sub: &str| fs::read_dir(store.dir().join(sub)).expect("list").count();
     count("tmp") + count("snapshots") + count("rootfs") + count("blobs/sha256")
@@ -73,8 +80,8 @@ fn an_oci_archive_is_imported_found_and_removed() {
     assert_eq!((read.env, read.cmd, read.volumes), (vec!["A=1".into()], vec!["run".into()], vec!["/data".into()]));
 
     // The store survives being opened anew.
-    let again = ImageStore::open(store.dir()).expect("reopen");
-    assert_eq!(again.list(), store.list());
+    let again = reopened(store);
+    assert_eq!(again.list().len(), 1);
     again.remove("web:1.0").expect("remove");
     again.remove("web:1.0").expect("remove twice");
     assert_eq!((again.list().len(), leftovers(&again)), (0, 0));
@@ -226,7 +233,7 @@ fn layers_of_containers_outlive_their_image() {
     let root = store.prepare_rootfs(&id, "c1").expect("prepare");
     store.remove(&id).expect("remove");
     assert!(root.lowerdirs[0].join("a").exists());
-    let store = ImageStore::open(store.dir()).expect("reopen");
+    let store = reopened(store);
     assert!(root.lowerdirs[0].join("a").exists());
     assert_eq!(store.rootfs_ids(), ["c1"]);
     store.remove_rootfs("c1").expect("remove rootfs");
@@ -247,11 +254,47 @@ fn start_up_removes_what_was_left_unfinished() {
     fs::create_dir_all(store.dir().join("tmp/layer-9/fs")).expect("mkdir");
     fs::create_dir_all(store.dir().join("snapshots").join("f".repeat(64)).join("fs")).expect("mkdir");
     fs::write(store.dir().join("blobs/sha256").join("e".repeat(64)), "x").expect("write");
-    let again = ImageStore::open(store.dir()).expect("reopen");
+    let again = reopened(store);
     assert_eq!((leftovers(&again), again.list().len()), (before, 1));
     // A store of a newer program is not touched.
-    fs::write(store.dir().join("index.json"), r#"{"version":2}"#).expect("write");
-    assert!(ImageStore::open(store.dir()).is_err_and(|e| e.to_string().contains("newer version")));
+    fs::write(again.dir().join("index.json"), r#"{"version":2}"#).expect("write");
+    assert!(ImageStore::open(again.dir()).is_err_and(|e| e.to_string().contains("newer version")));
+}
+
+#[test]
+fn a_guest_imports_beside_the_owner() {
+    if skip_unless_root("a_guest_imports_beside_the_owner") {
+        return;
+    }
+    let (dir, owner) = store();
+    let first = TestImage::new(vec![LayerTar::new().file("a", "1").bytes()], json!({}));
+    import(&owner, &dir, &oci_archive(&first, "first:1")).expect("import");
+    fs::create_dir_all(owner.dir().join("tmp/layer-of-the-owner")).expect("mkdir");
+    // Locks are the open file's, so a second store of one process is as one of another process.
+    let guest = ImageStore::open(owner.dir()).expect("open as a guest");
+    assert!(owner.dir().join("tmp/layer-of-the-owner").exists(), "a guest sweeps nothing");
+    fs::remove_dir(owner.dir().join("tmp/layer-of-the-owner")).expect("rmdir");
+    let second = TestImage::new(vec![LayerTar::new().file("b", "2").bytes()], json!({"Cmd": ["x"]}));
+    let id = import(&guest, &dir, &oci_archive(&second, "second:1")).expect("import");
+    assert_eq!(owner.list().len(), 2);
+    assert!(owner.prepare_rootfs("second:1", "c1").expect("prepare").lowerdirs[0].join("b").exists());
+    owner.tag("second:1", "second:2").expect("tag");
+    assert_eq!(guest.get("second:2").expect("get").map(|i| i.id), Some(id));
+    // What the guest takes away is deleted when the owner is alone again.
+    guest.remove("first:1").expect("remove");
+    assert_eq!(owner.list().len(), 1);
+    let layers = || fs::read_dir(owner.dir().join("snapshots")).expect("list").count();
+    owner.collect().expect("collect");
+    assert_eq!(layers(), 2);
+    drop(guest);
+    owner.collect().expect("collect");
+    assert_eq!(layers(), 1);
+    // A guest that outlives the owner becomes it.
+    let heir = ImageStore::open(owner.dir()).expect("open");
+    drop(owner);
+    heir.remove("second:1").expect("remove");
+    heir.remove_rootfs("c1").expect("remove rootfs");
+    assert_eq!(leftovers(&heir), 0);
 }
 
 /// Runs in a mount namespace of its own, so that nothing can be left mounted.
