@@ -65,4 +65,4 @@ kubectl exec client -- cat /var/run/secrets/kubernetes.io/serviceaccount/ca.crt 
 TOKEN=$(kubectl exec client -- cat /var/run/secrets/kubernetes.io/serviceaccount/token)
 curl -s --cacert ca.crt -H "Authorization: Bearer $TOKEN" "https://$(ip_of kubernetes)/api" | see 'APIVersions'
 curl -s --cacert ca.crt -H "Authorization: Bearer $TOKEN" "https://$(ip_of kubernetes)/api/v1/nodes" | see 'system:serviceaccount:default:default'
-kubectl exec client -- nc -z -w 3 kubernetes 443
+kubectl exec client -- sh -c 'nc -w 3 kubernetes 443 < /dev/null'
