@@ -6,9 +6,10 @@ use kinds::ObjectKey;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// The objects of one resource.
+/// The objects of one resource. Keys are shared too: after a snapshot every write copies the nodes on its way, and a node
+/// has sixteen keys of two strings each.
 #[derive(Clone, Debug, Default)]
-pub struct Table(OrdMap<ObjectKey, Arc<Entry>>);
+pub struct Table(OrdMap<Arc<ObjectKey>, Arc<Entry>>);
 
 impl Table {
     /// The object of that key.
@@ -38,13 +39,14 @@ impl Table {
             None => Bound::Included(ObjectKey::new(namespace, "")),
         };
         self.0
-            .range((from, Bound::Unbounded))
+            .range::<_, ObjectKey>((from, Bound::Unbounded))
             .map(|(_, e)| e)
             .take_while(move |e| namespace.is_empty() || e.key.namespace == namespace)
     }
 
     pub(crate) fn insert(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
-        self.0.insert(entry.key.clone(), entry)
+        let key = self.0.get_key_value(&entry.key).map(|(k, _)| Arc::clone(k));
+        self.0.insert(key.unwrap_or_else(|| Arc::new(entry.key.clone())), entry)
     }
     pub(crate) fn remove(&mut self, key: &ObjectKey) -> Option<Arc<Entry>> {
         self.0.remove(key)
