@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kinds::apimachinery::pkg::apis::meta::v1::FieldsV1;
 use kinds::{ManagedFieldsEntry, Object, Time};
 use patch::Shape;
-use patch::apply::{Writer, track};
+use patch::apply::{Writer, tracked};
 use serde_json::Value;
 
 /// Whether a write's managed fields are to be worked out, or were already (server-side apply).
@@ -44,27 +44,23 @@ pub(crate) fn stamp(now: Timestamp) -> String {
 
 /// Works out the managed fields of a create (`old` is `None`) or of a change.
 pub(crate) fn settle(manager: &str, subresource: &str, now: Timestamp, object: &mut Object, old: Option<&Entry>) {
-    let mut tree = codec::to_value(object);
+    let tree = codec::to_value(object);
     let live = old.and_then(|e| serde_json::from_slice::<Value>(&e.json).ok());
     let (api_version, time) = (object.api_version(), stamp(now));
     let ignore = reset_by(subresource, object);
     let writer = Writer { manager, api_version: &api_version, subresource, now: &time, ignore };
-    track(live.as_ref(), &mut tree, shape(object), writer);
-    object.meta_mut().managed_fields = entries(&tree);
+    let managed = tracked(live, tree, shape(object), writer);
+    let list: Vec<ManagedFieldsEntry> = managed.entries().into_iter().map(entry).collect();
+    object.meta_mut().managed_fields = (!list.is_empty()).then_some(list);
 }
 
-/// The typed list of a tree.
-pub(crate) fn entries(tree: &Value) -> Option<Vec<ManagedFieldsEntry>> {
-    let list = tree["metadata"]["managedFields"].as_array()?;
-    Some(list.iter().map(entry).collect())
-}
-
-fn entry(tree: &Value) -> ManagedFieldsEntry {
+fn entry(mut tree: Value) -> ManagedFieldsEntry {
+    let fields = tree.get_mut("fieldsV1").map(Value::take);
     let text = |k: &str| tree[k].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
     ManagedFieldsEntry {
         api_version: text("apiVersion"),
         fields_type: text("fieldsType"),
-        fields_v1: tree.get("fieldsV1").map(|f| FieldsV1(f.clone())),
+        fields_v1: fields.map(FieldsV1),
         manager: text("manager"),
         operation: text("operation"),
         subresource: text("subresource"),

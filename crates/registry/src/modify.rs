@@ -3,7 +3,7 @@
 use crate::fieldowners::{self, Owners};
 use crate::registry::{Answer, Caller, Registry, fit_namespace, refuse, rules_of, unsaved};
 use cache::{Entry, Snapshot};
-use kinds::{ApiError, FieldErrors, Object, Resource, Target, WriteOptions};
+use kinds::{ApiError, FieldErrors, ManagedFieldsEntry, Object, Resource, Target, WriteOptions};
 use rules::admission;
 use rules::{Operation, Request, Rules};
 use store::Expect;
@@ -95,18 +95,17 @@ impl Registry {
         if options.dry_run {
             return Ok(Answer { entry: unsaved(object), warnings, created: false });
         }
-        if is_unchanged(&old, &object) {
-            return Ok(Answer { entry: old, warnings, created: false });
-        }
+        let mut object = object;
+        let version = object.meta_mut().resource_version.take();
+        let Some(value) = changed(&old, &mut object) else { return Ok(Answer { entry: old, warnings, created: false }) };
         if is_finished(&object) {
+            object.meta_mut().resource_version = version;
             let entry = unsaved(object);
             let gone = self.remove(resource, &target.key, Expect::At(old.revision)).await;
             return gone.map(|()| Answer { entry, warnings, created: false }).map_err(|e| (e, true));
         }
-        let mut object = object;
-        object.meta_mut().resource_version = None;
         let again = unconditional || !matches!(next, Next::Replace(_));
-        let put = self.put(resource, object, Expect::At(old.revision)).await;
+        let put = self.put_encoded(resource, object, value, Expect::At(old.revision)).await;
         put.map(|entry| Answer { entry, warnings, created: false }).map_err(|e| (e, again))
     }
 
@@ -212,22 +211,27 @@ fn keep_system_fields(object: &mut Object, old: &Entry) {
     meta.resource_version = was.resource_version;
 }
 
-fn is_unchanged(old: &Entry, new: &Object) -> bool {
-    let mut bare = new.clone();
-    bare.meta_mut().resource_version = None;
+/// The object (without its resource version) as it will be stored; `None` when that would change nothing.
+fn changed(old: &Entry, new: &mut Object) -> Option<Vec<u8>> {
+    let same = |value: &[u8]| codec::with_revision(value, old.revision) == old.json;
     // A write that would only move the times of managed fields is none.
-    let times = |o: &Object| o.meta().managed_fields.iter().flatten().map(|m| m.time.clone()).collect::<Vec<_>>();
-    if times(&bare) != times(&old.object) {
-        let owners = |o: &Object| {
-            let mut list = o.meta().managed_fields.clone().unwrap_or_default();
-            list.iter_mut().for_each(|m| m.time = None);
-            list
-        };
-        if owners(&bare) == owners(&old.object) {
-            bare.meta_mut().managed_fields.clone_from(&old.meta().managed_fields);
+    if only_times_differ(&old.meta().managed_fields, &new.meta().managed_fields) {
+        let moved = std::mem::replace(&mut new.meta_mut().managed_fields, old.meta().managed_fields.clone());
+        if same(&codec::encode(new)) {
+            return None;
         }
+        new.meta_mut().managed_fields = moved;
     }
-    codec::with_revision(&codec::encode(&bare), old.revision) == old.json
+    let value = codec::encode(new);
+    (!same(&value)).then_some(value)
+}
+
+fn only_times_differ(old: &Option<Vec<ManagedFieldsEntry>>, new: &Option<Vec<ManagedFieldsEntry>>) -> bool {
+    let (old, new) = (old.as_deref().unwrap_or_default(), new.as_deref().unwrap_or_default());
+    let plain = |m: &ManagedFieldsEntry| ManagedFieldsEntry { time: None, ..m.clone() };
+    old.len() == new.len()
+        && old.iter().zip(new).any(|(a, b)| a.time != b.time)
+        && old.iter().zip(new).all(|(a, b)| plain(a) == plain(b))
 }
 
 /// A deleted object whose last finalizer is gone and whose grace is over goes with this write.

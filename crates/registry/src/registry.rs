@@ -203,12 +203,12 @@ impl Registry {
             return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
         }
         (rules.default)(&mut object);
-        let given = object;
+        // Kept for the next name; without it nothing is shared, so that filling the object in copies nothing.
+        let given = generates_name(&object).then(|| object.clone());
         let _turn = self.allocation(resource).await;
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut object = given.clone();
             let generated = self.generate_name(&mut object);
             let (prepared, warnings) = self.prepare_create(caller, (rules, owners), target, object, options)?;
             if options.dry_run {
@@ -221,6 +221,7 @@ impl Registry {
                 Err(e) if e.is_already_exists() && generated && tries < GENERATE_TRIES => {}
                 done => return done.map(|entry| Answer { entry, warnings, created: true }),
             }
+            object = given.clone().expect("a name was generated, so what was given is kept");
         }
     }
 
@@ -264,11 +265,10 @@ impl Registry {
     }
 
     fn generate_name(&self, object: &mut Object) -> bool {
-        let meta = object.meta();
-        let Some(base) = meta.generate_name.clone().filter(|g| !g.is_empty()) else { return false };
-        if meta.name.as_deref().is_some_and(|n| !n.is_empty()) {
+        if !generates_name(object) {
             return false;
         }
+        let base = object.meta().generate_name.clone().unwrap_or_default();
         let mut end = base.len().min(GENERATE_BASE_MAX);
         while !base.is_char_boundary(end) {
             end -= 1;
@@ -290,8 +290,19 @@ impl Registry {
 
     /// Encodes, commits, and waits for the entry that comes of it.
     pub(crate) async fn put(&self, resource: &Resource, object: Object, expect: Expect) -> Result<Arc<Entry>, ApiError> {
-        let key = object.key();
         let value = codec::encode(&object);
+        self.put_encoded(resource, object, value, expect).await
+    }
+
+    /// Commits what is encoded already.
+    pub(crate) async fn put_encoded(
+        &self,
+        resource: &Resource,
+        object: Object,
+        value: Vec<u8>,
+        expect: Expect,
+    ) -> Result<Arc<Entry>, ApiError> {
+        let key = object.key();
         let (prepared, arrived) = Prepared::new(resource.clone(), object);
         let txn = Txn::default().and_put(keys::encode(resource, &key), value, expect, Some(prepared));
         let done = self.engine.commit(txn).await.map_err(|e| commit_error(resource, &key, expect, &e))?;
@@ -309,6 +320,12 @@ impl Registry {
         self.image.reached(done.revision).await;
         Ok(())
     }
+}
+
+/// Whether the name is to be generated.
+fn generates_name(object: &Object) -> bool {
+    let told = |text: &Option<String>| text.as_deref().is_some_and(|t| !t.is_empty());
+    told(&object.meta().generate_name) && !told(&object.meta().name)
 }
 
 /// An answer's entry that was never stored (dry run).

@@ -113,7 +113,8 @@ impl Managed {
         }
     }
 
-    fn entries(&self) -> Vec<Value> {
+    /// The list that stands in `metadata.managedFields`, in its order.
+    pub fn entries(&self) -> Vec<Value> {
         let mut all: Vec<(&Id, &Owned)> = self.managers.iter().filter(|(_, owned)| !owned.set.is_empty()).collect();
         all.sort_by(|(a, x), (b, y)| {
             let key = |id: &Id| (id.manager.clone(), id.subresource.clone());

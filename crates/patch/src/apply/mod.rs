@@ -111,8 +111,7 @@ fn strip_comparison(mut found: Comparison, ignore: &[&str]) -> Comparison {
 }
 
 /// The object without its managed fields, completed.
-fn bare(object: &Value, shape: Shape<'_>) -> Value {
-    let mut object = object.clone();
+fn bare(mut object: Value, shape: Shape<'_>) -> Value {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
     }
@@ -127,20 +126,23 @@ fn clears(object: &Value) -> bool {
 
 /// Follows a create (`live` is `None`), update or patch: sets the managed fields of `new`.
 pub fn track(live: Option<&Value>, new: &mut Value, shape: Shape<'_>, writer: Writer<'_>) {
-    if clears(new) {
-        Managed::default().write(new);
-        return;
+    let managed = tracked(live.cloned(), new.clone(), shape, writer);
+    managed.write(new);
+}
+
+/// As [`track`], for who needs neither tree afterwards: the managed fields that `new` comes to have.
+pub fn tracked(live: Option<Value>, new: Value, shape: Shape<'_>, writer: Writer<'_>) -> Managed {
+    if clears(&new) {
+        return Managed::default();
     }
-    let given = if writer.subresource.is_empty() { Managed::read(new).filter(|managed| !managed.managers.is_empty()) } else { None };
-    let before = given.or_else(|| live.and_then(Managed::read)).unwrap_or_default();
+    let given = if writer.subresource.is_empty() { Managed::read(&new).filter(|managed| !managed.managers.is_empty()) } else { None };
+    let mut managed = given.or_else(|| live.as_ref().and_then(Managed::read)).unwrap_or_default();
     // What was never tracked stays so: only a creation starts it.
-    if live.is_some() && before.managers.is_empty() {
-        Managed::default().write(new);
-        return;
+    if live.is_some() && managed.managers.is_empty() {
+        return managed;
     }
     let old = live.map_or_else(|| typed::empty(shape), |live| bare(live, shape));
     let found = strip_comparison(compare(&old, &bare(new, shape), shape), writer.ignore);
-    let mut managed = before;
     let id = Id {
         manager: writer.manager.to_owned(),
         operation: Operation::Update,
@@ -149,7 +151,7 @@ pub fn track(live: Option<&Value>, new: &mut Value, shape: Shape<'_>, writer: Wr
     };
     record_update(&mut managed, &id, &found, writer.now);
     managed.cap();
-    managed.write(new);
+    managed
 }
 
 fn record_update(managed: &mut Managed, id: &Id, found: &Comparison, now: &str) {
@@ -220,7 +222,7 @@ fn start(live: Option<&Value>, shape: Shape<'_>, writer: Writer<'_>) -> (Value, 
     }
     let mut managed = Managed::read(live).unwrap_or_default();
     if managed.managers.is_empty() {
-        let found = strip_comparison(compare(&typed::empty(shape), &bare(live, shape), shape), &[]);
+        let found = strip_comparison(compare(&typed::empty(shape), &bare(live.clone(), shape), shape), &[]);
         let id = Id { manager: BEFORE_FIRST_APPLY.to_owned(), operation: Operation::Update, api_version: writer.api_version.to_owned(), subresource: String::new() };
         record_update(&mut managed, &id, &found, writer.now);
     }
