@@ -25,6 +25,12 @@ pub(crate) enum Command {
     Doctor(DoctorOptions),
     /// Stop all pods and remove network and data of a cluster.
     Uninstall(UninstallOptions),
+    /// Our own kubectl (also when the binary is called `kubectl`).
+    #[command(disable_help_flag = true)]
+    Kubectl {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Import, pull, list and remove images of the node.
     Image(ImageOptions),
 }

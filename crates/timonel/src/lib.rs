@@ -18,10 +18,14 @@ mod worker;
 
 use clap::Parser;
 use std::ffi::OsString;
+use std::path::Path;
 
 /// Runs the program and returns its exit code.
 #[must_use]
 pub fn run(args: Vec<OsString>) -> i32 {
+    if let Some(rest) = for_kubectl(&args) {
+        return kubectl::run(rest);
+    }
     let args = args::Args::parse_from(args);
     let outcome = match args.command {
         args::Command::Up(o) => up::up(&o, true),
@@ -30,6 +34,8 @@ pub fn run(args: Vec<OsString>) -> i32 {
         args::Command::Doctor(o) => doctor::doctor(&o),
         args::Command::Uninstall(o) => uninstall::uninstall(&o),
         args::Command::Image(o) => images::image(&o),
+        // Answered above, before the other flags are looked at; listed for --help.
+        args::Command::Kubectl { words } => Ok(kubectl::run(words.into_iter().map(OsString::from).collect())),
     };
     match outcome {
         Ok(code) => code,
@@ -38,4 +44,13 @@ pub fn run(args: Vec<OsString>) -> i32 {
             1
         }
     }
+}
+
+/// The words of a call that is kubectl's: by the name the program was called by, or by the first word.
+fn for_kubectl(args: &[OsString]) -> Option<Vec<OsString>> {
+    let called = args.first().map(Path::new).and_then(Path::file_name)?;
+    if called == "kubectl" {
+        return Some(args.to_vec());
+    }
+    (args.get(1)? == "kubectl").then(|| args[1..].to_vec())
 }
