@@ -7,10 +7,12 @@ mod failure;
 mod flags;
 mod generate;
 mod manifest;
+mod pods;
 mod print;
 mod query;
 mod select;
 mod session;
+mod terminal;
 mod times;
 mod tree;
 
@@ -82,6 +84,24 @@ fn misread(e: &clap::Error) -> i32 {
     failure.code()
 }
 
+/// `kubectl completion SHELL`.
+fn completion(given: &Given<'_>) -> Outcome {
+    use clap_complete::Shell;
+    let shell = match given.args()[..] {
+        ["bash"] => Shell::Bash,
+        ["zsh"] => Shell::Zsh,
+        ["fish"] => Shell::Fish,
+        ["powershell"] => Shell::PowerShell,
+        [] => return Err(Failure::usage("Shell not specified.", &given.command)),
+        [other] => return Err(Failure::usage(format!("Unsupported shell type \"{other}\"."), &given.command)),
+        _ => return Err(Failure::usage("Too many arguments. Expected only the shell type.", &given.command)),
+    };
+    let mut out = Vec::new();
+    clap_complete::generate(shell, &mut tree::tree(), "kubectl", &mut out);
+    print::say(&String::from_utf8_lossy(&out));
+    Ok(())
+}
+
 async fn dispatch(words: &[&str], matches: &ArgMatches) -> Outcome {
     let given = Given { matches, command: words.join(" ") };
     let given = &given;
@@ -89,6 +109,36 @@ async fn dispatch(words: &[&str], matches: &ArgMatches) -> Outcome {
         ["get"] => commands::get::run(given).await,
         ["apply"] => commands::apply::run(given).await,
         ["delete"] => commands::delete::run(given).await,
+        ["run"] => commands::run::run(given).await,
+        ["expose"] => commands::run::expose(given).await,
+        ["logs"] => commands::logs::run(given).await,
+        ["exec"] => commands::exec::run(given).await,
+        ["attach"] => commands::exec::attach(given).await,
+        ["scale"] => commands::change::scale(given).await,
+        ["label"] => commands::change::mark(given, "labels").await,
+        ["annotate"] => commands::change::mark(given, "annotations").await,
+        ["patch"] => commands::change::patch(given).await,
+        ["set", what] => commands::change::set(given, what).await,
+        ["taint"] => commands::change::taint(given).await,
+        ["cordon"] => commands::change::cordon(given, true).await,
+        ["uncordon"] => commands::change::cordon(given, false).await,
+        ["replace"] => commands::change::replace(given).await,
+        ["edit"] => commands::change::edit(given).await,
+        ["describe"] => commands::describe::run(given).await,
+        ["rollout", what] => commands::rollout::run(given, what).await,
+        ["wait"] => commands::wait::run(given).await,
+        ["drain"] => commands::wait::drain(given).await,
+        ["port-forward"] => commands::forward::run(given).await,
+        ["api-resources"] => commands::server::resources(given).await,
+        ["api-versions"] => commands::server::versions(given).await,
+        ["version"] => commands::server::version(given).await,
+        ["cluster-info"] => commands::server::info(given).await,
+        ["auth", "can-i"] => commands::server::can_i(given).await,
+        ["auth", "whoami"] => commands::server::whoami(given).await,
+        ["events"] => commands::server::events(given).await,
+        ["config", what] => commands::config::run(given, what),
+        ["top", ..] => failure::wrong("Metrics API not available"),
+        ["completion"] => completion(given),
         ["create"] => commands::create::files(given).await,
         ["create", "token"] => commands::create::token(given).await,
         ["create", ..] if !matches!(words, ["create", "service" | "secret"]) => commands::create::generated(given).await,
