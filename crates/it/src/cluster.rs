@@ -20,6 +20,13 @@ const TASK_LIMIT: Duration = Duration::from_secs(180);
 /// Room for images and everything that pods write.
 const DISK_SIZE: &str = "size=4g,mode=755";
 
+/// The archive that is imported only once the program runs.
+const LATE: &str = "worker-v0.2.tar";
+
+fn is_late(archive: &Path) -> bool {
+    archive.ends_with(LATE)
+}
+
 /// A running cluster.
 pub struct Cluster {
     name: String,
@@ -30,7 +37,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes the namespace and the directories and imports the images; nothing runs yet.
+    /// Makes the namespace and the directories and imports the images but one; nothing runs yet.
     pub fn prepare() -> Result<Self> {
         let timonel = machine::timonel()?;
         let name = format!("timonel-it-{}", std::process::id());
@@ -55,10 +62,21 @@ impl Cluster {
         }
         fs::create_dir_all(cluster.dir.join("bin"))?;
         cluster.use_kubectl(&machine::kubectl(None).context("no kubectl")?)?;
-        let mut import = Command::new(&cluster.timonel);
-        import.args(["image", "import", "--data-dir"]).arg(cluster.data()).args(machine::archives()?);
-        cluster.task(import)?;
+        let early = machine::archives()?.into_iter().filter(|a| !is_late(a)).collect::<Vec<_>>();
+        cluster.import(&early)?;
         Ok(cluster)
+    }
+
+    /// Imports the image that was held back, while the program runs.
+    pub fn import_late(&self) -> Result<String> {
+        let late = machine::archives()?.into_iter().filter(|a| is_late(a)).collect::<Vec<_>>();
+        self.import(&late)
+    }
+
+    fn import(&self, archives: &[PathBuf]) -> Result<String> {
+        let mut import = Command::new(&self.timonel);
+        import.args(["image", "import", "--data-dir"]).arg(self.data()).args(archives);
+        self.task(import)
     }
 
     fn data(&self) -> PathBuf {
@@ -151,7 +169,12 @@ impl Cluster {
         let mut uninstall = self.inside(&self.timonel);
         uninstall.args(["uninstall", "--yes", "--data-dir"]).arg(self.data()).env("HOME", &self.dir);
         self.task(uninstall)?;
-        let left = self.left_behind();
+        // The kernel takes the devices of a network namespace away some time after its last process and mount.
+        let mut left = Vec::new();
+        script::within(STOP_LIMIT, || {
+            left = self.left_behind();
+            left.is_empty()
+        });
         if left.is_empty() { Ok(()) } else { bail!("left behind after uninstall: {}", left.join(", ")) }
     }
 

@@ -36,6 +36,7 @@ fn the_workshop() {
     let mut cluster = Cluster::prepare().expect("a cluster can be prepared");
     let mut report = Report::default();
     run(&mut report, "the cluster starts", || cluster.start().map(|()| cluster.log()));
+    run(&mut report, "an image is imported beside the running program", || cluster.import_late());
     for file in COURSE {
         take(&mut report, &cluster, file, "");
     }

@@ -1,5 +1,5 @@
 # What must be there again.
-##? the same containers run
+## the same containers run
 within 20 "kubectl get nodes | see ' Ready'"
 kubectl get pods -A -o jsonpath='{range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.uid} {.status.phase} {.status.containerStatuses[*].containerID} {.status.containerStatuses[*].restartCount}{"\n"}{end}' | sort > after.txt
 diff before.txt after.txt
