@@ -41,7 +41,7 @@ curl -sk "https://$IP" | see '"code": 403'
 curl -sk "https://$IP" | see 'system:anonymous'
 curl -sk "https://$IP/version" | see 'v1\.36'
 fails kubectl --kubeconfig /dev/null --server "https://$IP" --insecure-skip-tls-verify get nodes | see 'Username'
-fails kubectl --kubeconfig /dev/null --server "https://$IP" --insecure-skip-tls-verify --token none get nodes | see 'Unauthorized'
+fails kubectl --kubeconfig /dev/null --server "https://$IP" --insecure-skip-tls-verify --token none get nodes | see 'You must be logged in to the server'
 fails curl -s "https://$IP" | see '^$'
 ## auth can-i
 kubectl auth can-i create pods | see '^yes$'
