@@ -8,6 +8,7 @@ use crate::output;
 use crate::respond::Reply;
 use crate::server::Served;
 use crate::tokens::{Bound, Claims, Kubernetes, Tokens, WARN_AFTER_S};
+use codec::table::Include;
 use jiff::{SignedDuration, Timestamp};
 use kinds::api::authentication::v1::{
     SelfSubjectReview, SelfSubjectReviewStatus, TokenRequest, TokenRequestSpec, TokenRequestStatus, TokenReview, TokenReviewStatus,
@@ -313,12 +314,22 @@ fn component_statuses(call: &Call) -> Result<Reply, ApiError> {
             "conditions": [{ "type": "Healthy", "status": if healthy { "True" } else { "False" }, "message": message }],
         })
     };
-    let all = [one("controller-manager", "ok"), one("scheduler", "ok"), one("etcd-0", "ok")];
+    let mut all = vec![one("controller-manager", "ok"), one("scheduler", "ok"), one("etcd-0", "ok")];
     if call.info.verb == "get" {
-        let found = all.iter().find(|c| c["metadata"]["name"] == call.info.name.as_str());
-        let found = found.ok_or_else(|| ApiError::not_found(&Kind::ComponentStatus.into(), &call.info.name))?;
-        return Ok(crate::respond::tree(200, found, call.accept));
+        all.retain(|c| c["metadata"]["name"] == call.info.name.as_str());
     }
-    let list = serde_json::json!({ "apiVersion": "v1", "kind": "ComponentStatusList", "metadata": {}, "items": all });
-    Ok(crate::respond::tree(200, &list, call.accept))
+    let found = all.first().ok_or_else(|| ApiError::not_found(&Kind::ComponentStatus.into(), &call.info.name))?;
+    let mut reply = if call.accept.form == crate::respond::Form::Table {
+        let include = Include::parse(call.info.param("includeObject").unwrap_or_default()).unwrap_or_default();
+        let gvk = ("", "v1", "ComponentStatus");
+        let table = codec::table::table(gvk, serde_json::json!({}), all.iter(), include, call.shared.registry.now());
+        crate::respond::tree(200, &table, call.accept)
+    } else if call.info.verb == "get" {
+        crate::respond::tree(200, found, call.accept)
+    } else {
+        let list = serde_json::json!({ "kind": "ComponentStatusList", "apiVersion": "v1", "metadata": {}, "items": all });
+        crate::respond::tree(200, &list, call.accept)
+    };
+    crate::respond::warn(&mut reply, &["v1 ComponentStatus is deprecated in v1.19+".to_owned()]);
+    Ok(reply)
 }
