@@ -257,8 +257,9 @@ async fn patch(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let validation: FieldValidation = body::validation(&call)?;
     let bytes = body::read(&mut call).await?;
     let patch = Patch { kind, body: patch_body(kind, &bytes)? };
+    let view = served.kind.filter(|k| *k != k.stored_as());
     let answer: Answer =
-        call.shared.registry.patch_checked(&call.caller, &target, &patch, &options, validation).await?;
+        call.shared.registry.patch_checked(&call.caller, &target, &patch, &options, validation, view).await?;
     let mut reply = output::entry(&call, &served, if answer.created { 201 } else { 200 }, &answer.entry)?;
     respond::warn(&mut reply, &answer.warnings);
     Ok(reply)

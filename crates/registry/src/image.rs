@@ -17,8 +17,10 @@ use std::sync::Arc;
 use store::{Engine, Event, Feed, FeedError, KeyValue, RangeRequest, WatchRequest};
 use tokio::sync::watch;
 
-/// So many of the newest snapshots stay readable at their exact revision (for `continue` and `Exact` lists).
-const PINNED_MAX: usize = 1024;
+/// So many of the newest snapshots stay readable at their exact revision (`resourceVersionMatch=Exact`).
+const RECENT_MAX: usize = 64;
+/// So many snapshots stay readable because a list handed out a `continue` token for them.
+const PAGED_MAX: usize = 128;
 
 struct State {
     tables: Tables,
@@ -26,7 +28,9 @@ struct State {
     all: Journal,
     journals: BTreeMap<Resource, Journal>,
     wakes: BTreeMap<Resource, watch::Sender<Revision>>,
-    pinned: VecDeque<Snapshot>,
+    recent: VecDeque<Snapshot>,
+    /// By revision.
+    paged: BTreeMap<Revision, Snapshot>,
 }
 
 /// The image and its readers' doors.
@@ -79,7 +83,8 @@ impl Image {
             all: Journal::new(at),
             journals: BTreeMap::new(),
             wakes: BTreeMap::new(),
-            pinned: VecDeque::new(),
+            recent: VecDeque::new(),
+            paged: BTreeMap::new(),
         };
         Self { state: RwLock::new(state), published: watch::Sender::new(Revision::ZERO), customs: RwLock::default() }
     }
@@ -131,9 +136,9 @@ impl Image {
         state.tables.advance(at);
         state.snapshot = state.tables.snapshot();
         let newest = state.snapshot.clone();
-        state.pinned.push_back(newest);
-        if state.pinned.len() > PINNED_MAX {
-            state.pinned.pop_front();
+        state.recent.push_back(newest);
+        if state.recent.len() > RECENT_MAX {
+            state.recent.pop_front();
         }
         drop(state);
         done.into_iter().for_each(|(p, e)| p.finish(e));
@@ -210,10 +215,22 @@ impl Image {
         if state.snapshot.revision() < revision {
             return None;
         }
-        let after = state.pinned.partition_point(|s| s.revision() <= revision);
-        after.checked_sub(1).map(|i| state.pinned[i].clone()).or_else(|| {
+        if let Some(s) = state.paged.get(&revision) {
+            return Some(s.clone());
+        }
+        let after = state.recent.partition_point(|s| s.revision() <= revision);
+        after.checked_sub(1).map(|i| state.recent[i].clone()).or_else(|| {
             (state.snapshot.revision() == revision).then(|| state.snapshot.clone())
         })
+    }
+
+    /// Keeps a snapshot for the pages that will be asked of it; the oldest one makes room.
+    pub fn keep_for_pages(&self, snapshot: &Snapshot) {
+        let mut state = self.state.write();
+        state.paged.insert(snapshot.revision(), snapshot.clone());
+        if state.paged.len() > PAGED_MAX {
+            state.paged.pop_first();
+        }
     }
 
     /// Waits until the image shows `revision`.
@@ -265,9 +282,10 @@ impl Image {
         let mut state = self.state.write();
         state.all.forget(revision);
         state.journals.values_mut().for_each(|j| j.forget(revision));
-        while state.pinned.front().is_some_and(|s| s.revision() < revision) {
-            state.pinned.pop_front();
+        while state.recent.front().is_some_and(|s| s.revision() < revision) {
+            state.recent.pop_front();
         }
+        state.paged = state.paged.split_off(&revision);
     }
 }
 

@@ -153,6 +153,9 @@ impl Registry {
         let more = found.count();
         let revision = snapshot.revision();
         let next = entries.last().filter(|_| more > 0).map(|e| Continue { revision, after: e.key.clone() });
+        if next.is_some() {
+            self.image.keep_for_pages(&snapshot);
+        }
         let exact = query.labels.is_everything() && query.fields.is_empty();
         let remaining = next.as_ref().filter(|_| exact).map(|_| more);
         Ok(Listing { entries, revision, next, remaining })

@@ -6,7 +6,7 @@ use crate::modify::Next;
 use crate::registry::{Answer, Caller, Registry};
 use cache::Entry;
 use kinds::field::Bare;
-use kinds::{ApiError, FieldErrors, Object, Patch, PatchKind, Path, Resource, Target, WriteOptions};
+use kinds::{ApiError, FieldErrors, Kind, Object, Patch, PatchKind, Path, Resource, Target, WriteOptions};
 use parking_lot::Mutex;
 use kinds::error::{Cause, Details};
 use patch::apply::{ApplyError, Writer};
@@ -34,10 +34,30 @@ impl Registry {
         patch: &Patch,
         options: &WriteOptions,
     ) -> Result<Answer, ApiError> {
-        self.patch_checked(caller, target, patch, options, FieldValidation::Ignore).await
+        self.patch_checked(caller, target, patch, options, FieldValidation::Ignore, None).await
     }
 
-    /// The same with a word on unknown and duplicate fields.
+    /// A patch written against another served version: the stored object is turned into it, patched, and turned back.
+    async fn patch_view(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        patch: &Patch,
+        options: &WriteOptions,
+        kind: Kind,
+    ) -> Result<Answer, ApiError> {
+        let next = |old: &Entry| {
+            let spoken = rules::convert::to_served(kind, old.object.clone()).map_err(ApiError::internal)?;
+            let mut tree = codec::to_value(&spoken);
+            apply(&mut tree, patch, Some(kind))?;
+            let json = serde_json::to_vec(&tree).map_err(ApiError::internal)?;
+            let object = codec::decode(kind, &json).map_err(|e| ApiError::bad_request(e.to_string()))?;
+            rules::convert::to_stored(object).map_err(ApiError::internal)
+        };
+        self.modify(caller, target, options, Next::Compute(&next)).await
+    }
+
+    /// The same with a word on unknown and duplicate fields; `view` names the served kind when it is not the stored one.
     ///
     /// # Errors
     /// As [`Registry::patch`], and 422 under `Strict`.
@@ -48,14 +68,18 @@ impl Registry {
         patch: &Patch,
         options: &WriteOptions,
         validation: FieldValidation,
+        view: Option<Kind>,
     ) -> Result<Answer, ApiError> {
+        if let Some(kind) = view {
+            return self.patch_view(caller, target, patch, options, kind).await;
+        }
         if patch.kind == PatchKind::Apply {
             return self.apply(caller, target, patch, options, validation).await;
         }
         let warnings = Mutex::new(Vec::new());
         let next = |old: &Entry| {
             let mut tree = codec::to_value(&old.object);
-            apply(&mut tree, patch, &target.resource)?;
+            apply(&mut tree, patch, target.resource.builtin())?;
             let found = strict(&target.resource, &tree, validation)?;
             if validation == FieldValidation::Strict && !found.is_empty() {
                 return Err(refused(target, patch, &found));
@@ -148,7 +172,7 @@ fn conflicts(e: ApplyError) -> ApiError {
     }
 }
 
-fn apply(tree: &mut Value, patch: &Patch, resource: &Resource) -> Result<(), ApiError> {
+fn apply(tree: &mut Value, patch: &Patch, kind: Option<Kind>) -> Result<(), ApiError> {
     let parsed = || serde_json::from_slice::<Value>(&patch.body).map_err(|e| ApiError::bad_request(e.to_string()));
     match patch.kind {
         PatchKind::Json => patch::json::apply(tree, &patch.body).map_err(|e| status(&e))?,
@@ -160,7 +184,7 @@ fn apply(tree: &mut Value, patch: &Patch, resource: &Resource) -> Result<(), Api
             patch::merge::apply(tree, body);
         }
         PatchKind::Strategic => {
-            let Some(kind) = resource.builtin() else { return Err(unsupported_media()) };
+            let Some(kind) = kind else { return Err(unsupported_media()) };
             let i = kind.info();
             let shape = Shape::of_kind(i.group, i.version, i.kind);
             patch::strategic::apply(tree, parsed()?, shape).map_err(|e| status(&e))?;
