@@ -68,7 +68,7 @@ const REASONS: &[&str] = &[
 
 /// A `metav1.Status` as an error.
 #[must_use]
-pub fn from_status(status: &Value, http: u16) -> ApiError {
+pub(crate) fn from_status(status: &Value, http: u16) -> ApiError {
     let text = |v: &Value, k: &str| v[k].as_str().unwrap_or_default().to_owned();
     let reason = status["reason"].as_str().unwrap_or_default();
     let reason = REASONS.iter().find(|r| **r == reason).copied().unwrap_or_default();
@@ -91,7 +91,7 @@ pub fn from_status(status: &Value, http: u16) -> ApiError {
 
 /// An answer that is no success, whatever its body is.
 #[must_use]
-pub fn from_answer(http: u16, body: &[u8]) -> Error {
+pub(crate) fn from_answer(http: u16, body: &[u8]) -> Error {
     if let Ok(status) = serde_json::from_slice::<Value>(body)
         && status["kind"] == "Status"
     {

@@ -25,9 +25,10 @@ use std::ffi::OsString;
 /// Runs one command line (with the program's name first) and returns its exit code.
 #[must_use]
 pub fn run(args: Vec<OsString>) -> i32 {
+    let words = command_words(&args);
     let matches = match tree::tree().try_get_matches_from(args) {
         Ok(matches) => matches,
-        Err(e) => return misread(&e),
+        Err(e) => return misread(&e, &words),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = match runtime {
@@ -58,15 +59,28 @@ pub fn run(args: Vec<OsString>) -> i32 {
     }
 }
 
+/// The words of a command line that name a command, whatever else is wrong with it.
+fn command_words(args: &[OsString]) -> String {
+    let tree = tree::tree();
+    let mut at = &tree;
+    let mut words = Vec::new();
+    for word in args.iter().skip(1).filter_map(|a| a.to_str()) {
+        if let Some(deeper) = at.find_subcommand(word) {
+            words.push(deeper.get_name().to_owned());
+            at = deeper;
+        }
+    }
+    words.join(" ")
+}
+
 /// A command line that clap refused, in kubectl's words.
-fn misread(e: &clap::Error) -> i32 {
+fn misread(e: &clap::Error, command: &str) -> i32 {
     let text = |kind| match e.get(kind) {
         Some(ContextValue::String(s)) => s.clone(),
         Some(ContextValue::Strings(all)) => all.join(" "),
         _ => String::new(),
     };
     let usage = e.to_string();
-    let command = usage.lines().find_map(|l| l.strip_prefix("Usage: kubectl")).map(|l| l.split(['[', '<', '-']).next().unwrap_or_default().trim().to_owned()).unwrap_or_default();
     let failure = match e.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             print::say(&usage);
@@ -75,7 +89,7 @@ fn misread(e: &clap::Error) -> i32 {
         ErrorKind::UnknownArgument => {
             let flag = text(ContextKind::InvalidArg);
             let named = if flag.starts_with("--") { format!("unknown flag: {}", flag.split('=').next().unwrap_or_default()) } else { format!("unknown shorthand flag: '{}' in {flag}", flag.trim_start_matches('-').chars().next().unwrap_or_default()) };
-            Failure::usage(named, &command)
+            Failure::usage(named, command)
         }
         ErrorKind::InvalidSubcommand => Failure::Bare(format!("error: unknown command \"{}\" for \"kubectl{}{command}\"", text(ContextKind::InvalidSubcommand), if command.is_empty() { "" } else { " " })),
         _ => Failure::text(usage.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()),
@@ -131,6 +145,9 @@ async fn dispatch(words: &[&str], matches: &ArgMatches) -> Outcome {
         ["port-forward"] => commands::forward::run(given).await,
         ["api-resources"] => commands::server::resources(given).await,
         ["api-versions"] => commands::server::versions(given).await,
+        ["explain"] => commands::explain::run(given).await,
+        ["cp"] => commands::copy::run(given).await,
+        ["diff"] => commands::diff::run(given).await,
         ["version"] => commands::server::version(given).await,
         ["cluster-info"] => commands::server::info(given).await,
         ["auth", "can-i"] => commands::server::can_i(given).await,

@@ -74,15 +74,3 @@ pub(crate) fn long(time: &str) -> String {
     let Ok(then) = time.parse::<Timestamp>() else { return time.to_owned() };
     then.to_zoned(jiff::tz::TimeZone::system()).strftime("%a, %d %b %Y %H:%M:%S %z").to_string()
 }
-
-/// A Go duration's own text (`1m0s`, `300ms`).
-pub(crate) fn go_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, 0) if duration.is_zero() => "0s".to_owned(),
-        (0, 0, 0) => format!("{}ms", duration.as_millis()),
-        (0, 0, s) => format!("{s}s"),
-        (0, m, s) => format!("{m}m{s}s"),
-        (h, m, s) => format!("{h}h{m}m{s}s"),
-    }
-}

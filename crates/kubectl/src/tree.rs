@@ -144,7 +144,7 @@ fn create() -> Command {
     let subjects: &[&str] = &["clusterrole= ClusterRole to bind", "user* Users", "group* Groups", "serviceaccount* Service accounts, <namespace>:<name>"];
     let rules: &[&str] = &["verb* Verbs", "resource* Resources", "resource-name* Resource names"];
     let children = vec![
-        generate("deployment", "Create a deployment with the specified name", &["image* Image names to run", "port= The containerPort", "r,replicas= Number of replicas"]).alias("dep"),
+        generate("deployment", "Create a deployment with the specified name", &["image* Image names to run", "port= The containerPort", "r,replicas= Number of replicas"]).aliases(["deploy", "dep"]),
         service,
         generate("job", "Create a job with the specified name", &["image= Image name to run", "from= The resource to create the job from (cronjob/NAME)"]),
         generate("cronjob", "Create a cron job with the specified name", &["image= Image name to run", "schedule= A schedule in the Cron format", "restart= The restart policy: OnFailure, Never"]).alias("cj"),
@@ -230,6 +230,9 @@ pub(crate) fn tree() -> Command {
             "delete-emptydir-data Evict pods with emptyDir volumes", "disable-eviction Delete instead of evicting", "force Evict pods without a controller too", "grace-period= Seconds to terminate gracefully",
             "ignore-daemonsets Leave pods of DaemonSets", "pod-selector= Only these pods", "timeout= How long to wait", "chunk-size= Accepted for compatibility", "skip-wait-for-delete-timeout= Accepted for compatibility",
         ]]),
+        command("explain", "Get documentation for a resource", &[&["recursive Print the names of all fields", "api-version= Use this version of the resource", "o,output= plaintext or plaintext-openapiv2"]]),
+        command("cp", "Copy files and directories to and from containers", &[&["c,container= Container name", "no-preserve Do not keep owner and mode", "retries= Accepted for compatibility"]]),
+        command("diff", "Diff the live version against a would-be applied version", &[FILES, SELECT, &["field-manager= Name of the manager", "force-conflicts Force server-side apply", "server-side Run in the server", "show-managed-fields Show managedFields too", "concurrency= Accepted for compatibility", "prune Accepted for compatibility"]]),
         command("port-forward", "Forward one or more local ports to a pod", &[&["address* Addresses to listen on", "pod-running-timeout= How long to wait for a pod"]]),
         command("api-resources", "Print the supported API resources on the server", &[&["o,output= name or wide", "namespaced Only resources in namespaces", "api-group= Only this group", "verbs* Only with these verbs", "categories* Only in these categories", "sort-by= name or kind", "no-headers Do not print headers", "cached Accepted for compatibility"]]),
         command("api-versions", "Print the supported API versions on the server, in the form of group/version", &[]),

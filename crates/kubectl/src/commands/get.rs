@@ -9,7 +9,7 @@ use crate::print::{Format, say, tell, without_managed_fields};
 use crate::query::Query;
 use crate::select::{self, Scope, Target};
 use crate::session::Session;
-use crate::{manifest, print};
+use crate::manifest;
 use client::RequestBody;
 use http::Method;
 use serde_json::{Value, json};
@@ -300,11 +300,4 @@ async fn first_list(session: &Session, given: &Given<'_>, wanted: &Wanted, scope
         show("ADDED", item)?;
     }
     Ok(revision(&list))
-}
-
-/// Prints one object as its table, for commands that print what they got.
-pub(crate) async fn print_one(session: &Session, mapping: &Mapping, namespace: &str, name: &str) -> Outcome {
-    let table = session.client.json(Method::GET, &mapping.object(Some(namespace), name), AS_TABLE, RequestBody::Empty).await?;
-    say(&print::table::render(&table, &Look::default(), &mut Vec::new()));
-    Ok(())
 }

@@ -68,7 +68,12 @@ async fn chosen(session: &Session, given: &Given<'_>, word: Option<&str>, select
     }
     let word = word.unwrap_or_default();
     if !word.contains('/') {
-        return Ok(vec![pods::one(session, word, PATIENCE).await?]);
+        return match pods::one(session, word, PATIENCE).await {
+            Err(Failure::Client(client::Error::Api(e), _)) if e.is_not_found() => {
+                wrong(format!("error from server (NotFound): {} in namespace \"{}\"", e.message, session.namespace))
+            }
+            other => Ok(vec![other?]),
+        };
     }
     let targets = select::targets(session, &[word]).await?;
     let [Target { mapping, name: Some(name) }] = &targets[..] else { return wrong("expected one object") };

@@ -52,12 +52,14 @@ impl Page {
             return;
         };
         for (i, (k, v)) in map.iter().filter(|(k, _)| *k != HIDDEN).enumerate() {
-            let start = if i == 0 { lead.clone() } else { format!("{}\t", "  ".repeat(level)) };
+            let start = if i == 0 { lead.clone() } else { "\t".to_owned() };
             let v = plain(v);
             if sign == ": " && (v.contains('\n') || k.len() + v.len() + 2 > ANNOTATION_MAX) {
                 self.text.push_str(&format!("{start}{k}:\n"));
                 for line in v.trim_end_matches('\n').lines() {
-                    self.text.push_str(&format!("{}\t  {line}\n", "  ".repeat(level)));
+                    let short: String = line.chars().take(ANNOTATION_MAX - 2).collect();
+                    let dots = if short.len() < line.len() { "..." } else { "" };
+                    self.text.push_str(&format!("\t  {short}{dots}\n"));
                 }
             } else {
                 self.text.push_str(&format!("{start}{k}{sign}{v}\n"));
@@ -103,7 +105,7 @@ pub(crate) fn or_none(text: String) -> String {
 pub(crate) fn template_text(template: &Value) -> String {
     let mut page = Page::default();
     pod::template(&mut page, template);
-    page.render()
+    page.text
 }
 
 /// The controlling owner, `ReplicaSet/web-1`.

@@ -47,7 +47,7 @@ pub(super) fn pod(page: &mut Page, pod: &Value) {
     if each(&status["conditions"]).next().is_some() {
         page.line(0, "Conditions:");
         page.line(1, "Type\tStatus");
-        each(&status["conditions"]).for_each(|c| page.line(1, format!("{}\t{} ", plain(&c["type"]), plain(&c["status"]))));
+        each(&status["conditions"]).for_each(|c| page.line(1, format!("{} \t{} ", plain(&c["type"]), plain(&c["status"]))));
     }
     volumes(page, &spec["volumes"], 0);
     page.pair(0, "QoS Class", plain(&status["qosClass"]));
@@ -141,8 +141,8 @@ fn one(page: &mut Page, container: &Value, status: Option<&Value>, live: bool) {
         }
     }
     if live {
-        state(page, at, "State", status.map_or(&Value::Null, |s| &s["state"]));
         if let Some(status) = status {
+            state(page, at, "State", &status["state"]);
             if status["lastState"].as_object().is_some_and(|m| !m.is_empty()) {
                 state(page, at, "Last State", &status["lastState"]);
             }

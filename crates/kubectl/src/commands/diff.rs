@@ -1,0 +1,103 @@
+//! `kubectl diff`: the live object against what an apply would make of it, by the server's own dry run. Exit code 1 tells of
+//! differences, more than 1 of errors.
+
+use crate::commands::apply::{annotated, difference};
+use crate::failure::{Failure, Outcome, wrong};
+use crate::flags::Given;
+use crate::manifest;
+use crate::print::{say, tell, without_managed_fields};
+use crate::query::Query;
+use crate::session::Session;
+use client::PatchType;
+use serde_json::Value;
+use std::process::Command;
+
+pub(crate) async fn run(given: &Given<'_>) -> Outcome {
+    match compare(given).await {
+        Err(Failure::Exit(code)) => Err(Failure::Exit(code)),
+        Err(e) => {
+            tell(&e.message());
+            Err(Failure::Exit(2))
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+async fn compare(given: &Given<'_>) -> Outcome {
+    let files = given.list("filename");
+    if files.is_empty() {
+        return wrong("must specify one of -f and -k");
+    }
+    let session = Session::open(given)?;
+    let scratch = std::env::temp_dir();
+    let (live_dir, merged_dir) = (scratch.join(format!("LIVE-{}", std::process::id())), scratch.join(format!("MERGED-{}", std::process::id())));
+    std::fs::create_dir_all(&live_dir)?;
+    std::fs::create_dir_all(&merged_dir)?;
+    let mut outcome = Ok(());
+    for m in manifest::read(&files, given.on("recursive"))? {
+        if let Err(e) = one(&session, given, m, &live_dir, &merged_dir).await {
+            outcome = Err(e);
+            break;
+        }
+    }
+    if outcome.is_ok() {
+        let program = std::env::var("KUBECTL_EXTERNAL_DIFF").unwrap_or_else(|_| "diff -u -N".to_owned());
+        let output = Command::new("sh").arg("-c").arg(format!("{program} \"$0\" \"$1\"")).arg(&live_dir).arg(&merged_dir).output();
+        outcome = output.map_err(Failure::from).and_then(|o| {
+            say(&String::from_utf8_lossy(&o.stdout));
+            match o.status.code() {
+                Some(0) => Ok(()),
+                Some(1) => Err(Failure::Exit(1)),
+                _ => wrong(format!("failed to run \"{program}\": {}", String::from_utf8_lossy(&o.stderr))),
+            }
+        });
+    }
+    std::fs::remove_dir_all(&live_dir)?;
+    std::fs::remove_dir_all(&merged_dir)?;
+    outcome
+}
+
+async fn one(session: &Session, given: &Given<'_>, m: manifest::Manifest, live_dir: &std::path::Path, merged_dir: &std::path::Path) -> Outcome {
+    let mapping = session.mapping_of(&m.object, &m.source).await?;
+    let namespace = session.namespace_of(&m.object, &mapping)?;
+    let mut wanted = m.object;
+    if !namespace.is_empty() {
+        wanted["metadata"]["namespace"] = namespace.clone().into();
+    }
+    let name = wanted["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let path = mapping.object(Some(&namespace), &name);
+    let live = match session.client.get(&path).await {
+        Ok(live) => live,
+        Err(e) if e.is_not_found() => Value::Null,
+        Err(e) => return Err(e.into()),
+    };
+    let query = Query::default().and("dryRun", "All").and("fieldManager", given.text_or("field-manager", "kubectl-client-side-apply"));
+    let mut merged = if given.on("server-side") {
+        let query = query.when(given.on("force-conflicts"), "force", "true");
+        session.client.patch(&format!("{path}{}", query.text()), PatchType::Apply, &wanted).await?
+    } else if live.is_null() {
+        session.client.post(&format!("{}{}", mapping.collection(Some(&namespace)), query.text()), &annotated(&wanted)).await?
+    } else {
+        let (patch, kind) = difference(&mapping, &live, &annotated(&wanted));
+        session.client.patch(&format!("{path}{}", query.text()), kind, &patch).await?
+    };
+    let mut live = live;
+    for object in [&mut live, &mut merged] {
+        if !given.on("show-managed-fields") {
+            without_managed_fields(object);
+        }
+        if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+            annotations.remove(super::apply::LAST_APPLIED);
+            if annotations.is_empty() && let Some(metadata) = object["metadata"].as_object_mut() {
+                metadata.remove("annotations");
+            }
+        }
+    }
+    let group = if mapping.group.is_empty() { String::new() } else { format!("{}.", mapping.group) };
+    let file = format!("{group}{}.{}.{namespace}.{name}", mapping.version, mapping.kind);
+    if !live.is_null() {
+        std::fs::write(live_dir.join(&file), codec::yaml::write(&live))?;
+    }
+    std::fs::write(merged_dir.join(&file), codec::yaml::write(&merged))?;
+    Ok(())
+}
