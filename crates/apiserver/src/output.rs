@@ -140,7 +140,8 @@ fn plain_list(call: &Call, served: &Served, listing: &Listing, meta: &Value) -> 
     if call.accept.encoding == Encoding::Json && !call.accept.pretty {
         return Ok(respond::with_media(200, Body::Pieces(pieces), "application/json"));
     }
-    let whole: Vec<u8> = pieces.iter().flat_map(|b| b.iter().copied()).collect();
+    let mut whole = Vec::with_capacity(pieces.iter().map(Bytes::len).sum());
+    pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
     Ok(respond::encoded(200, whole.into(), call.accept))
 }
 

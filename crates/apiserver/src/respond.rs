@@ -1,6 +1,6 @@
 //! Answers: statuses, negotiated encodings, and the one body type.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame};
 use kinds::ApiError;
@@ -13,9 +13,12 @@ use tokio::sync::mpsc;
 /// Bodies larger than this are compressed for clients that ask for it (kube-apiserver's threshold).
 const GZIP_MIN_BYTES: usize = 128 * 1024;
 
+/// Pieces of a body are gathered into frames of at most this size (a larger piece is a frame of its own).
+const GATHER_BYTES: usize = 64 * 1024;
+
 /// A response body.
 pub enum Body {
-    /// Pieces that are all there: stored bytes go out without being copied.
+    /// Pieces that are all there.
     Pieces(VecDeque<Bytes>),
     /// Pieces as they come.
     Stream(mpsc::Receiver<Bytes>),
@@ -40,7 +43,7 @@ impl HttpBody for Body {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut *self {
-            Self::Pieces(p) => Poll::Ready(p.pop_front().map(|b| Ok(Frame::data(b)))),
+            Self::Pieces(p) => Poll::Ready(gather(p).map(|b| Ok(Frame::data(b)))),
             Self::Stream(rx) => rx.poll_recv(cx).map(|b| b.map(|b| Ok(Frame::data(b)))),
             Self::Relay(b) => Pin::new(b).poll_frame(cx).map(|f| f.map(|f| f.map_err(Into::into))),
         }
@@ -56,6 +59,24 @@ impl HttpBody for Body {
             _ => http_body::SizeHint::default(),
         }
     }
+}
+
+/// The next frame: small pieces go out together, because a frame and a TLS record each cost more than copying them.
+fn gather(pieces: &mut VecDeque<Bytes>) -> Option<Bytes> {
+    let (mut count, mut size) = (0, 0);
+    for piece in pieces.iter() {
+        if count > 0 && size + piece.len() > GATHER_BYTES {
+            break;
+        }
+        count += 1;
+        size += piece.len();
+    }
+    if count < 2 {
+        return pieces.pop_front();
+    }
+    let mut frame = BytesMut::with_capacity(size);
+    pieces.drain(..count).for_each(|piece| frame.extend_from_slice(&piece));
+    Some(frame.freeze())
 }
 
 /// A whole answer.
