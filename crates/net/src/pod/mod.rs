@@ -154,7 +154,15 @@ impl PodNetwork {
 
     /// Removes the bridge, its routes and rules (on uninstall). Leases stay until `lease_dir` is deleted.
     pub fn remove(config: &PodNetworkConfig) -> Result<(), NetError> {
-        Rtnl::open()?.delete_link(&config.bridge)?;
+        let mut rtnl = Rtnl::open()?;
+        if let Some(bridge) = rtnl.link(&config.bridge)? {
+            // A pod's namespace goes with its last user, and its end of the pair with it: not always at once.
+            let ports = rtnl.links()?.into_iter().filter(|l| l.master == Some(bridge.index) && l.kind == "veth");
+            for port in ports.collect::<Vec<_>>() {
+                rtnl.delete_link(&port.name)?;
+            }
+            rtnl.delete_link(&config.bridge)?;
+        }
         rules::remove()
     }
 }
