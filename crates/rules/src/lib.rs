@@ -15,6 +15,7 @@ pub mod context;
 pub mod convert;
 mod coordination;
 pub mod core;
+pub mod customs;
 mod devices;
 mod extensions;
 mod flow;

@@ -44,7 +44,7 @@ fn part(x: &JSONSchemaProps, path: &Path, depth: usize, e: &mut FieldErrors) {
     }
     list_type(x, path, e);
     if let Some(p) = &x.pattern
-        && regex::Regex::new(p).is_err()
+        && crate::customs::pattern::compile(p).is_err()
     {
         e.invalid(&path.child("pattern"), p, format!("must be a valid regular expression, but isn't: error parsing regexp: {p}"));
     }
