@@ -5,7 +5,7 @@ use crate::server::Served;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use kinds::{ApiError, Kind, Object};
+use kinds::{ApiError, Object};
 use registry::FieldValidation;
 
 /// Largest request body (kube-apiserver's limit).
@@ -86,7 +86,7 @@ pub(crate) fn object(call: &Call, served: &Served, json: &[u8]) -> Result<(Objec
     };
     let meta: TypeMeta = serde_json::from_slice(json).map_err(|e| bad(e.to_string()))?;
     check_type(&meta, &version, &kind_name)?;
-    let warnings = strict(call, served.kind, json, &bad)?;
+    let warnings = strict(call, served, json, &bad)?;
     let object = match served.kind {
         Some(kind) => codec::decode(kind, json).map_err(|e| bad(e.to_string()))?,
         None => dynamic(served, json, &version, &kind_name).map_err(|e| bad(e.to_string()))?,
@@ -122,16 +122,20 @@ fn check_type(meta: &TypeMeta, version: &str, kind: &str) -> Result<(), ApiError
 
 fn strict(
     call: &Call,
-    kind: Option<Kind>,
+    served: &Served,
     json: &[u8],
     bad: &dyn Fn(String) -> ApiError,
 ) -> Result<Vec<String>, ApiError> {
     let validation = validation(call)?;
-    let ty = kind.and_then(|k| {
+    let ty = served.kind.and_then(|k| {
         let i = k.info();
         schema::types().by_gvk(i.group, i.version, i.kind)
     });
-    let found = codec::strict::check(json, ty).map_err(|e| bad(e.to_string()))?;
+    let mut found = codec::strict::check(json, ty).map_err(|e| bad(e.to_string()))?;
+    if served.definition.is_some() && validation != FieldValidation::Ignore {
+        let tree = serde_json::from_slice(json).map_err(|e| bad(e.to_string()))?;
+        found.strict.extend(call.shared.registry.unknown_fields(&served.resource, &served.version, &tree));
+    }
     if let Some(shape) = found.shape {
         return Err(bad(shape));
     }

@@ -361,11 +361,7 @@ fn success(call: &Call, code: u16) -> Reply {
 
 fn get_scale(call: &Call, served: &Served) -> Result<Reply, ApiError> {
     let entry = call.shared.registry.get(&served.resource, &key(call))?;
-    output::object(call, 200, &Object::from(scale_of(&entry.object)?))
-}
-
-fn scale_of(object: &Object) -> Result<kinds::api::autoscaling::v1::Scale, ApiError> {
-    scale::of(object).ok_or_else(ApiError::no_such_path)
+    output::object(call, 200, &Object::from(call.shared.registry.scale_of(&served.resource, &entry.object)?))
 }
 
 async fn put_scale(mut call: Call, served: Served) -> Result<Reply, ApiError> {
@@ -377,7 +373,7 @@ async fn put_scale(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let json = match kind {
         Some(kind) => {
             let entry = call.shared.registry.get(&served.resource, &key)?;
-            let mut tree = codec::to_value(&Object::from(scale_of(&entry.object)?));
+            let mut tree = codec::to_value(&Object::from(call.shared.registry.scale_of(&served.resource, &entry.object)?));
             if let Some(meta) = tree.get_mut("metadata").and_then(|m| m.as_object_mut()) {
                 // Patches of scale are unconditional unless they say a version themselves.
                 meta.remove("resourceVersion");
@@ -395,5 +391,5 @@ async fn put_scale(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let Object::Scale(wanted) = object else { return Err(ApiError::no_such_path()) };
     let registry = &call.shared.registry;
     let answer = registry.set_scale(&call.caller, &served.resource, &key, &wanted, &options).await?;
-    output::object(&call, 200, &Object::from(scale_of(&answer.entry.object)?))
+    output::object(&call, 200, &Object::from(registry.scale_of(&served.resource, &answer.entry.object)?))
 }

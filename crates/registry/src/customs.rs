@@ -1,11 +1,20 @@
-//! Custom resources as their definitions name them.
+//! Custom resources as their definitions have them: each definition is taken apart once a generation, and its rules are
+//! applied where built-in kinds have a row of theirs. Docs: "Extend the Kubernetes API with CustomResourceDefinitions".
 
 use jiff::Timestamp;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionCondition,
 };
 use kinds::{CustomResource, Object, Resource, Time};
+use crate::registry::Registry;
+use cache::Snapshot;
+use kinds::api::autoscaling::v1::Scale;
+use kinds::{ApiError, FieldErrors};
+use parking_lot::RwLock;
 use rules::Rules;
+use rules::customs::{self, Definition, Version};
+use serde_json::Value;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How every custom resource behaves; its schema is enforced beside this.
@@ -14,14 +23,7 @@ pub(crate) static RULES: Rules = Rules {
     name: rules::NameRule::DnsSubdomain,
     default: |_| {},
     prepare_create: |o| o.meta_mut().generation = Some(1),
-    prepare_update: |new, old| {
-        let (kinds::Object::Dynamic(n), kinds::Object::Dynamic(o)) = (&*new, old) else { return };
-        let spec_of = |d: &kinds::Dynamic| d.body.iter().filter(|(k, _)| *k != "status").map(|(k, v)| (k.clone(), v.clone())).collect::<Vec<_>>();
-        if spec_of(n) != spec_of(o) {
-            let next = old.meta().generation.unwrap_or(0) + 1;
-            new.meta_mut().generation = Some(next);
-        }
-    },
+    prepare_update: |_, _| {},
     prepare_status_update: None,
     validate: rules::validate_dynamic,
     validate_update: rules::validate_dynamic_update,
@@ -63,4 +65,154 @@ pub(crate) fn hold(object: &mut Object, now: Timestamp) {
         last_transition_time: Some(Time(now)),
         ..CustomResourceDefinitionCondition::default()
     });
+}
+
+/// A definition as of one generation.
+struct Known {
+    uid: String,
+    generation: i64,
+    definition: Arc<Definition>,
+}
+
+/// The definitions that were needed so far, taken apart; at most one for each that exists.
+#[derive(Default)]
+pub(crate) struct Definitions(RwLock<HashMap<String, Known>>);
+
+impl Definitions {
+    fn get(&self, snapshot: &Snapshot, name: &str) -> Option<Arc<Definition>> {
+        let Some(crd) = snapshot.get::<CustomResourceDefinition>("", name) else {
+            if self.0.read().contains_key(name) {
+                self.0.write().remove(name);
+            }
+            return None;
+        };
+        let uid = crd.metadata.uid.clone().unwrap_or_default();
+        let generation = crd.metadata.generation.unwrap_or_default();
+        if let Some(k) = self.0.read().get(name).filter(|k| k.uid == uid && k.generation == generation) {
+            return Some(Arc::clone(&k.definition));
+        }
+        let definition = Arc::new(Definition::parse(&codec::to_value(&Object::CustomResourceDefinition(Arc::clone(crd))))?);
+        let known = Known { uid, generation, definition: Arc::clone(&definition) };
+        self.0.write().insert(name.to_owned(), known);
+        Some(definition)
+    }
+}
+
+impl Registry {
+    /// The definition of a custom resource, taken apart; `None` for built-ins.
+    pub(crate) fn definition(&self, snapshot: &Snapshot, resource: &Resource) -> Option<Arc<Definition>> {
+        let Resource::Custom(c) = resource else { return None };
+        self.definitions.get(snapshot, &format!("{}.{}", c.plural, c.group))
+    }
+
+    /// Fields that a version of a custom resource does not know: `unknown field "spec.imag"`.
+    #[must_use]
+    pub fn unknown_fields(&self, resource: &Resource, api_version: &str, tree: &Value) -> Vec<String> {
+        let Some(definition) = self.definition(&self.snapshot(), resource) else { return Vec::new() };
+        let Value::Object(map) = tree else { return Vec::new() };
+        let own = |k: &str| matches!(k, "apiVersion" | "kind" | "metadata");
+        let mut body = map.iter().filter(|(k, _)| !own(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let gone = customs::prune(&definition.version(api_version).schema, &mut body);
+        let mut found = unknown_metadata(&tree["metadata"]);
+        found.extend(gone.iter().map(|path| format!("unknown field {path:?}")));
+        found.sort();
+        found
+    }
+
+    /// The `Scale` of an object of any scalable resource.
+    ///
+    /// # Errors
+    /// 404 for what cannot be scaled, 500 for a custom resource that does not say how many replicas it wants.
+    pub fn scale_of(&self, resource: &Resource, object: &Object) -> Result<Scale, ApiError> {
+        let (Object::Dynamic(d), Some(definition)) = (object, self.definition(&self.snapshot(), resource)) else {
+            return rules::scale::of(object).ok_or_else(ApiError::no_such_path);
+        };
+        let paths = scaled(&definition).ok_or_else(ApiError::no_such_path)?;
+        let missing = || ApiError::internal(format!("the spec replicas field {:?} does not exist", paths.spec_replicas));
+        customs::scale(paths, d).ok_or_else(missing)
+    }
+
+    /// Sets the replicas of an object of any scalable resource.
+    pub(crate) fn set_replicas(&self, resource: &Resource, object: &mut Object, replicas: i32) -> Result<(), ApiError> {
+        let definition = self.definition(&self.snapshot(), resource);
+        if let (Object::Dynamic(d), Some(definition)) = (&mut *object, definition) {
+            let paths = scaled(&definition).ok_or_else(ApiError::no_such_path)?;
+            customs::set_replicas(paths, Arc::make_mut(d), replicas);
+            return Ok(());
+        }
+        rules::scale::set_replicas(object, replicas).ok_or_else(ApiError::no_such_path)
+    }
+}
+
+fn scaled(definition: &Definition) -> Option<&customs::ScalePaths> {
+    let others = || definition.versions.iter().find_map(|v| v.scale.as_ref());
+    definition.storage().scale.as_ref().or_else(others)
+}
+
+fn unknown_metadata(metadata: &Value) -> Vec<String> {
+    const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+    let (Some(ty), true) = (schema::types().by_name(OBJECT_META), metadata.is_object()) else { return Vec::new() };
+    let found = codec::strict::check(metadata.to_string().as_bytes(), Some(ty)).map(|f| f.strict).unwrap_or_default();
+    let unknown = found.iter().filter_map(|t| t.strip_prefix("unknown field \""));
+    unknown.map(|path| format!("unknown field \"metadata.{path}")).collect()
+}
+
+/// Before admission: what the spoken version does not know goes, and its defaults come.
+pub(crate) fn shape(definition: Option<&Definition>, object: &mut Object) {
+    let (Some(definition), Object::Dynamic(d)) = (definition, object) else { return };
+    let d = Arc::make_mut(d);
+    let version = definition.version(&d.api_version);
+    customs::prune(&version.schema, &mut d.body);
+    customs::default(&version.schema, &mut d.body);
+}
+
+/// The version that an object speaks.
+pub(crate) fn spoken<'a>(definition: Option<&'a Definition>, object: &Object) -> Option<&'a Version> {
+    definition.map(|d| d.version(&object.api_version()))
+}
+
+/// Before a create.
+///
+/// # Errors
+/// 405 while the definition is on its way out.
+pub(crate) fn prepare_create(definition: Option<&Definition>, object: &mut Object) -> Result<(), ApiError> {
+    let (Some(definition), Object::Dynamic(d)) = (definition, &mut *object) else { return Ok(()) };
+    if definition.terminating {
+        let mut e = ApiError::method_not_supported(&d.resource, "create");
+        e.message = "create not allowed while custom resource definition is terminating".to_owned();
+        return Err(e);
+    }
+    let d = Arc::make_mut(d);
+    customs::prepare_create(definition.version(&d.api_version), d);
+    Ok(())
+}
+
+/// Before an update; `true` when it is one of the whole object.
+pub(crate) fn prepare_update(definition: &Definition, subresource: &str, new: &mut Object, old: &Object) -> bool {
+    let (Object::Dynamic(n), Object::Dynamic(o)) = (new, old) else { return true };
+    let n = Arc::make_mut(n);
+    match subresource {
+        "status" => customs::prepare_status_update(n, o),
+        _ => customs::prepare_update(definition.version(&n.api_version), n, o),
+    }
+    subresource.is_empty()
+}
+
+/// Judges an object by the schema of the version that it speaks.
+pub(crate) fn judge(definition: Option<&Definition>, new: &Object, old: Option<&Object>, errors: &mut FieldErrors) {
+    let Some(version) = spoken(definition, new) else { return };
+    let tree = codec::to_value(new);
+    match old {
+        Some(old) => customs::validate_update(version, &tree, &codec::to_value(old), errors),
+        None => customs::validate(version, &tree, errors),
+    }
+}
+
+/// Turns an object to the version that is stored (strategy `None`: only the name changes).
+pub(crate) fn store_as(definition: Option<&Definition>, object: &mut Object) {
+    let (Some(definition), Object::Dynamic(d)) = (definition, object) else { return };
+    let stored = definition.stored_as();
+    if d.api_version != stored {
+        Arc::make_mut(d).api_version = stored;
+    }
 }

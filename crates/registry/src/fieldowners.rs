@@ -7,6 +7,7 @@ use kinds::apimachinery::pkg::apis::meta::v1::FieldsV1;
 use kinds::{ManagedFieldsEntry, Object, Time};
 use patch::Shape;
 use patch::apply::{Writer, tracked};
+use rules::customs::Version;
 use serde_json::Value;
 
 /// Whether a write's managed fields are to be worked out, or were already (server-side apply).
@@ -17,7 +18,10 @@ pub(crate) enum Owners {
 }
 
 /// The shape of an object's fields.
-pub(crate) fn shape(object: &Object) -> Shape<'static> {
+pub(crate) fn shape<'a>(object: &Object, version: Option<&'a Version>) -> Shape<'a> {
+    if let Some(v) = version.filter(|v| v.raw.is_object()) {
+        return Shape::Custom(&v.raw);
+    }
     match object.kind() {
         Some(k) => {
             let i = k.info();
@@ -28,8 +32,8 @@ pub(crate) fn shape(object: &Object) -> Shape<'static> {
 }
 
 /// Fields that an endpoint resets, so that nobody comes to own them by it.
-pub(crate) fn reset_by(subresource: &str, object: &Object) -> &'static [&'static str] {
-    let has_status = object.kind().is_some_and(|k| rules::rules(k).prepare_status_update.is_some());
+pub(crate) fn reset_by(subresource: &str, object: &Object, version: Option<&Version>) -> &'static [&'static str] {
+    let has_status = version.is_some_and(|v| v.status) || object.kind().is_some_and(|k| rules::rules(k).prepare_status_update.is_some());
     match subresource {
         "status" => &["spec"],
         "" if has_status => &["status"],
@@ -43,13 +47,19 @@ pub(crate) fn stamp(now: Timestamp) -> String {
 }
 
 /// Works out the managed fields of a create (`old` is `None`) or of a change.
-pub(crate) fn settle(manager: &str, subresource: &str, now: Timestamp, object: &mut Object, old: Option<&Entry>) {
+pub(crate) fn settle(
+    manager: &str,
+    subresource: &str,
+    now: Timestamp,
+    object: &mut Object,
+    (old, version): (Option<&Entry>, Option<&Version>),
+) {
     let tree = codec::to_value(object);
     let live = old.and_then(|e| serde_json::from_slice::<Value>(&e.json).ok());
     let (api_version, time) = (object.api_version(), stamp(now));
-    let ignore = reset_by(subresource, object);
+    let ignore = reset_by(subresource, object, version);
     let writer = Writer { manager, api_version: &api_version, subresource, now: &time, ignore };
-    let managed = tracked(live, tree, shape(object), writer);
+    let managed = tracked(live, tree, shape(object, version), writer);
     let list: Vec<ManagedFieldsEntry> = managed.entries().into_iter().map(entry).collect();
     object.meta_mut().managed_fields = (!list.is_empty()).then_some(list);
 }

@@ -5,6 +5,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use cache::{Entry, Snapshot};
 use kinds::selector::FieldTerm;
 use kinds::{ApiError, Object, ObjectKey, Resource, Revision, Selector};
+use rules::customs::Definition;
 use std::sync::Arc;
 
 /// `resourceVersionMatch`.
@@ -74,6 +75,8 @@ pub struct Filter {
     labels: Selector,
     fields: Vec<FieldTerm>,
     resource: Resource,
+    /// Fields that the definition of a custom resource lets selectors name.
+    selectable: Vec<String>,
 }
 
 impl Filter {
@@ -81,9 +84,12 @@ impl Filter {
     ///
     /// # Errors
     /// 400 `field label not supported: …`.
-    pub fn new(resource: &Resource, query: &ListQuery) -> Result<Self, ApiError> {
-        let known = known_fields(resource);
-        if let Some(term) = query.fields.iter().find(|t| !known.contains(&t.field.as_str())) {
+    pub fn new(resource: &Resource, query: &ListQuery, definition: Option<&Definition>) -> Result<Self, ApiError> {
+        let known = if query.fields.is_empty() { Vec::new() } else { known_fields(resource) };
+        let selectable: Vec<String> =
+            definition.into_iter().flat_map(|d| &d.versions).flat_map(|v| v.selectable.iter().cloned()).collect();
+        let knows = |field: &String| known.contains(&field.as_str()) || selectable.contains(field);
+        if let Some(term) = query.fields.iter().find(|t| !knows(&t.field)) {
             return Err(ApiError::bad_request(format!("field label not supported: {}", term.field)));
         }
         Ok(Self {
@@ -91,6 +97,7 @@ impl Filter {
             labels: query.labels.clone(),
             fields: query.fields.clone(),
             resource: resource.clone(),
+            selectable,
         })
     }
 
@@ -106,6 +113,10 @@ impl Filter {
         let value = match term.field.as_str() {
             "metadata.name" => entry.key.name.clone(),
             "metadata.namespace" => entry.key.namespace.clone(),
+            other if self.selectable.iter().any(|f| f == other) => match &entry.object {
+                Object::Dynamic(d) => rules::customs::field_at(d, other),
+                _ => String::new(),
+            },
             other => {
                 let fields = (rules_of(&self.resource).fields)(&entry.object);
                 fields.into_iter().find(|(f, _)| *f == other).map(|(_, v)| v).unwrap_or_default()
@@ -134,7 +145,8 @@ impl Registry {
     /// # Errors
     /// 400 for contradictory options, 410 `Expired` for revisions that are not kept, 504 for future ones.
     pub fn list(&self, resource: &Resource, query: &ListQuery) -> Result<Listing, ApiError> {
-        let filter = Filter::new(resource, query)?;
+        let definition = self.definition(&self.image.snapshot(), resource);
+        let filter = Filter::new(resource, query, definition.as_deref())?;
         let snapshot = self.snapshot_for(query)?;
         let Some(table) = snapshot.table(resource) else {
             return Ok(Listing { entries: Vec::new(), revision: snapshot.revision(), next: None, remaining: None });

@@ -1,5 +1,6 @@
 //! Update, status update and patch: one loop from the current object to the next one.
 
+use crate::customs;
 use crate::fieldowners::{self, Owners};
 use crate::registry::{Answer, Caller, Registry, fit_namespace, refuse, rules_of, unsaved};
 use cache::{Entry, Snapshot};
@@ -129,15 +130,22 @@ impl Registry {
             dry_run: options.dry_run,
         };
         (rules.default)(&mut object);
+        let definition = self.definition(snapshot, &target.resource);
+        let definition = definition.as_deref();
+        customs::shape(definition, &mut object);
         keep_system_fields(&mut object, old);
         admission::mutate(&ctx, &request, &mut object, Some(&old.object))?;
-        let whole = prepare(rules, target.subresource, &mut object, &old.object);
+        let whole = match definition {
+            Some(d) => customs::prepare_update(d, target.subresource, &mut object, &old.object),
+            None => prepare(rules, target.subresource, &mut object, &old.object),
+        };
         if whole {
             rules::allocate(&ctx, &mut object, Some(&old.object))?;
         }
         if owners == Owners::Track {
             let manager = self.manager(options, caller);
-            fieldowners::settle(&manager, target.subresource, ctx.now, &mut object, Some(old));
+            let version = customs::spoken(definition, &object);
+            fieldowners::settle(&manager, target.subresource, ctx.now, &mut object, (Some(old), version));
         }
         let mut errors = FieldErrors::default();
         match (target.subresource, whole) {
@@ -146,10 +154,12 @@ impl Registry {
             // It judges the whole new object too: what only a create must satisfy stands in `validate`.
             _ => (rules.validate_update)(&object, &old.object, &mut errors),
         }
+        customs::judge(definition, &object, Some(&old.object), &mut errors);
         refuse(&object, &errors)?;
         admission::validate(&ctx, &request, &object, Some(&old.object))?;
         let mut warnings = (rules.warnings)(&object, Some(&old.object));
         warnings.extend(admission::warnings(&ctx, &request, &object));
+        customs::store_as(definition, &mut object);
         Ok((object, warnings))
     }
 }

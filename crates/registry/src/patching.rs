@@ -80,7 +80,7 @@ impl Registry {
         let next = |old: &Entry| {
             let mut tree = codec::to_value(&old.object);
             apply(&mut tree, patch, target.resource.builtin())?;
-            let found = strict(&target.resource, &tree, validation)?;
+            let found = self.strict(&target.resource, &tree, validation)?;
             if validation == FieldValidation::Strict && !found.is_empty() {
                 return Err(refused(target, patch, &found));
             }
@@ -105,7 +105,7 @@ impl Registry {
     ) -> Result<Answer, ApiError> {
         let mut config: Value =
             serde_json::from_slice(&patch.body).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?;
-        let found = strict(&target.resource, &config, validation)?;
+        let found = self.strict(&target.resource, &config, validation)?;
         if validation == FieldValidation::Strict && !found.is_empty() {
             let text = format!("error decoding patch: strict decoding error: {}", found.join(", "));
             return Err(ApiError::bad_request(text));
@@ -118,7 +118,10 @@ impl Registry {
         let api_version = config["apiVersion"].as_str().unwrap_or_default().to_owned();
         let time = fieldowners::stamp(self.now());
         let sample = codec::from_value(&target.resource, config.clone()).map_err(|e| ApiError::bad_request(e.to_string()))?;
-        let (shape, ignore) = (fieldowners::shape(&sample), fieldowners::reset_by(target.subresource, &sample));
+        let definition = self.definition(&self.snapshot(), &target.resource);
+        let version = definition.as_deref().map(|d| d.version(&api_version));
+        let (shape, ignore) =
+            (fieldowners::shape(&sample, version), fieldowners::reset_by(target.subresource, &sample, version));
         let writer = Writer {
             manager: &options.field_manager,
             api_version: &api_version,
@@ -226,12 +229,19 @@ fn status(error: &PatchError) -> ApiError {
     }
 }
 
-fn strict(resource: &Resource, tree: &Value, validation: FieldValidation) -> Result<Vec<String>, ApiError> {
-    let (Some(kind), true) = (resource.builtin(), validation != FieldValidation::Ignore) else { return Ok(Vec::new()) };
-    let i = kind.info();
-    let json = serde_json::to_vec(tree).map_err(ApiError::internal)?;
-    let ty = schema::types().by_gvk(i.group, i.version, i.kind);
-    codec::strict::check(&json, ty).map(|f| f.strict).map_err(|e| ApiError::bad_request(e.to_string()))
+impl Registry {
+    fn strict(&self, resource: &Resource, tree: &Value, validation: FieldValidation) -> Result<Vec<String>, ApiError> {
+        if validation == FieldValidation::Ignore {
+            return Ok(Vec::new());
+        }
+        let Some(kind) = resource.builtin() else {
+            return Ok(self.unknown_fields(resource, tree["apiVersion"].as_str().unwrap_or_default(), tree));
+        };
+        let i = kind.info();
+        let json = serde_json::to_vec(tree).map_err(ApiError::internal)?;
+        let ty = schema::types().by_gvk(i.group, i.version, i.kind);
+        codec::strict::check(&json, ty).map(|f| f.strict).map_err(|e| ApiError::bad_request(e.to_string()))
+    }
 }
 
 fn refused(target: &Target, patch: &Patch, found: &[String]) -> ApiError {

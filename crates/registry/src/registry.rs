@@ -1,5 +1,6 @@
 //! The registry itself: what every verb shares, and create.
 
+use crate::customs;
 use crate::fieldowners::{self, Owners};
 use crate::image::{Image, ImageError};
 use crate::keys;
@@ -64,6 +65,7 @@ pub struct Registry {
     token_issuer: OnceLock<TokenIssuer>,
     /// Held from choosing cluster IPs and node ports until the image shows them: nobody else may choose the same.
     allocating: tokio::sync::Mutex<()>,
+    pub(crate) definitions: crate::customs::Definitions,
 }
 
 /// The rules of a resource: a row of the table for built-ins, the common ones for custom resources.
@@ -88,7 +90,17 @@ impl Registry {
     ) -> Result<(Arc<Self>, impl Future<Output = Result<(), ImageError>> + Send + 'static), ImageError> {
         let (image, feed) = Image::load(&*engine).await?;
         let follow = Arc::clone(&image).follow(feed);
-        Ok((Arc::new(Self { engine, image, clock, ids, settings, token_issuer: OnceLock::new(), allocating: tokio::sync::Mutex::default() }), follow))
+        let registry = Self {
+            engine,
+            image,
+            clock,
+            ids,
+            settings,
+            token_issuer: OnceLock::new(),
+            allocating: tokio::sync::Mutex::default(),
+            definitions: crate::customs::Definitions::default(),
+        };
+        Ok((Arc::new(registry), follow))
     }
 
     /// Connects the signer of tokens; only the first one counts.
@@ -243,20 +255,27 @@ impl Registry {
             name: object.meta().name.clone().unwrap_or_default(),
             dry_run: options.dry_run,
         };
+        let definition = self.definition(&snapshot, &target.resource);
+        let definition = definition.as_deref();
+        customs::shape(definition, &mut object);
         admission::mutate(&ctx, &request, &mut object, None)?;
         (rules.default)(&mut object);
         self.fill_metadata(&mut object);
         (rules.prepare_create)(&mut object);
+        customs::prepare_create(definition, &mut object)?;
         rules::allocate(&ctx, &mut object, None)?;
         if owners == Owners::Track {
-            fieldowners::settle(&self.manager(options, caller), "", ctx.now, &mut object, None);
+            let version = customs::spoken(definition, &object);
+            fieldowners::settle(&self.manager(options, caller), "", ctx.now, &mut object, (None, version));
         }
         let mut errors = FieldErrors::default();
         (rules.validate)(&object, &mut errors);
+        customs::judge(definition, &object, None, &mut errors);
         refuse(&object, &errors)?;
         admission::validate(&ctx, &request, &object, None)?;
         let mut warnings = (rules.warnings)(&object, None);
         warnings.extend(admission::warnings(&ctx, &request, &object));
+        customs::store_as(definition, &mut object);
         Ok((object, warnings))
     }
 

@@ -148,7 +148,7 @@ impl Registry {
         let uid = scale.metadata.uid.clone().filter(|u| !u.is_empty());
         let next = |old: &Entry| {
             let mut object = old.object.clone();
-            rules::scale::set_replicas(&mut object, replicas).ok_or_else(ApiError::no_such_path)?;
+            self.set_replicas(resource, &mut object, replicas)?;
             object.meta_mut().resource_version = version.clone();
             if uid.is_some() {
                 object.meta_mut().uid.clone_from(&uid);

@@ -50,7 +50,8 @@ impl Registry {
     /// # Errors
     /// 410 `Expired` when the starting point is not kept, 400 for bad selectors.
     pub fn watch(&self, resource: &Resource, query: &WatchQuery) -> Result<Watch, ApiError> {
-        let filter = Filter::new(resource, &query.list)?;
+        let definition = self.definition(&self.image.snapshot(), resource);
+        let filter = Filter::new(resource, &query.list, definition.as_deref())?;
         let door = self.image.changes_of(resource);
         let mut ready = VecDeque::new();
         let at = match query.from {
