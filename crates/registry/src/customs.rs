@@ -216,3 +216,6 @@ pub(crate) fn store_as(definition: Option<&Definition>, object: &mut Object) {
         Arc::make_mut(d).api_version = stored;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,7 +149,10 @@ impl Registry {
         let next = |old: &Entry| {
             let mut object = old.object.clone();
             self.set_replicas(resource, &mut object, replicas)?;
-            object.meta_mut().resource_version = version.clone();
+            // Without a version of the client's it is the stored one: some kinds take no unconditional update.
+            if version.is_some() {
+                object.meta_mut().resource_version.clone_from(&version);
+            }
             if uid.is_some() {
                 object.meta_mut().uid.clone_from(&uid);
             }

@@ -28,7 +28,7 @@ impl Ids for Counting {
     }
 }
 
-async fn open(disk: Arc<MemoryDisk>) -> Arc<Registry> {
+pub(crate) async fn open(disk: Arc<MemoryDisk>) -> Arc<Registry> {
     let engine = Embedded::open_on(disk, Options::default()).expect("opens");
     let config = rules::Config {
         service_cidrs: vec![],
@@ -64,7 +64,7 @@ fn target(name: &str) -> Target {
     Target::new(Kind::ConfigMap, ObjectKey::new("a", name))
 }
 
-fn caller() -> Caller {
+pub(crate) fn caller() -> Caller {
     Caller::new("tester", &["system:masters"])
 }
 
