@@ -1,5 +1,8 @@
 //! Answers: statuses, negotiated encodings, and the one body type.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame};
@@ -127,6 +130,18 @@ impl Accept {
     /// # Errors
     /// 406 when nothing fits.
     pub fn negotiate(headers: &HeaderMap, pretty: bool) -> Result<Self, ApiError> {
+        Self::choose(headers, pretty, |_| true)
+    }
+
+    /// The same for kinds that no table can be made of.
+    ///
+    /// # Errors
+    /// 406 when nothing but a table is asked for.
+    pub fn negotiate_without_tables(headers: &HeaderMap, pretty: bool) -> Result<Self, ApiError> {
+        Self::choose(headers, pretty, |a| a.form != Form::Table)
+    }
+
+    fn choose(headers: &HeaderMap, pretty: bool, fits: impl Fn(&Self) -> bool) -> Result<Self, ApiError> {
         let pretty = pretty || is_person(headers);
         let text = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
         if text.trim().is_empty() {
@@ -134,7 +149,7 @@ impl Accept {
         }
         let mut entries: Vec<(f32, &str)> = text.split(',').map(|e| (quality(e), e)).collect();
         entries.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let chosen = entries.iter().find_map(|(_, e)| Self::entry(e));
+        let chosen = entries.iter().find_map(|(_, e)| Self::entry(e).filter(&fits));
         chosen.map(|a| Self { pretty, ..a }).ok_or_else(|| {
             ApiError::new(
                 406,

@@ -5,7 +5,7 @@ use crate::authn;
 use crate::body;
 use crate::handler::Call;
 use crate::output;
-use crate::respond::Reply;
+use crate::respond::{Accept, Reply};
 use crate::server::Served;
 use crate::tokens::{Bound, Claims, Kubernetes, Tokens, WARN_AFTER_S};
 use codec::table::Include;
@@ -45,6 +45,7 @@ pub(crate) async fn answer(mut call: Call, served: &Served) -> Result<Reply, Api
     if call.info.verb != "create" || !call.info.name.is_empty() {
         return Err(ApiError::method_not_supported(&served.resource, call.info.verb));
     }
+    call.accept = Accept::negotiate_without_tables(call.request.headers(), call.info.flag("pretty"))?;
     let bytes = body::read(&mut call).await?;
     let json = body::to_json(call.request.headers(), bytes)?;
     let (object, _) = body::object(&call, served, &json)?;
