@@ -63,6 +63,7 @@ pub const ALL: &[&Controller] = &[
     &volumes::BINDER,
     &volumes::CLAIM_PROTECTION,
     &volumes::VOLUME_PROTECTION,
+    &volumes::CLASS_PROTECTION,
     &volumes::EPHEMERAL,
     &tokencleaner::CONTROLLER,
     &clusterrole::CONTROLLER,

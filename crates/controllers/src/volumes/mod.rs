@@ -18,7 +18,7 @@ mod tests;
 mod volume;
 
 pub use ephemeral::EPHEMERAL;
-pub use protection::{CLAIM_PROTECTION, VOLUME_PROTECTION};
+pub use protection::{CLAIM_PROTECTION, CLASS_PROTECTION, VOLUME_PROTECTION};
 
 use crate::controller::{Controller, Ctx, Subject, Watches, every, itself};
 use crate::plan::Plan;

@@ -1,6 +1,6 @@
-//! Claims in use and bound volumes are protected by finalizers.
+//! Claims in use, bound volumes and classes of volume attributes in use are protected by finalizers.
 //!
-//! Docs: "Storage Object in Use Protection".
+//! Docs: "Storage Object in Use Protection", "Volume Attributes Classes"; KEP-3751.
 
 use crate::controller::{Controller, Ctx, Subject, Watches, every, itself};
 use crate::garbage::has_finalizer;
@@ -8,11 +8,13 @@ use crate::numbers::filled;
 use crate::plan::{Plan, Step};
 use cache::{Change, Snapshot};
 use kinds::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+use kinds::api::storage::v1::VolumeAttributesClass;
 use kinds::{Kind, ObjectMeta, Typed};
 use std::sync::Arc;
 
 const CLAIM: &str = "kubernetes.io/pvc-protection";
 const VOLUME: &str = "kubernetes.io/pv-protection";
+const CLASS: &str = "kubernetes.io/vac-protection";
 
 /// Lets claims go that no pod uses.
 pub const CLAIM_PROTECTION: Controller = Controller {
@@ -43,6 +45,48 @@ pub const VOLUME_PROTECTION: Controller = Controller {
         Some(decide(&**volume, VOLUME, used))
     },
 };
+
+/// Lets classes of volume attributes go that no claim and no volume names.
+pub const CLASS_PROTECTION: Controller = Controller {
+    name: "vacprotection",
+    account: "volumeattributesclass-protection-controller",
+    component: "volumeattributesclass-protection-controller",
+    watches: Watches::Kinds(&[Kind::VolumeAttributesClass, Kind::PersistentVolumeClaim, Kind::PersistentVolume]),
+    wakes: class_wakes,
+    subjects: every::<VolumeAttributesClass>,
+    plan: |s, subject, _: &Ctx| {
+        let class = s.find::<VolumeAttributesClass>(&subject.key)?;
+        let name = subject.key.name.as_str();
+        let used = || {
+            s.list::<PersistentVolumeClaim>("").any(|c| classes_of_claim(c).any(|n| n == name))
+                || s.list::<PersistentVolume>("").any(|v| class_of_volume(v) == Some(name))
+        };
+        Some(decide(&**class, CLASS, used))
+    },
+};
+
+/// The classes that a claim wants, has, or is on its way to.
+fn classes_of_claim(claim: &PersistentVolumeClaim) -> impl Iterator<Item = &str> {
+    let wanted = claim.spec.as_ref().and_then(|s| s.volume_attributes_class_name.as_deref());
+    let status = claim.status.as_ref();
+    let current = status.and_then(|s| s.current_volume_attributes_class_name.as_deref());
+    let coming = status.and_then(|s| s.modify_volume_status.as_ref()?.target_volume_attributes_class_name.as_deref());
+    [wanted, current, coming].into_iter().flatten()
+}
+
+fn class_of_volume(volume: &PersistentVolume) -> Option<&str> {
+    volume.spec.as_ref()?.volume_attributes_class_name.as_deref()
+}
+
+/// A class is looked at when it changes, and when a claim or volume stops naming it.
+fn class_wakes(change: &Change, _: &Snapshot) -> Vec<Subject> {
+    if let Some(s) = itself(change, Kind::VolumeAttributesClass) {
+        return vec![s];
+    }
+    let claims = change.old_as::<PersistentVolumeClaim>().into_iter().flat_map(|c| classes_of_claim(c));
+    let volumes = change.old_as::<PersistentVolume>().into_iter().filter_map(|v| class_of_volume(v));
+    claims.chain(volumes).map(|n| Subject::named(Kind::VolumeAttributesClass, "", n)).collect()
+}
 
 /// The claims of a pod's volumes.
 fn claims_of(pod: &Pod) -> impl Iterator<Item = String> {

@@ -6,7 +6,7 @@ use kinds::api::core::v1::{
     EphemeralVolumeSource, PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, PersistentVolumeClaimVolumeSource,
     PersistentVolumeSpec, Pod, Volume, VolumeResourceRequirements,
 };
-use kinds::api::storage::v1::StorageClass;
+use kinds::api::storage::v1::{StorageClass, VolumeAttributesClass};
 use kinds::{DeleteOptions, ObjectKey, QuantityText, Target};
 use std::collections::BTreeMap;
 use testkit::build::{meta, template};
@@ -118,4 +118,29 @@ fn ephemeral_volumes_have_claims_of_their_pod() {
     h.settle();
     let c = h.world.get::<PersistentVolumeClaim>("default", "web-scratch");
     assert!(kinds::owner::is_controlled_by(&c.metadata, pod.metadata.uid.as_deref().expect("uid")));
+}
+
+#[test]
+fn a_class_of_attributes_outlives_its_deletion_while_a_claim_names_it() {
+    let mut h = Harness::new(&[&CLASS_PROTECTION]);
+    h.world.given(VolumeAttributesClass {
+        metadata: meta("", "gold"),
+        driver_name: "example.com/disk".into(),
+        ..VolumeAttributesClass::default()
+    });
+    let spec = PersistentVolumeClaimSpec {
+        volume_attributes_class_name: Some("gold".into()),
+        ..PersistentVolumeClaimSpec::default()
+    };
+    h.world.given(PersistentVolumeClaim { metadata: meta("default", "data"), spec: Some(spec), status: None });
+    h.settle();
+    let finalizers = h.world.get::<VolumeAttributesClass>("", "gold").metadata.finalizers.clone();
+    assert_eq!(finalizers.as_deref(), Some(&["kubernetes.io/vac-protection".to_owned()][..]));
+    let target = Target::new(Kind::VolumeAttributesClass, ObjectKey::new("", "gold"));
+    h.world.delete(&target, &DeleteOptions::default()).expect("deleted");
+    h.settle();
+    assert_eq!(h.world.all::<VolumeAttributesClass>().len(), 1);
+    h.world.erase::<PersistentVolumeClaim>("default", "data");
+    h.settle();
+    assert!(h.world.all::<VolumeAttributesClass>().is_empty());
 }
