@@ -55,7 +55,44 @@ impl Serialize for Tree<'_> {
 /// # Errors
 /// Wrong shapes and wrong `apiVersion` or `kind`.
 pub fn decode(kind: Kind, json: &[u8]) -> Result<Object, DecodeError> {
-    decode_kind(kind, json).map_err(DecodeError)
+    decode_kind(kind, json).or_else(|e| match date_undated(json) {
+        Some(dated) => decode_kind(kind, &dated).map_err(DecodeError),
+        None => Err(DecodeError(e)),
+    })
+}
+
+/// The member of conditions whose time may be null: Kubernetes writes that where the types want a time.
+const CONDITION_TIME: &str = "lastTransitionTime";
+/// What stands for no time in the types: the zero time of Kubernetes' own.
+const NO_TIME: &str = "0001-01-01T00:00:00Z";
+/// The two together, as they are encoded.
+const UNDATED: &str = "\"lastTransitionTime\":\"0001-01-01T00:00:00Z\"";
+
+/// The same JSON with the zero time for every condition without one; none when there is no such condition.
+fn date_undated(json: &[u8]) -> Option<Vec<u8>> {
+    fn walk(tree: &mut Value) -> bool {
+        match tree {
+            Value::Object(members) => members.iter_mut().fold(false, |found, (name, value)| {
+                if value.is_null() && name == CONDITION_TIME {
+                    *value = NO_TIME.into();
+                    return true;
+                }
+                walk(value) || found
+            }),
+            Value::Array(items) => items.iter_mut().fold(false, |found, item| walk(item) || found),
+            _ => false,
+        }
+    }
+    let mut tree: Value = serde_json::from_slice(json).ok()?;
+    walk(&mut tree).then(|| serde_json::to_vec(&tree).ok()).flatten()
+}
+
+/// The times that were none as null again.
+fn undate(json: Vec<u8>) -> Vec<u8> {
+    match std::str::from_utf8(&json) {
+        Ok(text) if text.contains(UNDATED) => text.replace(UNDATED, "\"lastTransitionTime\":null").into_bytes(),
+        _ => json,
+    }
 }
 
 /// Reads an object of a custom resource.
@@ -97,7 +134,7 @@ pub fn decode_resource(resource: &Resource, json: &[u8]) -> Result<Object, Decod
 pub fn encode(object: &Object) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     encode_object(object, &mut out).expect("writing JSON into memory cannot fail");
-    out
+    undate(out)
 }
 
 /// An object as a JSON tree.

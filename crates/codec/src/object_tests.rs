@@ -31,3 +31,14 @@ fn only_the_outermost_metadata_gets_the_revision() {
     let moved = crate::object::replace_revision(&filled, Revision(7), Revision(1234));
     assert_eq!(decode(Kind::ControllerRevision, &moved).expect("valid").meta().resource_version.as_deref(), Some("1234"));
 }
+
+#[test]
+fn a_condition_may_have_no_time() {
+    let json = br#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"a"},"status":{"conditions":[
+        {"type":"A","status":"True","reason":"R","message":"m","lastTransitionTime":null}]}}"#;
+    let object = decode(Kind::Service, json).expect("null is no time");
+    let text = String::from_utf8(encode(&object)).expect("JSON");
+    assert!(text.contains("\"lastTransitionTime\":null"), "{text}");
+    assert!(decode(Kind::Service, text.as_bytes()).is_ok());
+    assert!(decode(Kind::Service, br#"{"apiVersion":"v1","kind":"Pod"}"#).is_err());
+}
