@@ -112,11 +112,14 @@ fn default_manager(call: &Call) -> String {
 }
 
 /// The selectors, page and version of a list or watch.
-pub(crate) fn list_query(call: &Call) -> Result<ListQuery, ApiError> {
+pub(crate) fn list_query(call: &Call, served: &Served) -> Result<ListQuery, ApiError> {
     let info = &call.info;
     let labels = info.param("labelSelector").unwrap_or_default();
     let labels = Selector::parse(labels).map_err(ApiError::bad_request)?;
-    let fields = parse_fields(info.param("fieldSelector").unwrap_or_default()).map_err(ApiError::bad_request)?;
+    let mut fields = parse_fields(info.param("fieldSelector").unwrap_or_default()).map_err(ApiError::bad_request)?;
+    if let Some(kind) = served.kind {
+        fields.iter_mut().for_each(|f| f.field = rules::convert::stored_field(kind, &f.field).to_owned());
+    }
     let number = |n: &str| info.param(n).filter(|v| !v.is_empty()).map(str::parse::<usize>).transpose();
     let limit = number("limit").map_err(|_| ApiError::bad_request("limit: invalid syntax"))?.unwrap_or(0);
     let page = info.param("continue").filter(|c| !c.is_empty()).map(Continue::decode).transpose()?;
@@ -162,7 +165,7 @@ pub(crate) fn revision_of(text: &str) -> Result<Option<Revision>, ApiError> {
 }
 
 async fn list(call: Call, served: Served) -> Result<Reply, ApiError> {
-    let query = list_query(&call)?;
+    let query = list_query(&call, &served)?;
     if query.revision.is_none() && query.page.is_none() {
         call.shared.registry.catch_up().await?;
     }
@@ -320,7 +323,7 @@ fn gone(served: &Served, entry: &cache::Entry) -> serde_json::Value {
 }
 
 async fn delete_collection(mut call: Call, served: Served) -> Result<Reply, ApiError> {
-    let query = list_query(&call)?;
+    let query = list_query(&call, &served)?;
     let options = delete_options(&mut call).await?;
     let listing = call.shared.registry.delete_collection(&call.caller, &served.resource, &query, &options).await?;
     output::list(&call, &served, &listing)

@@ -24,7 +24,7 @@ const TIMEOUT_MIN: Duration = Duration::from_secs(1800);
 
 /// Starts a watch and answers with its stream.
 pub(crate) async fn watch(call: Call, served: Served) -> Result<Reply, ApiError> {
-    let mut list = list_query(&call)?;
+    let mut list = list_query(&call, &served)?;
     let info = &call.info;
     let (from, version) = (revision_of(info.param("resourceVersion").unwrap_or_default())?, list.version_match);
     list.limit = 0;

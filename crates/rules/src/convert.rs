@@ -43,6 +43,22 @@ pub fn to_served(kind: Kind, object: Object) -> Result<Object, NoConversion> {
     }
 }
 
+/// The selectable field of the stored version that a field of `kind` is selected by.
+#[must_use]
+pub fn stored_field(kind: Kind, field: &str) -> &str {
+    match (kind, field) {
+        (Kind::EventsEvent, "reportingController") => "reportingComponent",
+        (Kind::EventsEvent, "regarding.kind") => "involvedObject.kind",
+        (Kind::EventsEvent, "regarding.namespace") => "involvedObject.namespace",
+        (Kind::EventsEvent, "regarding.name") => "involvedObject.name",
+        (Kind::EventsEvent, "regarding.uid") => "involvedObject.uid",
+        (Kind::EventsEvent, "regarding.apiVersion") => "involvedObject.apiVersion",
+        (Kind::EventsEvent, "regarding.resourceVersion") => "involvedObject.resourceVersion",
+        (Kind::EventsEvent, "regarding.fieldPath") => "involvedObject.fieldPath",
+        _ => field,
+    }
+}
+
 fn event_in(e: &events::Event) -> core::Event {
     let source = e.deprecated_source.clone();
     core::Event {
