@@ -28,7 +28,11 @@ pub(crate) fn keep_all_but(subresource: &str, object: &mut Object, old: &Object)
         }
         (Object::CertificateSigningRequest(n), Object::CertificateSigningRequest(o)) if subresource == "approval" => {
             let conditions = o.status.as_ref().and_then(|s| s.conditions.clone());
-            Arc::make_mut(n).status.get_or_insert_default().conditions = conditions;
+            let n = Arc::make_mut(n);
+            n.status.get_or_insert_default().conditions = conditions;
+            // Labels and annotations may be written along with the verdict.
+            n.metadata.labels.clone_from(&o.metadata.labels);
+            n.metadata.annotations.clone_from(&o.metadata.annotations);
         }
         _ => {}
     }
