@@ -1,3 +1,5 @@
+//! Tables and laws of `customs`.
+
 use super::*;
 use kinds::FieldErrors;
 use serde_json::json;
