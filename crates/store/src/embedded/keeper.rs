@@ -119,8 +119,9 @@ fn reserve(shared: &Shared, slot: &Mutex<Slot>) {
     *slot.lock() = file.map_or(Slot::Failed, |file| Slot::Full(Spare { name: SPARE_UNFINISHED, file, bytes }));
 }
 
-/// Rewrites worn runs until none is worth it.
+/// Rewrites worn runs until none is worth it. One at a time: who comes second finds the work done.
 pub(super) fn reclaim(shared: &Shared) -> io::Result<()> {
+    let _alone = shared.rewriting.lock();
     while !shared.is_stopping() {
         let (run, sources, compacted) = {
             let state = shared.state.read();

@@ -55,6 +55,8 @@ pub(super) struct Shared {
     pub(super) state: RwLock<State>,
     /// Wakes feeds; carries the newest durable revision.
     pub(super) progress: watch::Sender<Revision>,
+    /// Held while segments are rewritten.
+    pub(super) rewriting: Mutex<()>,
     pub(super) reclaim_error: Mutex<Option<String>>,
     closed: AtomicBool,
     stopping: AtomicBool,
@@ -69,6 +71,7 @@ impl Shared {
             options,
             state: RwLock::new(state),
             progress,
+            rewriting: Mutex::new(()),
             reclaim_error: Mutex::new(None),
             closed: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
