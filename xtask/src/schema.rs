@@ -57,11 +57,19 @@ fn types(rows: &[Value]) -> Result<String> {
         let name = text(row, "name");
         let package = &name[..=name.rfind('.').context("a type name has a package")?];
         for field in row["fields"].as_array().into_iter().flatten() {
-            field_line(&mut out, field, package).with_context(|| format!("field of {name}"))?;
+            let mut field = field.clone();
+            if SET_OR_UNSET.contains(&(name, text(&field, "json"))) {
+                field["emit"] = "presence".into();
+            }
+            field_line(&mut out, &field, package).with_context(|| format!("field of {name}"))?;
         }
     }
     Ok(out)
 }
+
+/// Fields whose recorded class is wrong: a value was never observed to be unset there.
+const SET_OR_UNSET: &[(&str, &str)] =
+    &[("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion", "webhook")];
 
 fn type_line(out: &mut String, row: &Value) -> Result<()> {
     let mut flags = String::new();

@@ -8,9 +8,9 @@ use crate::server::Served;
 use crate::watching;
 use kinds::selector::parse_fields;
 use kinds::{
-    ApiError, DeleteOptions, Kind, Object, ObjectKey, Patch, PatchKind, Revision, Selector, Target, WriteOptions,
+    ApiError, DeleteOptions, Kind, Object, ObjectKey, Patch, PatchKind, Resource, Revision, Selector, Target, WriteOptions,
 };
-use registry::{Answer, Continue, FieldValidation, ListQuery, VersionMatch};
+use registry::{Answer, Asked, Continue, ListQuery, VersionMatch};
 use rules::scale;
 
 /// Longest field manager name.
@@ -257,12 +257,12 @@ async fn patch(mut call: Call, served: Served) -> Result<Reply, ApiError> {
             "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch",
         ));
     }
-    let validation: FieldValidation = body::validation(&call)?;
+    let spoken = served.kind.map_or_else(|| served.resource.clone(), Resource::Builtin);
+    let asked = Asked { spoken, validation: body::validation(&call)? };
     let bytes = body::read(&mut call).await?;
     let patch = Patch { kind, body: patch_body(kind, &bytes)? };
-    let view = served.kind.filter(|k| *k != k.stored_as());
     let answer: Answer =
-        call.shared.registry.patch_checked(&call.caller, &target, &patch, &options, validation, view).await?;
+        call.shared.registry.patch_checked(&call.caller, &target, &patch, &options, &asked).await?;
     let mut reply = output::entry(&call, &served, if answer.created { 201 } else { 200 }, &answer.entry)?;
     respond::warn(&mut reply, &answer.warnings);
     Ok(reply)

@@ -202,6 +202,9 @@ pub fn status_tree(e: &ApiError) -> Value {
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": e.message, "code": e.code,
     });
+    if let Some(token) = &e.resume {
+        status["metadata"]["continue"] = token.as_str().into();
+    }
     if !e.reason.is_empty() {
         status["reason"] = e.reason.into();
     }

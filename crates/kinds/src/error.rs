@@ -35,6 +35,8 @@ pub struct ApiError {
     pub reason: &'static str,
     pub message: String,
     pub details: Option<Box<Details>>,
+    /// Where an expired list may go on (`metadata.continue`).
+    pub resume: Option<String>,
     /// More for the log, never for the client.
     pub internal: Option<String>,
 }
@@ -50,7 +52,7 @@ impl std::error::Error for ApiError {}
 impl ApiError {
     /// An error without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None, internal: None }
+        Self { code, reason, message: message.into(), details: None, resume: None, internal: None }
     }
 
     fn about(mut self, resource: &Resource, name: &str) -> Self {

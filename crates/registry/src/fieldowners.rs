@@ -33,7 +33,7 @@ pub(crate) fn shape<'a>(object: &Object, version: Option<&'a Version>) -> Shape<
 
 /// Fields that an endpoint resets, so that nobody comes to own them by it.
 pub(crate) fn reset_by(subresource: &str, object: &Object, version: Option<&Version>) -> &'static [&'static str] {
-    let has_status = version.is_some_and(|v| v.status) || object.kind().is_some_and(|k| rules::rules(k).prepare_status_update.is_some());
+    let has_status = version.is_some_and(|v| v.status) || object.kind().is_some_and(|k| rules::rules(k.stored_as()).prepare_status_update.is_some());
     match subresource {
         "status" => &["spec"],
         "" if has_status => &["status"],

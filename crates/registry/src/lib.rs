@@ -27,7 +27,7 @@ pub use api::LocalApi;
 pub use image::{Image, ImageError};
 pub use source::Feed;
 pub use list::{Continue, ListQuery, Listing, VersionMatch};
-pub use patching::FieldValidation;
+pub use patching::{Asked, FieldValidation};
 pub use registry::{Answer, Caller, Registry, Settings};
 pub use watch::{Watch, WatchEvent, WatchQuery};
 

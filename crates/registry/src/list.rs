@@ -175,8 +175,8 @@ impl Registry {
 
     fn snapshot_for(&self, query: &ListQuery) -> Result<Snapshot, ApiError> {
         let newest = self.image.snapshot();
-        if let Some(page) = &query.page {
-            return self.image.snapshot_at(page.revision).ok_or_else(|| expired_page(page, newest.revision()));
+        if let Some(page) = query.page.as_ref().filter(|p| p.revision != Revision::ZERO) {
+            return self.image.snapshot_at(page.revision).ok_or_else(|| expired_page(page));
         }
         match (query.version_match, query.revision) {
             (VersionMatch::Exact, Some(r)) => self.image.snapshot_at(r).ok_or_else(|| {
@@ -209,14 +209,15 @@ pub(crate) fn future(asked: Revision, current: Revision) -> ApiError {
     e
 }
 
-fn expired_page(page: &Continue, now: Revision) -> ApiError {
-    let fresh = Continue { revision: now, after: page.after.clone() };
+fn expired_page(page: &Continue) -> ApiError {
+    // Revision 0 goes on with whatever is newest then.
+    let fresh = Continue { revision: Revision::ZERO, after: page.after.clone() };
     let mut e = ApiError::expired(
         "The provided continue parameter is too old to display a consistent list result. You can start a new list \
          without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
          results. Continuing with the provided token results in an inconsistent list - objects that were created, \
          modified, or deleted between the time the first chunk was returned and now may show up in the list.",
     );
-    e.internal = Some(fresh.encode());
+    e.resume = Some(fresh.encode());
     e
 }

@@ -62,7 +62,7 @@ impl Registry {
         next: Next<'_>,
     ) -> Result<Answer, ApiError> {
         let mut tries = 0;
-        let _turn = self.allocation(&target.resource).await;
+        let _turn = self.turn(target).await;
         loop {
             tries += 1;
             match self.attempt(caller, target, options, &next).await {

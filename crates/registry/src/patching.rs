@@ -22,6 +22,46 @@ pub enum FieldValidation {
     Strict,
 }
 
+/// How a client asks for a patch.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The resource in the version of the request: a view's fields are patched as the view has them.
+    pub spoken: Resource,
+    pub validation: FieldValidation,
+}
+
+impl Asked {
+    /// The version of the request, when something else is stored.
+    fn view(&self) -> Option<Kind> {
+        self.spoken.builtin().filter(|k| k.stored_as() != *k)
+    }
+
+    /// A stored object as the client sees it.
+    fn tree(&self, old: &Entry) -> Result<Value, ApiError> {
+        match self.view() {
+            Some(kind) => {
+                let seen = rules::convert::to_served(kind, old.object.clone()).map_err(ApiError::internal)?;
+                Ok(codec::to_value(&seen))
+            }
+            None => Ok(codec::to_value(&old.object)),
+        }
+    }
+
+    /// What is to be stored, from what the client sees.
+    fn decode(&self, target: &Target, tree: Value, patch: &Patch) -> Result<Object, ApiError> {
+        let object = codec::from_value(&self.spoken, tree).map_err(|e| {
+            let mut errors = FieldErrors::default();
+            let body = String::from_utf8_lossy(&patch.body).into_owned();
+            errors.invalid(&Path::new("patch"), Bare(format!("{body:?}")), e.to_string());
+            ApiError::invalid(self.spoken.group(), self.spoken.kind_name(), &target.key.name, &errors)
+        })?;
+        match self.view() {
+            Some(_) => rules::convert::to_stored(object).map_err(ApiError::internal),
+            None => Ok(object),
+        }
+    }
+}
+
 impl Registry {
     /// Patches an object or one of its subresources; unknown fields are dropped.
     ///
@@ -34,30 +74,11 @@ impl Registry {
         patch: &Patch,
         options: &WriteOptions,
     ) -> Result<Answer, ApiError> {
-        self.patch_checked(caller, target, patch, options, FieldValidation::Ignore, None).await
+        let asked = Asked { spoken: target.resource.clone(), validation: FieldValidation::Ignore };
+        self.patch_checked(caller, target, patch, options, &asked).await
     }
 
-    /// A patch written against another served version: the stored object is turned into it, patched, and turned back.
-    async fn patch_view(
-        &self,
-        caller: &Caller,
-        target: &Target,
-        patch: &Patch,
-        options: &WriteOptions,
-        kind: Kind,
-    ) -> Result<Answer, ApiError> {
-        let next = |old: &Entry| {
-            let spoken = rules::convert::to_served(kind, old.object.clone()).map_err(ApiError::internal)?;
-            let mut tree = codec::to_value(&spoken);
-            apply(&mut tree, patch, Some(kind))?;
-            let json = serde_json::to_vec(&tree).map_err(ApiError::internal)?;
-            let object = codec::decode(kind, &json).map_err(|e| ApiError::bad_request(e.to_string()))?;
-            rules::convert::to_stored(object).map_err(ApiError::internal)
-        };
-        self.modify(caller, target, options, Next::Compute(&next)).await
-    }
-
-    /// The same with a word on unknown and duplicate fields; `view` names the served kind when it is not the stored one.
+    /// The same in the version that the client speaks, with a word on unknown and duplicate fields.
     ///
     /// # Errors
     /// As [`Registry::patch`], and 422 under `Strict`.
@@ -67,25 +88,22 @@ impl Registry {
         target: &Target,
         patch: &Patch,
         options: &WriteOptions,
-        validation: FieldValidation,
-        view: Option<Kind>,
+        asked: &Asked,
     ) -> Result<Answer, ApiError> {
-        if let Some(kind) = view {
-            return self.patch_view(caller, target, patch, options, kind).await;
-        }
         if patch.kind == PatchKind::Apply {
-            return self.apply(caller, target, patch, options, validation).await;
+            return self.apply(caller, target, patch, options, asked).await;
         }
+        let Asked { spoken, validation } = asked;
         let warnings = Mutex::new(Vec::new());
         let next = |old: &Entry| {
-            let mut tree = codec::to_value(&old.object);
-            apply(&mut tree, patch, target.resource.builtin())?;
-            let found = self.strict(&target.resource, &tree, validation)?;
-            if validation == FieldValidation::Strict && !found.is_empty() {
+            let mut tree = asked.tree(old)?;
+            apply(&mut tree, patch, spoken.builtin())?;
+            let found = self.strict(spoken, &tree, *validation)?;
+            if *validation == FieldValidation::Strict && !found.is_empty() {
                 return Err(refused(target, patch, &found));
             }
             *warnings.lock() = found;
-            decode(target, tree, patch)
+            asked.decode(target, tree, patch)
         };
         let answer = self.modify(caller, target, options, Next::Compute(&next)).await;
         answer.map(|mut a| {
@@ -101,12 +119,13 @@ impl Registry {
         target: &Target,
         patch: &Patch,
         options: &WriteOptions,
-        validation: FieldValidation,
+        asked: &Asked,
     ) -> Result<Answer, ApiError> {
+        let Asked { spoken, validation } = asked;
         let mut config: Value =
             serde_json::from_slice(&patch.body).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?;
-        let found = self.strict(&target.resource, &config, validation)?;
-        if validation == FieldValidation::Strict && !found.is_empty() {
+        let found = self.strict(spoken, &config, *validation)?;
+        if *validation == FieldValidation::Strict && !found.is_empty() {
             let text = format!("error decoding patch: strict decoding error: {}", found.join(", "));
             return Err(ApiError::bad_request(text));
         }
@@ -117,7 +136,7 @@ impl Registry {
         }
         let api_version = config["apiVersion"].as_str().unwrap_or_default().to_owned();
         let time = fieldowners::stamp(self.now());
-        let sample = codec::from_value(&target.resource, config.clone()).map_err(|e| ApiError::bad_request(e.to_string()))?;
+        let sample = codec::from_value(spoken, config.clone()).map_err(|e| ApiError::bad_request(e.to_string()))?;
         let definition = self.definition(&self.snapshot(), &target.resource);
         let version = definition.as_deref().map(|d| d.version(&api_version));
         let (shape, ignore) =
@@ -131,7 +150,7 @@ impl Registry {
         };
         let done = |live: Option<&Value>| -> Result<Object, ApiError> {
             let tree = patch::apply::apply(live, &config, shape, writer, options.force).map_err(conflicts)?;
-            decode(target, tree, patch)
+            asked.decode(target, tree, patch)
         };
         if self.snapshot().entry(&target.resource, &target.key).is_none() {
             if !target.subresource.is_empty() {
@@ -148,10 +167,7 @@ impl Registry {
                 }
             }
         }
-        let next = |old: &Entry| {
-            let live: Value = serde_json::from_slice(&old.json).map_err(ApiError::internal)?;
-            done(Some(&live))
-        };
+        let next = |old: &Entry| done(Some(&asked.tree(old)?));
         self.modify(caller, target, options, Next::Apply(&next)).await.map(|mut a| {
             a.warnings.extend(found);
             a
@@ -249,14 +265,4 @@ fn refused(target: &Target, patch: &Patch, found: &[String]) -> ApiError {
     let text = format!("strict decoding error: {}", found.join(", "));
     errors.invalid(&Path::new("patch"), String::from_utf8_lossy(&patch.body).as_ref(), text);
     ApiError::invalid(target.resource.group(), target.resource.kind_name(), &target.key.name, &errors)
-}
-
-fn decode(target: &Target, tree: Value, patch: &Patch) -> Result<Object, ApiError> {
-    let resource = &target.resource;
-    codec::from_value(resource, tree).map_err(|e| {
-        let mut errors = FieldErrors::default();
-        let body = String::from_utf8_lossy(&patch.body).into_owned();
-        errors.invalid(&Path::new("patch"), Bare(format!("{body:?}")), e.to_string());
-        ApiError::invalid(resource.group(), resource.kind_name(), &target.key.name, &errors)
-    })
 }

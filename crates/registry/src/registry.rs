@@ -17,6 +17,8 @@ use store::{CommitError, Engine, Expect, Op, Txn};
 
 /// How often a name from `generateName` is drawn anew when it is taken (as kube-apiserver does since v1.30).
 const GENERATE_TRIES: usize = 8;
+/// Locks that namespaces with quotas share, each the one that its name falls to.
+const QUOTA_LOCKS: usize = 64;
 /// Longest base of a generated name: 63 less the suffix.
 const GENERATE_BASE_MAX: usize = 58;
 /// Characters of a generated suffix.
@@ -52,6 +54,12 @@ pub struct Answer {
     pub created: bool,
 }
 
+/// What a write holds so that its verdict still stands when it is committed.
+pub(crate) struct Turn<'a> {
+    _services: Option<tokio::sync::MutexGuard<'a, ()>>,
+    _quota: Option<tokio::sync::MutexGuard<'a, ()>>,
+}
+
 /// Signs service account tokens: a port, because keys and JWTs are the API server's business.
 pub type TokenIssuer = Box<dyn Fn(&Snapshot, &ObjectKey, &TokenRequest) -> Result<TokenRequest, ApiError> + Send + Sync>;
 
@@ -65,6 +73,8 @@ pub struct Registry {
     token_issuer: OnceLock<TokenIssuer>,
     /// Held from choosing cluster IPs and node ports until the image shows them: nobody else may choose the same.
     allocating: tokio::sync::Mutex<()>,
+    /// Held, by namespace, from judging a quota until the image shows the write: two writes may not fit into the same rest.
+    quotas: [tokio::sync::Mutex<()>; QUOTA_LOCKS],
     pub(crate) definitions: crate::customs::Definitions,
 }
 
@@ -98,6 +108,7 @@ impl Registry {
             settings,
             token_issuer: OnceLock::new(),
             allocating: tokio::sync::Mutex::default(),
+            quotas: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             definitions: crate::customs::Definitions::default(),
         };
         Ok((Arc::new(registry), follow))
@@ -117,9 +128,18 @@ impl Registry {
         issuer(&self.snapshot(), key, request)
     }
 
-    /// Services are written one at a time; everything else needs no lock.
-    pub(crate) async fn allocation(&self, resource: &Resource) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        if resource.builtin() == Some(kinds::Kind::Service) { Some(self.allocating.lock().await) } else { None }
+    /// Services are written one at a time, and so are the objects of a namespace that has quotas; everything else needs
+    /// no lock.
+    pub(crate) async fn turn(&self, target: &Target) -> Turn<'_> {
+        let allocates = target.resource.builtin() == Some(kinds::Kind::Service);
+        let services = if allocates { Some(self.allocating.lock().await) } else { None };
+        let namespace = &target.key.namespace;
+        let limited = target.subresource.is_empty()
+            && !namespace.is_empty()
+            && self.snapshot().list::<kinds::api::core::v1::ResourceQuota>(namespace).next().is_some();
+        let at = namespace.bytes().fold(0_usize, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into())) % QUOTA_LOCKS;
+        let quota = if limited { Some(self.quotas[at].lock().await) } else { None };
+        Turn { _services: services, _quota: quota }
     }
 
     /// The newest snapshot.
@@ -217,7 +237,7 @@ impl Registry {
         (rules.default)(&mut object);
         // Kept for the next name; without it nothing is shared, so that filling the object in copies nothing.
         let given = generates_name(&object).then(|| object.clone());
-        let _turn = self.allocation(resource).await;
+        let _turn = self.turn(target).await;
         let mut tries = 0;
         loop {
             tries += 1;

@@ -5,7 +5,7 @@ use crate::*;
 use base::{Clock, Ids};
 use jiff::Timestamp;
 use kinds::api::core::v1::ConfigMap;
-use kinds::{Kind, Object, ObjectKey, ObjectMeta, Patch, PatchKind, Target, WriteOptions};
+use kinds::{Kind, Object, ObjectKey, ObjectMeta, Patch, PatchKind, Resource, Target, WriteOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use store::{Embedded, MemoryDisk, Options};
@@ -165,4 +165,35 @@ async fn binding_sets_the_node() {
     assert_eq!(r.snapshot().pods_on("n1").count(), 1);
     let again = r.bind(&caller(), &key, &binding, &WriteOptions::default()).await.expect_err("bound already");
     assert!(again.message.ends_with("pod p is already assigned to node \"n1\""), "{again}");
+}
+
+/// `events.k8s.io/v1` Events are stored as core ones; a patch means the fields of the version that it came in.
+#[tokio::test]
+async fn views_are_patched_as_they_are_spoken() {
+    let r = open(Arc::new(MemoryDisk::default())).await;
+    let options = WriteOptions { field_manager: "tester".into(), ..WriteOptions::default() };
+    let event = kinds::api::core::v1::Event {
+        metadata: ObjectMeta { name: Some("e".into()), namespace: Some("a".into()), ..ObjectMeta::default() },
+        involved_object: kinds::api::core::v1::ObjectReference { namespace: Some("a".into()), ..Default::default() },
+        message: Some("before".into()),
+        ..Default::default()
+    };
+    let target = Target::new(Kind::Event, ObjectKey::new("a", "e"));
+    let at = Target::new(Kind::Event, ObjectKey::new("a", ""));
+    r.create(&caller(), &at, event.into(), &options).await.expect("created");
+    let asked = Asked { spoken: Resource::Builtin(Kind::EventsEvent), validation: FieldValidation::Strict };
+    for (kind, note, body) in [
+        (PatchKind::Merge, "merged", r#"{"note":"merged"}"#),
+        (PatchKind::Strategic, "strategic", r#"{"note":"strategic"}"#),
+        (PatchKind::Json, "json", r#"[{"op":"replace","path":"/note","value":"json"}]"#),
+    ] {
+        let patch = Patch { kind, body: body.into() };
+        let patched = r.patch_checked(&caller(), &target, &patch, &options, &asked).await.expect(note);
+        let Object::Event(e) = &patched.entry.object else { panic!("an Event is stored") };
+        assert_eq!(e.message.as_deref(), Some(note));
+    }
+    let body = br#"{"apiVersion":"events.k8s.io/v1","kind":"Event","metadata":{"name":"e","labels":{"x":"y"}}}"#.to_vec();
+    let patch = Patch { kind: PatchKind::Apply, body };
+    let applied = r.patch_checked(&caller(), &target, &patch, &options, &asked).await.expect("applied");
+    assert_eq!(applied.entry.meta().labels.as_ref().and_then(|l| l.get("x")).map(String::as_str), Some("y"));
 }
