@@ -32,7 +32,8 @@ pub(crate) fn overrides(given: &Given<'_>) -> Outcome<Overrides> {
         kubeconfig: path("kubeconfig"),
         context: text("context"),
         cluster: text("cluster"),
-        user: text("user"),
+        // The bindings' own --user names a subject.
+        user: text("user").filter(|_| !given.command.ends_with("rolebinding")),
         server: text("server"),
         token: text("token"),
         username: text("username"),

@@ -141,7 +141,7 @@ fn create() -> Command {
             generate("docker-registry", "Create a secret for use with a registry", &["docker-server= Server", "docker-username= Username", "docker-password= Password", "docker-email= Email", "from-file+ Key files", "append-hash Append a hash to the name"]),
         ],
     );
-    let subjects: &[&str] = &["clusterrole= ClusterRole to bind", "user* Users", "group* Groups", "serviceaccount* Service accounts, <namespace>:<name>"];
+    let subjects: &[&str] = &["clusterrole= ClusterRole to bind", "user+ Users", "group+ Groups", "serviceaccount+ Service accounts, <namespace>:<name>"];
     let rules: &[&str] = &["verb* Verbs", "resource* Resources", "resource-name* Resource names"];
     let children = vec![
         generate("deployment", "Create a deployment with the specified name", &["image* Image names to run", "port= The containerPort", "r,replicas= Number of replicas"]).aliases(["deploy", "dep"]),

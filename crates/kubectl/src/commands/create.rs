@@ -66,7 +66,25 @@ pub(crate) async fn generated(given: &Given<'_>) -> Outcome {
         }
         None => generate::object(given)?,
     };
-    made(&session, given, &results, object).await.map_err(|e| e.doing(|| format!("failed to create {}", given.command.split(' ').nth(1).unwrap_or_default())))
+    let words: Vec<&str> = given.command.split(' ').skip(1).collect();
+    made(&session, given, &results, object).await.map_err(|e| match (&e, &words[..]) {
+        // These say what the server says.
+        (_, ["namespace" | "role" | "clusterrole", ..]) => e,
+        (Failure::Client(inner @ client::Error::Api(_), _), ["service", kind]) => Failure::text(format!("failed to create {} service: {inner}", service_type(kind))),
+        (Failure::Client(inner @ client::Error::Api(_), _), ["poddisruptionbudget"]) => Failure::text(format!("failed to create poddisruptionbudgets: {inner}")),
+        (Failure::Client(inner @ client::Error::Api(_), _), ["secret", ..]) => Failure::text(format!("failed to create secret {inner}")),
+        (Failure::Client(inner @ client::Error::Api(_), _), [what, ..]) => Failure::text(format!("failed to create {what}: {inner}")),
+        _ => e,
+    })
+}
+
+fn service_type(word: &str) -> &'static str {
+    match word {
+        "nodeport" => "NodePort",
+        "loadbalancer" => "LoadBalancer",
+        "externalname" => "ExternalName",
+        _ => "ClusterIP",
+    }
 }
 
 /// Sends a generated object and prints it.

@@ -161,7 +161,9 @@ pub(crate) async fn expose(given: &Given<'_>) -> Outcome {
     for item in &items {
         let service = exposed(given, item)?;
         let mut session_object = service;
-        session_object["metadata"]["namespace"] = item.namespace.clone().into();
+        if session.namespace_given || results.dry_run != DryRun::Client {
+            session_object["metadata"]["namespace"] = item.namespace.clone().into();
+        }
         let mapping = session.mapping("services").await?;
         let object = if results.dry_run == DryRun::Client {
             session_object
