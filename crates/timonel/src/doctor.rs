@@ -8,6 +8,9 @@ use std::net::{Ipv4Addr, TcpListener};
 /// inotify instances and watches that a busy node needs.
 const INOTIFY: &[(&str, u64)] = &[("max_user_instances", 512), ("max_user_watches", 65_536)];
 
+/// The oldest kernel that has every call the container runtime makes (`mount_setattr` came with 5.12).
+const KERNEL_OLDEST: (u32, u32) = (5, 12);
+
 struct Finding {
     what: String,
     mend: String,
@@ -26,6 +29,7 @@ pub(crate) fn doctor(options: &DoctorOptions) -> Result<i32> {
     if !is_root() {
         findings.push(Finding { what: "not root: containers cannot be run".into(), mend: "sudo timonel doctor".into() });
     }
+    findings.extend(kernel());
     findings.extend(net::probe().into_iter().map(|m| Finding { what: format!("{}: {}", m.what, m.why), mend: m.mend.to_owned() }));
     findings.extend(cgroups());
     findings.extend(file_systems());
@@ -39,6 +43,16 @@ pub(crate) fn doctor(options: &DoctorOptions) -> Result<i32> {
         println!("✓ this machine has all that a node needs");
     }
     Ok(i32::from(!findings.is_empty()))
+}
+
+fn kernel() -> Option<Finding> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    let mut numbers = release.trim().split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse::<u32>().ok());
+    let have = (numbers.next()?, numbers.next()?);
+    (have < KERNEL_OLDEST).then(|| Finding {
+        what: format!("the kernel is {}, at least {}.{} is wanted", release.trim(), KERNEL_OLDEST.0, KERNEL_OLDEST.1),
+        mend: "apt-get install --only-upgrade linux-image-generic && reboot".into(),
+    })
 }
 
 fn cgroups() -> Vec<Finding> {
