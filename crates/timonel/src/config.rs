@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 /// The domain of cluster DNS.
 pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";
+/// What `--disable` may name beside controllers (`*` is all of these).
+const PARTS: [&str; 3] = ["dns", "proxy", "*"];
 /// First and last node port.
 pub(crate) const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 
@@ -40,6 +42,7 @@ impl Config {
         if !is_dns_subdomain(&node_name) {
             bail!("{node_name:?} cannot be a node's name: lower case letters, digits, '-' and '.' only; give one with --node-name");
         }
+        check_disabled(&o.disable)?;
         Ok(Self {
             places: Places::new(&o.place.data_dir),
             bind: o.bind_address,
@@ -59,6 +62,14 @@ impl Config {
     pub(crate) fn is_disabled(&self, part: &str) -> bool {
         self.disabled.iter().any(|d| d == part)
     }
+}
+
+fn check_disabled(parts: &[String]) -> Result<()> {
+    let known = || PARTS.into_iter().chain(controllers::ALL.iter().map(|c| c.name));
+    if let Some(unknown) = parts.iter().find(|p| !known().any(|k| k == p.as_str())) {
+        bail!("--disable: there is no part {unknown:?}; the parts are {}", known().collect::<Vec<_>>().join(", "));
+    }
+    Ok(())
 }
 
 fn overlaps(a: &IpNet, b: &IpNet) -> bool {

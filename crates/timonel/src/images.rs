@@ -2,7 +2,7 @@
 
 use crate::args::{ImageCommand, ImageOptions};
 use crate::places::Places;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use runtime::image::ImageStore;
 
 /// Runs one image command.
@@ -26,6 +26,9 @@ pub(crate) fn image(options: &ImageOptions) -> Result<i32> {
         ImageCommand::Ls => list(&store)?,
         ImageCommand::Rm { images } => {
             for i in images {
+                if store.get(i)?.is_none() {
+                    bail!("there is no image {i}: `timonel image ls` shows those there are");
+                }
                 store.remove(i)?;
                 println!("removed {i}");
             }

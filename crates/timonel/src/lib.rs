@@ -40,10 +40,19 @@ pub fn run(args: Vec<OsString>) -> i32 {
     match outcome {
         Ok(code) => code,
         Err(e) => {
-            eprintln!("error: {e:#}");
+            eprintln!("error: {}", told(&e));
             1
         }
     }
+}
+
+/// An error and its causes in one line; a cause that its consequence quotes is not said twice.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |line, cause| match line.as_str() {
+        "" => cause,
+        said if said.contains(&cause) => line,
+        _ => format!("{line}: {cause}"),
+    })
 }
 
 /// The words of a call that is kubectl's: by the name the program was called by, or by the first word.

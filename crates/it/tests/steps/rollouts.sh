@@ -46,7 +46,8 @@ spec:
 '
 kubectl scale deploy worker --replicas 4
 kubectl get deploy worker -o jsonpath='{.spec.strategy.rollingUpdate.maxUnavailable} {.spec.strategy.rollingUpdate.maxSurge} {.spec.minReadySeconds}' | see '^0 3 10$'
-## never fewer than wanted while it rolls, and ten seconds a batch (120 s)
+## never fewer than wanted while it rolls, and ten seconds a batch (180 s)
+kubectl rollout status deploy worker --timeout=60s
 begun=$SECONDS
 kubectl rollout restart deploy worker
 kubectl get deploy worker --watch -o jsonpath='{.status.availableReplicas}{"\n"}' > available.txt &
