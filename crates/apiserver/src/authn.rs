@@ -14,11 +14,16 @@ use x509_parser::prelude::*;
 /// The group of everyone who is known.
 pub const AUTHENTICATED: &str = "system:authenticated";
 
+/// The common name that a front proxy's certificate must have (`requestheader-allowed-names`).
+pub const FRONT_PROXY: &str = "front-proxy-client";
+
 /// What the connection proved about its client.
 #[derive(Clone, Debug, Default)]
 pub struct Peer {
     /// The user of a verified client certificate.
     pub certificate: Option<Arc<User>>,
+    /// The common name of a verified certificate of the front-proxy authority: it says in headers who asks.
+    pub front_proxy: Option<String>,
     pub address: Option<std::net::SocketAddr>,
 }
 
@@ -38,6 +43,31 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// The common name of a certificate.
+#[must_use]
+pub fn common_name(der: &[u8]) -> Option<String> {
+    let (_, cert) = X509Certificate::from_der(der).ok()?;
+    cert.subject().iter_common_name().next()?.as_str().ok().map(str::to_owned)
+}
+
+/// The user that a front proxy names. Docs: "Authenticating Proxy".
+#[must_use]
+pub fn remote_user(headers: &HeaderMap) -> Option<User> {
+    let text = |n: &str| headers.get(n).and_then(|v| v.to_str().ok()).map(str::trim).unwrap_or_default().to_owned();
+    let name = text("x-remote-user");
+    if name.is_empty() {
+        return None;
+    }
+    let groups = headers.get_all("x-remote-group").iter().filter_map(|v| v.to_str().ok().map(str::to_owned)).collect();
+    let mut extra = std::collections::BTreeMap::<String, Vec<String>>::new();
+    for (k, v) in headers {
+        if let (Some(key), Ok(v)) = (k.as_str().strip_prefix("x-remote-extra-"), v.to_str()) {
+            extra.entry(unescape(key)).or_default().push(v.to_owned());
+        }
+    }
+    Some(User { name, uid: text("x-remote-uid"), groups, extra })
+}
+
 /// Finds out who asks. `None`: credentials were given and are wrong (401).
 #[must_use]
 pub fn authenticate(
@@ -47,6 +77,9 @@ pub fn authenticate(
     snapshot: &Snapshot,
     now: Timestamp,
 ) -> Option<Arc<User>> {
+    if let Some(user) = peer.front_proxy.as_deref().filter(|n| *n == FRONT_PROXY).and_then(|_| remote_user(headers)) {
+        return Some(known(user));
+    }
     if let Some(user) = &peer.certificate {
         return Some(known(User::clone(user)));
     }
@@ -54,6 +87,8 @@ pub fn authenticate(
     let token = bearer.or_else(|| websocket_bearer(headers));
     match token {
         Some(t) => token_user(&t, &[], tokens, snapshot, now).map(|(u, _)| known(u)),
+        // A front proxy's certificate that brings no user is none of ours.
+        None if peer.front_proxy.is_some() => None,
         None => Some(Arc::new(User::new("system:anonymous", &["system:unauthenticated"]))),
     }
 }

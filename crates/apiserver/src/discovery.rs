@@ -1,6 +1,7 @@
 //! What is served: legacy and aggregated discovery, the version, and the token issuer's documents.
 //! Docs: "Kubernetes API Concepts: API Discovery", KEP-3352; OpenID Connect Discovery 1.0.
 
+use crate::aggregate::Remote;
 use crate::handler::Call;
 use crate::respond::{self, Accept, Reply};
 use http::{HeaderValue, header};
@@ -36,6 +37,10 @@ struct Row {
     categories: Vec<String>,
     hash: String,
     subresources: Vec<Sub>,
+    /// The priority of its group, where it is not a built-in one.
+    priority: Option<u32>,
+    /// Whether another server serves it and does not answer now.
+    stale: bool,
 }
 
 struct Sub {
@@ -68,6 +73,8 @@ fn builtin(r: &schema::Resource) -> Row {
         verbs: texts(&r.verbs),
         short_names: texts(&r.short_names),
         categories: texts(&r.categories),
+        priority: r.group_priority_minimum,
+        stale: false,
         hash: r.storage_version_hash.to_owned(),
         subresources: r.subresources.iter().map(sub).collect(),
     }
@@ -99,7 +106,45 @@ fn custom(crd: &CustomResourceDefinition, v: &CustomResourceDefinitionVersion) -
         categories: names.categories.clone().unwrap_or_default(),
         hash: String::new(),
         subresources,
+        priority: None,
+        stale: false,
     }
+}
+
+/// What another server serves in one group-version. Without anything there is one nameless row, which stands for the
+/// group-version itself.
+fn remote(r: &Remote) -> Vec<Row> {
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    let list = |v: &Value| v.as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
+    let or = |v: &Value, other: &str| v.as_str().filter(|t| !t.is_empty()).unwrap_or(other).to_owned();
+    let row = |v: &Value| Row {
+        name: text(&v["name"]),
+        singular: text(&v["singularName"]),
+        kind: text(&v["kind"]),
+        group: r.group.clone(),
+        version: r.version.clone(),
+        namespaced: v["namespaced"] == true,
+        verbs: list(&v["verbs"]),
+        short_names: list(&v["shortNames"]),
+        categories: list(&v["categories"]),
+        hash: text(&v["storageVersionHash"]),
+        subresources: Vec::new(),
+        priority: Some(r.group_priority),
+        stale: r.stale,
+    };
+    let all = r.resources["resources"].as_array().map_or(&[][..], Vec::as_slice);
+    let is_sub = |v: &&Value| v["name"].as_str().is_some_and(|n| n.contains('/'));
+    let mut rows: Vec<Row> = all.iter().filter(|v| !is_sub(v)).map(row).collect();
+    for v in all.iter().filter(is_sub) {
+        let Some((of, name)) = v["name"].as_str().and_then(|n| n.split_once('/')) else { continue };
+        let Some(row) = rows.iter_mut().find(|r| r.name == of) else { continue };
+        let (group, version) = (or(&v["group"], &r.group), or(&v["version"], &r.version));
+        row.subresources.push(Sub { name: name.to_owned(), group, version, kind: text(&v["kind"]), verbs: list(&v["verbs"]) });
+    }
+    if rows.is_empty() {
+        rows.push(row(&Value::Null));
+    }
+    rows
 }
 
 /// A group with its versions in order of preference.
@@ -118,6 +163,10 @@ fn rows(call: &Call) -> Vec<Row> {
         }
         all.extend(crd.spec.versions.iter().filter(|v| v.served).map(|v| custom(crd, v)));
     }
+    for r in call.shared.aggregate.remotes() {
+        all.retain(|own| own.group != r.group || own.version != r.version);
+        all.extend(remote(&r));
+    }
     all
 }
 
@@ -129,8 +178,7 @@ fn is_established(crd: &Arc<CustomResourceDefinition>) -> bool {
 fn groups(rows: &[Row]) -> Vec<Group> {
     let mut found: BTreeMap<&str, Group> = BTreeMap::new();
     for r in rows.iter().filter(|r| !r.group.is_empty()) {
-        let fact = schema::resources().by_gvr(&r.group, &r.version, &r.name);
-        let priority = fact.and_then(|f| f.group_priority_minimum).unwrap_or(1000);
+        let priority = r.priority.unwrap_or(1000);
         let group = found.entry(&r.group).or_insert_with(|| Group {
             name: r.group.clone(),
             versions: Vec::new(),
@@ -318,8 +366,10 @@ fn aggregated_group(g: &Group, rows: &[Row]) -> Value {
         .versions
         .iter()
         .map(|v| {
-            let own = rows.iter().filter(|r| r.group == g.name && r.version == *v);
-            json!({ "version": v, "resources": own.map(aggregated_resource).collect::<Vec<_>>(), "freshness": "Current" })
+            let own = || rows.iter().filter(|r| r.group == g.name && r.version == *v);
+            let resources: Vec<Value> = own().filter(|r| !r.name.is_empty()).map(aggregated_resource).collect();
+            let freshness = if own().any(|r| r.stale) { "Stale" } else { "Current" };
+            json!({ "version": v, "resources": resources, "freshness": freshness })
         })
         .collect();
     let meta = if g.name.is_empty() { json!({}) } else { json!({ "name": g.name }) };

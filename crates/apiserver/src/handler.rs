@@ -4,10 +4,11 @@ use crate::authn::{self, Peer};
 use crate::request::RequestInfo;
 use crate::respond::{self, Accept, Reply};
 use crate::server::Shared;
-use crate::{discovery, health, kubelet, openapi, resource, reviews};
+use crate::{aggregate, connect, discovery, health, kubelet, openapi, resource, reviews};
 use http::{HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
 use kinds::ApiError;
+use kinds::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use registry::Caller;
 use rules::User;
 use rules::rbac::Attributes;
@@ -65,7 +66,7 @@ async fn route(shared: Arc<Shared>, peer: &Peer, info: RequestInfo, request: Req
         Err(_) if streams || !info.is_resource => plain,
         Err(e) => return respond::failure(&e, plain),
     };
-    let call = Call { shared, info, accept, caller: Caller { user }, request };
+    let call = Call { shared, info, accept, caller: Caller::noted(user), request };
     dispatch(call).await.unwrap_or_else(|e| respond::failure(&e, plain))
 }
 
@@ -140,26 +141,57 @@ fn authorize(shared: &Shared, user: &User, info: &RequestInfo) -> Result<(), Api
     shared.decide(&shared.registry.snapshot(), user, &attributes(info))
 }
 
+/// Answers, with what webhooks and policies warn of: they are heard whether the request succeeds or not.
 async fn dispatch(call: Call) -> Result<Reply, ApiError> {
+    let (notes, accept) = (call.caller.notes.clone(), call.accept);
+    let mut reply = answer(call).await.unwrap_or_else(|e| respond::failure(&e, accept));
+    if let Some(notes) = notes {
+        respond::warn(&mut reply, &notes.warnings());
+    }
+    Ok(reply)
+}
+
+async fn answer(mut call: Call) -> Result<Reply, ApiError> {
     if !call.info.is_resource {
         return nonresource(call).await;
     }
     let info = &call.info;
     match info.subresource.as_str() {
-        "log" | "exec" | "attach" | "portforward" if info.resource == "pods" && info.group.is_empty() => {
+        "log" if info.resource == "pods" && info.group.is_empty() => return kubelet::stream(call).await,
+        "exec" | "attach" | "portforward" if info.resource == "pods" && info.group.is_empty() => {
+            connect::admit(&call).await?;
             return kubelet::stream(call).await;
         }
-        "proxy" if matches!(info.resource.as_str(), "pods" | "services" | "nodes") => return kubelet::proxy(call).await,
+        "proxy" if info.group.is_empty() && matches!(info.resource.as_str(), "pods" | "services" | "nodes") => {
+            connect::admit(&call).await?;
+            return kubelet::proxy(call).await;
+        }
         _ => {}
     }
+    if let Some(service) = elsewhere(&call) {
+        return aggregate::proxy(call, &service).await;
+    }
     let served = call.shared.served(&info.group, &info.version, &info.resource).ok_or_else(ApiError::no_such_path)?;
+    call.caller.speaks = served.speaks();
     if reviews::is_virtual(&served) {
         return reviews::answer(call, &served).await;
     }
     resource::serve(call, served).await
 }
 
+/// The APIService of what another server serves.
+fn elsewhere(call: &Call) -> Option<Arc<APIService>> {
+    let info = &call.info;
+    if info.group.is_empty() || kinds::Kind::from_gvr(&info.group, &info.version, &info.resource).is_some() {
+        return None;
+    }
+    aggregate::remote(&call.shared.registry.snapshot(), &info.group, &info.version)
+}
+
 async fn nonresource(call: Call) -> Result<Reply, ApiError> {
+    if let Some(service) = elsewhere(&call) {
+        return aggregate::proxy(call, &service).await;
+    }
     let path = call.info.path.as_str();
     let read = matches!(call.info.verb, "get" | "head");
     if !read {
@@ -175,7 +207,7 @@ async fn nonresource(call: Call) -> Result<Reply, ApiError> {
         "/openapi/v3" => openapi::v3_index(&call),
         "/.well-known/openid-configuration" => Ok(discovery::issuer(&call)),
         "/openid/v1/jwks" => Ok(discovery::jwks(&call)),
-        p if p.starts_with("/openapi/v3/") => openapi::v3(&call, &p["/openapi/v3/".len()..]),
+        p if p.starts_with("/openapi/v3/") => openapi::v3_anywhere(&call, &p["/openapi/v3/".len()..]).await,
         p if p.starts_with("/api/") || p.starts_with("/apis/") => discovery::below(&call).ok_or_else(ApiError::no_such_path),
         _ => Err(unknown_path()),
     }

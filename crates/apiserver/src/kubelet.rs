@@ -291,7 +291,8 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
     headers.contains_key(header::UPGRADE) && connection.to_ascii_lowercase().contains("upgrade")
 }
 
-async fn forward<S>(
+/// Sends a request on over a connection, and its answer back; upgraded connections are spliced.
+pub(crate) async fn forward<S>(
     stream: S,
     mut from: Request<Incoming>,
     uri: Uri,

@@ -1,8 +1,10 @@
 //! The HTTP skin of the API: TLS, authentication, request info, discovery, OpenAPI, watch framing, reviews, relaying to
 //! kubelets. It decides nothing about objects: every verb is one call of the registry.
 
+pub mod aggregate;
 pub mod authn;
 mod body;
+mod connect;
 mod discovery;
 mod handler;
 mod health;
@@ -18,6 +20,7 @@ mod reviews;
 pub mod server;
 pub mod tokens;
 mod watching;
+pub mod webhook;
 
 pub use discovery::GIT_VERSION;
 pub use reviews::issue as issue_token;

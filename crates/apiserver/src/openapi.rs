@@ -204,7 +204,13 @@ pub(crate) fn v3_index(call: &Call) -> Result<Reply, ApiError> {
         let url = format!("/openapi/v3/{path}?hash={}", hash(&path, served.customs_of(&path)));
         (path, json!({ "serverRelativeURL": url }))
     };
-    let paths: serde_json::Map<_, _> = served.index().into_iter().map(entry).collect();
+    let mut paths: serde_json::Map<_, _> = served.index().into_iter().map(entry).collect();
+    for r in call.shared.aggregate.remotes() {
+        let Some(query) = &r.openapi else { continue };
+        let path = format!("apis/{}/{}", r.group, r.version);
+        let url = format!("/openapi/v3/{path}{}{query}", if query.is_empty() { "" } else { "?" });
+        paths.insert(path, json!({ "serverRelativeURL": url }));
+    }
     let tree = serde_json::to_vec(&json!({ "paths": paths })).unwrap_or_default();
     let mut reply = respond::with_media(200, tree.into(), JSON);
     // Clients must ask again: it is the index that tells them of changes.
@@ -212,8 +218,20 @@ pub(crate) fn v3_index(call: &Call) -> Result<Reply, ApiError> {
     Ok(reply)
 }
 
+/// `/openapi/v3/PATH`, of whichever server serves that path.
+pub(crate) async fn v3_anywhere(call: &Call, path: &str) -> Result<Reply, ApiError> {
+    let parts: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+    if let ["apis", group, version] = parts[..] {
+        if let Some(service) = crate::aggregate::remote(&call.shared.registry.snapshot(), group, version) {
+            let query = call.request.uri().query().map(|q| format!("?{q}")).unwrap_or_default();
+            return crate::aggregate::document(call, &service, &format!("/openapi/v3/{path}{query}")).await;
+        }
+    }
+    v3(call, path)
+}
+
 /// `/openapi/v3/PATH`.
-pub(crate) fn v3(call: &Call, path: &str) -> Result<Reply, ApiError> {
+fn v3(call: &Call, path: &str) -> Result<Reply, ApiError> {
     let path = path.trim_end_matches('/');
     let (format, media) = negotiate(call.request.headers(), V3_PROTOBUF)?;
     let customs = customs(call);

@@ -6,12 +6,14 @@ use crate::output;
 use crate::respond::{self, Reply};
 use crate::server::Served;
 use crate::watching;
+use cache::Entry;
 use kinds::selector::parse_fields;
 use kinds::{
     ApiError, DeleteOptions, Kind, Object, ObjectKey, Patch, PatchKind, Resource, Revision, Selector, Target, WriteOptions,
 };
 use registry::{Answer, Asked, Continue, ListQuery, VersionMatch};
 use rules::scale;
+use std::sync::Arc;
 
 /// Longest field manager name.
 const MANAGER_MAX: usize = 128;
@@ -164,12 +166,30 @@ pub(crate) fn revision_of(text: &str) -> Result<Option<Revision>, ApiError> {
     Revision::parse(text).map(Some).ok_or_else(bad)
 }
 
+/// Entries in the version that is served, where a conversion webhook has to turn them.
+async fn spoken(call: &Call, served: &Served, entries: Vec<Arc<Entry>>) -> Result<Vec<Arc<Entry>>, ApiError> {
+    if !served.converts() {
+        return Ok(entries);
+    }
+    call.shared.registry.spoken(&served.resource, &served.api_version(), entries).await
+}
+
+/// An entry as the answer to a request.
+async fn shown(call: &Call, served: &Served, code: u16, entry: Arc<Entry>) -> Result<Reply, ApiError> {
+    let entry = match served.converts() {
+        true => spoken(call, served, vec![entry]).await?.pop().ok_or_else(|| ApiError::internal("no entry"))?,
+        false => entry,
+    };
+    output::entry(call, served, code, &entry)
+}
+
 async fn list(call: Call, served: Served) -> Result<Reply, ApiError> {
     let query = list_query(&call, &served)?;
     if query.revision.is_none() && query.page.is_none() {
         call.shared.registry.catch_up().await?;
     }
-    let listing = call.shared.registry.list(&served.resource, &query)?;
+    let mut listing = call.shared.registry.list(&served.resource, &query)?;
+    listing.entries = spoken(&call, &served, listing.entries).await?;
     output::list(&call, &served, &listing)
 }
 
@@ -179,7 +199,7 @@ async fn get(call: &Call, served: &Served, sub: &str) -> Result<Reply, ApiError>
         call.shared.registry.catch_up().await?;
     }
     let entry = call.shared.registry.get(&served.resource, &key(call))?;
-    output::entry(call, served, 200, &entry)
+    shown(call, served, 200, entry).await
 }
 
 async fn create(mut call: Call, served: Served) -> Result<Reply, ApiError> {
@@ -194,7 +214,7 @@ async fn create(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let object = stored(object)?;
     let answer = call.shared.registry.create(&call.caller, &target, object, &options).await?;
     warnings.extend(answer.warnings);
-    let mut reply = output::entry(&call, &served, 201, &answer.entry)?;
+    let mut reply = shown(&call, &served, 201, answer.entry).await?;
     respond::warn(&mut reply, &warnings);
     Ok(reply)
 }
@@ -216,7 +236,7 @@ async fn update(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let object = stored(object)?;
     let answer = call.shared.registry.update(&call.caller, &target, object, &options).await?;
     warnings.extend(answer.warnings);
-    let mut reply = output::entry(&call, &served, if answer.created { 201 } else { 200 }, &answer.entry)?;
+    let mut reply = shown(&call, &served, if answer.created { 201 } else { 200 }, answer.entry).await?;
     respond::warn(&mut reply, &warnings);
     Ok(reply)
 }
@@ -263,7 +283,7 @@ async fn patch(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let patch = Patch { kind, body: patch_body(kind, &bytes)? };
     let answer: Answer =
         call.shared.registry.patch_checked(&call.caller, &target, &patch, &options, &asked).await?;
-    let mut reply = output::entry(&call, &served, if answer.created { 201 } else { 200 }, &answer.entry)?;
+    let mut reply = shown(&call, &served, if answer.created { 201 } else { 200 }, answer.entry).await?;
     respond::warn(&mut reply, &answer.warnings);
     Ok(reply)
 }
@@ -306,7 +326,7 @@ async fn delete(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let options = delete_options(&mut call).await?;
     let target = target(&call, &served)?;
     match call.shared.registry.delete(&call.caller, &target, &options).await? {
-        registry::delete::Deleted::Lingers(entry) => output::entry(&call, &served, 200, &entry),
+        registry::delete::Deleted::Lingers(entry) => shown(&call, &served, 200, entry).await,
         registry::delete::Deleted::Gone(entry) if served.resource.builtin() == Some(Kind::Pod) => {
             output::entry(&call, &served, 200, &entry)
         }
@@ -325,7 +345,8 @@ fn gone(served: &Served, entry: &cache::Entry) -> serde_json::Value {
 async fn delete_collection(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let query = list_query(&call, &served)?;
     let options = delete_options(&mut call).await?;
-    let listing = call.shared.registry.delete_collection(&call.caller, &served.resource, &query, &options).await?;
+    let mut listing = call.shared.registry.delete_collection(&call.caller, &served.resource, &query, &options).await?;
+    listing.entries = spoken(&call, &served, listing.entries).await?;
     output::list(&call, &served, &listing)
 }
 
@@ -352,7 +373,12 @@ async fn create_below(mut call: Call, served: Served) -> Result<Reply, ApiError>
             registry.evict(&call.caller, &key, e).await?;
             Ok(success(&call, 201))
         }
-        Object::TokenRequest(t) => crate::reviews::token(&call, &key, t),
+        Object::TokenRequest(_) => {
+            let target = Target::new(served.resource.clone(), key.clone()).sub("token");
+            let shown = registry.admit_posted(&call.caller, &target, object, &options).await?;
+            let Object::TokenRequest(t) = &shown else { return Err(ApiError::no_such_path()) };
+            crate::reviews::token(&call, &key, t)
+        }
         _ => Err(ApiError::no_such_path()),
     }
 }

@@ -206,7 +206,7 @@ pub fn status_tree(e: &ApiError) -> Value {
         status["metadata"]["continue"] = token.as_str().into();
     }
     if !e.reason.is_empty() {
-        status["reason"] = e.reason.into();
+        status["reason"] = e.reason.as_ref().into();
     }
     if let Some(d) = &e.details {
         let mut details = json!({});

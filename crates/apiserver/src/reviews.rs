@@ -19,7 +19,7 @@ use kinds::api::authorization::v1::{
     SubjectAccessReview, SubjectAccessReviewStatus,
 };
 use kinds::api::core::v1::{Node, Pod, Secret, ServiceAccount};
-use kinds::{ApiError, FieldErrors, Kind, Object, ObjectKey, Path, Standing, Time};
+use kinds::{ApiError, FieldErrors, Kind, Object, ObjectKey, Path, Standing, Target, Time};
 use rules::User;
 use rules::rbac::{self, Attributes};
 
@@ -54,6 +54,10 @@ pub(crate) async fn answer(mut call: Call, served: &Served) -> Result<Reply, Api
         call.shared.registry.bind(&call.caller, &key, b, &kinds::WriteOptions::default()).await?;
         return output::object(&call, 201, &object);
     }
+    let target = Target::new(kind, ObjectKey::new(call.info.namespace.clone(), String::new()));
+    let dry_run = call.info.param("dryRun") == Some("All");
+    let options = kinds::WriteOptions { dry_run, ..kinds::WriteOptions::default() };
+    let object = call.shared.registry.admit_posted(&call.caller, &target, object, &options).await?;
     let done = review(&call, object)?;
     output::object(&call, 201, &done)
 }

@@ -11,10 +11,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kinds::{ApiError, Kind, Resource};
-use registry::Registry;
+use registry::{Registry, Speaks};
 use rules::User;
 use rules::rbac::{self, Attributes};
 use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +41,10 @@ pub struct Shared {
     pub metrics: Metrics,
     /// For connections to kubelets and proxied pods.
     pub kubelet_tls: Arc<rustls::ClientConfig>,
+    /// The aggregation layer.
+    pub aggregate: Arc<crate::aggregate::Aggregator>,
+    /// Tells certificates of the front-proxy authority from those of clients.
+    pub front_proxy: Arc<dyn ClientCertVerifier>,
     pub readiness: Box<dyn Fn() -> Result<(), &'static str> + Send + Sync>,
     pub stopping: watch::Receiver<bool>,
 }
@@ -59,6 +65,23 @@ impl Served {
     #[must_use]
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// Whether a conversion webhook stands between this version and others.
+    #[must_use]
+    pub fn converts(&self) -> bool {
+        let conversion = self.definition.as_ref().and_then(|d| d.spec.conversion.as_ref());
+        conversion.is_some_and(|c| c.strategy == "Webhook")
+    }
+
+    /// In which version its requests speak of the stored objects.
+    #[must_use]
+    pub fn speaks(&self) -> Speaks {
+        match self.kind {
+            Some(k) if k != k.stored_as() => Speaks::View(k),
+            Some(_) => Speaks::Stored,
+            None => Speaks::Version(self.version.as_str().into()),
+        }
     }
 }
 
@@ -128,12 +151,20 @@ pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|s| *s).await;
 }
 
+/// Who is at the other end: a client of ours, a front proxy, or nobody known.
+fn peer(chain: &[CertificateDer<'_>], address: std::net::SocketAddr, shared: &Shared) -> Peer {
+    let nobody = Peer { address: Some(address), ..Peer::default() };
+    let Some((leaf, between)) = chain.split_first() else { return nobody };
+    if shared.front_proxy.verify_client_cert(leaf, between, UnixTime::now()).is_ok() {
+        return Peer { front_proxy: Some(authn::common_name(leaf).unwrap_or_default()), ..nobody };
+    }
+    Peer { certificate: authn::certificate_user(leaf).map(Arc::new), ..nobody }
+}
+
 async fn connection(stream: TcpStream, address: std::net::SocketAddr, acceptor: TlsAcceptor, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
     let Ok(Ok(tls)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else { return };
-    let leaf = tls.get_ref().1.peer_certificates().and_then(|c| c.first());
-    let certificate = leaf.and_then(|c| authn::certificate_user(c)).map(Arc::new);
-    let peer = Arc::new(Peer { certificate, address: Some(address) });
+    let peer = Arc::new(peer(tls.get_ref().1.peer_certificates().unwrap_or_default(), address, &shared));
     let mut stopping = shared.stopping.clone();
     let service = service_fn(move |request| {
         let (shared, peer) = (Arc::clone(&shared), Arc::clone(&peer));

@@ -6,9 +6,11 @@ use crate::resource::{list_query, revision_of};
 use crate::respond::{self, Body, Encoding, Form, Reply, status_tree};
 use crate::server::Served;
 use bytes::{BufMut, Bytes, BytesMut};
+use cache::Entry;
 use kinds::{ApiError, Object, Revision};
 use registry::{Watch, WatchEvent, WatchQuery};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -49,7 +51,8 @@ pub(crate) async fn watch(call: Call, served: Served) -> Result<Reply, ApiError>
     let (tx, rx) = mpsc::channel(FRAMES_MAX);
     match call.shared.registry.watch(&served.resource, &query) {
         Ok(watch) => {
-            let pump = Pump { call, served, watch, bookmarks, out: BytesMut::new(), tx, columns_sent: false };
+            let converts = served.converts();
+            let pump = Pump { call, served, watch, bookmarks, out: BytesMut::new(), tx, columns_sent: false, converts };
             tokio::spawn(pump.run(Instant::now() + timeout));
         }
         Err(e) if e.code == 410 => {
@@ -85,6 +88,8 @@ struct Pump {
     out: BytesMut,
     tx: mpsc::Sender<Bytes>,
     columns_sent: bool,
+    /// Whether a webhook has to turn objects into the served version.
+    converts: bool,
 }
 
 impl Pump {
@@ -102,7 +107,19 @@ impl Pump {
                 () = self.tx.closed() => return,
                 () = crate::server::stopped(&mut stopping) => break,
             };
-            let failed = self.gather(event);
+            let failed = match self.converts {
+                true => match self.turned(event).await {
+                    Ok(event) => {
+                        self.put(&event);
+                        false
+                    }
+                    Err(e) => {
+                        self.put_raw("ERROR", &status_tree(&e));
+                        true
+                    }
+                },
+                false => self.gather(event),
+            };
             if self.flush().await.is_err() || failed {
                 return;
             }
@@ -112,6 +129,25 @@ impl Pump {
             self.put(&WatchEvent::Bookmark { revision, initial: false });
             let _ = self.flush().await;
         }
+    }
+
+    /// An event in the version that is served, through the definition's conversion webhook.
+    async fn turned(&self, event: Result<WatchEvent, ApiError>) -> Result<WatchEvent, ApiError> {
+        Ok(match event? {
+            WatchEvent::Added(e) => WatchEvent::Added(self.spoken(e).await?),
+            WatchEvent::Modified(e) => WatchEvent::Modified(self.spoken(e).await?),
+            WatchEvent::Deleted { object, json, revision } => {
+                let e = self.spoken(Arc::new(Entry { key: object.key(), object, json, revision })).await?;
+                WatchEvent::Deleted { object: e.object.clone(), json: e.json.clone(), revision }
+            }
+            bookmark @ WatchEvent::Bookmark { .. } => bookmark,
+        })
+    }
+
+    async fn spoken(&self, entry: Arc<Entry>) -> Result<Arc<Entry>, ApiError> {
+        let (resource, to) = (&self.served.resource, self.served.api_version());
+        let mut all = self.call.shared.registry.spoken(resource, &to, vec![entry]).await?;
+        all.pop().ok_or_else(|| ApiError::internal("a conversion without a result"))
     }
 
     /// Puts the event and everything that is ready behind it into one frame; `true` ends the watch.

@@ -2,6 +2,7 @@
 
 use crate::field::FieldErrors;
 use crate::resource::Resource;
+use std::borrow::Cow;
 use std::fmt;
 
 /// One cause inside `status.details`.
@@ -31,8 +32,8 @@ pub struct Details {
 pub struct ApiError {
     /// The HTTP status code.
     pub code: u16,
-    /// The machine-readable reason, e.g. `NotFound`; empty for unknown.
-    pub reason: &'static str,
+    /// The machine-readable reason, e.g. `NotFound`; empty for unknown. Webhooks may give any.
+    pub reason: Cow<'static, str>,
     pub message: String,
     pub details: Option<Box<Details>>,
     /// Where an expired list may go on (`metadata.continue`).
@@ -51,8 +52,8 @@ impl std::error::Error for ApiError {}
 
 impl ApiError {
     /// An error without details.
-    pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None, resume: None, internal: None }
+    pub fn new(code: u16, reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { code, reason: reason.into(), message: message.into(), details: None, resume: None, internal: None }
     }
 
     fn about(mut self, resource: &Resource, name: &str) -> Self {

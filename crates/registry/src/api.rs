@@ -45,7 +45,11 @@ impl Api for LocalApi {
                     registry.evict(caller, &target.key, e).await?;
                     return Ok(object);
                 }
-                ("token", Object::TokenRequest(t)) => return registry.issue_token(&target.key, t).map(Object::from),
+                ("token", Object::TokenRequest(_)) => {
+                    let shown = registry.admit_posted(caller, &target, object, &options).await?;
+                    let Object::TokenRequest(t) = &shown else { return Err(ApiError::internal("no token request")) };
+                    return registry.issue_token(&target.key, t).map(Object::from);
+                }
                 (other, _) => return Err(ApiError::bad_request(format!("{other} cannot be created in-process"))),
             };
             Ok(answer.entry.object.clone())

@@ -208,13 +208,11 @@ pub(crate) fn judge(definition: Option<&Definition>, new: &Object, old: Option<&
     }
 }
 
-/// Turns an object to the version that is stored (strategy `None`: only the name changes).
-pub(crate) fn store_as(definition: Option<&Definition>, object: &mut Object) {
+/// What the spoken version does not know goes.
+pub(crate) fn prune(definition: Option<&Definition>, object: &mut Object) {
     let (Some(definition), Object::Dynamic(d)) = (definition, object) else { return };
-    let stored = definition.stored_as();
-    if d.api_version != stored {
-        Arc::make_mut(d).api_version = stored;
-    }
+    let d = Arc::make_mut(d);
+    customs::prune(&definition.version(&d.api_version).schema, &mut d.body);
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Delete and deletecollection: preconditions, grace, propagation, finalizers. Docs: "Garbage Collection", "Finalizers".
 
+use crate::admit::{Admission, Given, request_of, settle};
 use crate::list::ListQuery;
 use crate::registry::{Caller, Registry, unsaved, whole_seconds};
 use cache::Entry;
 use jiff::SignedDuration;
 use kinds::api::core::v1::{Namespace, Pod};
 use kinds::{ApiError, DeleteOptions, Object, Resource, Target, Time};
-use rules::admission;
-use rules::{Operation, Request};
+use rules::{Operation, admission};
 use std::sync::Arc;
 use store::Expect;
 
@@ -38,11 +38,22 @@ impl Registry {
         target: &Target,
         options: &DeleteOptions,
     ) -> Result<Deleted, ApiError> {
+        self.delete_admitted(caller, target, options, true).await
+    }
+
+    /// The same; an eviction was admitted as what it is, and is not shown to webhooks as a delete.
+    pub(crate) async fn delete_admitted(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        options: &DeleteOptions,
+        outside: bool,
+    ) -> Result<Deleted, ApiError> {
         check_options(options)?;
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.delete_once(caller, target, options).await {
+            match self.delete_once(caller, target, options, outside).await {
                 Err(e) if e.is_conflict() && e.details.is_some() && tries < super::modify::CONFLICT_TRIES => {
                     // A failed precondition stays failed; a lost race is looked at again.
                     if e.message.contains("Precondition failed") {
@@ -60,21 +71,25 @@ impl Registry {
         caller: &Caller,
         target: &Target,
         options: &DeleteOptions,
+        outside: bool,
     ) -> Result<Deleted, ApiError> {
         let (resource, key) = (&target.resource, &target.key);
         let snapshot = self.image.snapshot();
         let old = snapshot.entry(resource, key).cloned().ok_or_else(|| ApiError::not_found(resource, &key.name))?;
         check_preconditions(resource, &old, options)?;
-        let dry_run = options.dry_run.as_ref().is_some_and(|d| !d.is_empty());
-        let request = Request {
-            operation: Operation::Delete,
-            resource: resource.clone(),
-            subresource: "",
-            namespace: key.namespace.clone(),
-            name: key.name.clone(),
-            dry_run,
-        };
-        admission::validate(&self.ctx(&snapshot, caller), &request, &old.object, Some(&old.object))?;
+        let ctx = self.ctx(&snapshot, caller);
+        let given = Given::Delete(options);
+        let dry_run = given.dry_run();
+        let request = request_of(&Target::new(resource.clone(), key.clone()), Operation::Delete, dry_run);
+        let admission =
+            Admission { registry: self, caller, ctx: &ctx, request, given, settle: &settle, connect: None };
+        if outside {
+            admission.mutate_outside(None, Some(&old.object)).await?;
+        }
+        admission::validate(&ctx, &admission.request, &old.object, Some(&old.object))?;
+        if outside {
+            admission.validate_outside(None, Some(&old.object)).await?;
+        }
         let next = self.after_delete(&old, options);
         if dry_run {
             return Ok(match next {

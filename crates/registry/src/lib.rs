@@ -6,8 +6,10 @@
 //! ```
 //! See docs/request-path.md.
 
+pub mod admit;
 pub mod api;
 pub mod bootstrap;
+pub mod conversion;
 pub mod customs;
 pub mod delete;
 mod expiry;
@@ -23,6 +25,7 @@ pub mod source;
 pub mod subresources;
 pub mod watch;
 
+pub use admit::{Hooks, Notes, Speaks};
 pub use api::LocalApi;
 pub use image::{Image, ImageError};
 pub use source::Feed;

@@ -1,12 +1,12 @@
 //! Update, status update and patch: one loop from the current object to the next one.
 
+use crate::admit::{Admission, Given, request_of};
 use crate::customs;
-use crate::fieldowners::{self, Owners};
+use crate::fieldowners;
 use crate::registry::{Answer, Caller, Registry, fit_namespace, refuse, rules_of, unsaved};
 use cache::{Entry, Snapshot};
 use kinds::{ApiError, FieldErrors, ManagedFieldsEntry, Object, Resource, Target, WriteOptions};
-use rules::admission;
-use rules::{Operation, Request, Rules};
+use rules::{Operation, Rules, admission};
 use store::Expect;
 
 /// How often a patch is tried again on the newest object before it reports the conflict (kube-apiserver's number).
@@ -18,6 +18,8 @@ pub(crate) enum Next<'a> {
     Replace(Object),
     /// It is computed from the current one, and again when that has changed.
     Compute(&'a (dyn Fn(&Entry) -> Result<Object, ApiError> + Sync)),
+    /// The same through the `scale` subresource: admission is shown scales.
+    Scale(&'a (dyn Fn(&Entry) -> Result<Object, ApiError> + Sync)),
     /// The same, with its field owners settled (server-side apply).
     Apply(&'a (dyn Fn(&Entry) -> Result<Object, ApiError> + Sync)),
 }
@@ -62,10 +64,11 @@ impl Registry {
         next: Next<'_>,
     ) -> Result<Answer, ApiError> {
         let mut tries = 0;
-        let _turn = self.turn(target).await;
+        let late = self.calls_out();
+        let _turn = if late { None } else { Some(self.turn(target).await) };
         loop {
             tries += 1;
-            match self.attempt(caller, target, options, &next).await {
+            match self.attempt(caller, (target, late), options, &next).await {
                 Err((e, again)) if again && e.is_conflict() && tries < CONFLICT_TRIES => self.catch_up().await?,
                 done => return done.map_err(|(e, _)| e),
             }
@@ -75,7 +78,7 @@ impl Registry {
     async fn attempt(
         &self,
         caller: &Caller,
-        target: &Target,
+        (target, late): (&Target, bool),
         options: &WriteOptions,
         next: &Next<'_>,
     ) -> Result<Answer, (ApiError, bool)> {
@@ -84,19 +87,25 @@ impl Registry {
         let snapshot = self.image.snapshot();
         let old = snapshot.entry(resource, &target.key).cloned();
         let old = old.ok_or_else(|| fail(ApiError::not_found(resource, &target.key.name)))?;
+        let sent = if let Next::Replace(o) = next { Some(o) } else { None };
+        let turned = self.seen(caller, &snapshot, resource, &old, sent).await.map_err(fail)?;
+        let seen = turned.as_ref().unwrap_or(&*old);
         let object = match next {
             Next::Replace(o) => o.clone(),
-            Next::Compute(f) | Next::Apply(f) => f(&old).map_err(fail)?,
+            Next::Compute(f) | Next::Scale(f) | Next::Apply(f) => f(seen).map_err(fail)?,
         };
         let unconditional = object.meta().resource_version.as_deref().is_none_or(str::is_empty);
-        check_version(resource, &old, &object, unconditional).map_err(fail)?;
-        let owners = if matches!(next, Next::Apply(_)) { Owners::Settled } else { Owners::Track };
-        let (object, warnings) =
-            self.prepare_update(caller, (target, owners), &snapshot, &old, object, options).map_err(fail)?;
+        check_version(resource, seen, &object, unconditional).map_err(fail)?;
+        let (mut object, warnings) =
+            self.prepare_update(caller, (target, next), &snapshot, seen, object, options).await.map_err(fail)?;
+        let what = (target, Operation::Update, options.dry_run);
+        let _turn = match late {
+            true => Some(self.late_turn(caller, what, &mut object, Some(&old.object)).await.map_err(fail)?),
+            false => None,
+        };
         if options.dry_run {
             return Ok(Answer { entry: unsaved(object), warnings, created: false });
         }
-        let mut object = object;
         let version = object.meta_mut().resource_version.take();
         let Some(value) = changed(&old, &mut object) else { return Ok(Answer { entry: old, warnings, created: false }) };
         if is_finished(&object) {
@@ -110,10 +119,10 @@ impl Registry {
         put.map(|entry| Answer { entry, warnings, created: false }).map_err(|e| (e, again))
     }
 
-    fn prepare_update(
+    async fn prepare_update(
         &self,
         caller: &Caller,
-        (target, owners): (&Target, Owners),
+        (target, next): (&Target, &Next<'_>),
         snapshot: &Snapshot,
         old: &Entry,
         mut object: Object,
@@ -121,20 +130,29 @@ impl Registry {
     ) -> Result<(Object, Vec<String>), ApiError> {
         let rules = rules_of(&target.resource);
         let ctx = self.ctx(snapshot, caller);
-        let request = Request {
-            operation: Operation::Update,
-            resource: target.resource.clone(),
-            subresource: target.subresource,
-            namespace: target.key.namespace.clone(),
-            name: target.key.name.clone(),
-            dry_run: options.dry_run,
-        };
         (rules.default)(&mut object);
         let definition = self.definition(snapshot, &target.resource);
         let definition = definition.as_deref();
         customs::shape(definition, &mut object);
         keep_system_fields(&mut object, old);
-        admission::mutate(&ctx, &request, &mut object, Some(&old.object))?;
+        let track = !matches!(next, Next::Apply(_));
+        let owned = |object: &mut Object| {
+            let (manager, version) = (self.manager(options, caller), customs::spoken(definition, object));
+            fieldowners::settle(&manager, target.subresource, ctx.now, object, (Some(old), version));
+        };
+        // What admission adds to the whole object is owned by nobody.
+        let whole_first = target.subresource.is_empty();
+        if track && whole_first {
+            owned(&mut object);
+        }
+        let settle = |o: &mut Object| {
+            crate::admit::settle(o);
+            customs::shape(definition, o);
+        };
+        let request = request_of(target, Operation::Update, options.dry_run);
+        let (given, connect) = (Given::Update(options), None);
+        let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle: &settle, connect };
+        object = self.mutate_update(&admission, next, object, old).await?;
         let whole = match definition {
             Some(d) => customs::prepare_update(d, target.subresource, &mut object, &old.object),
             None => prepare(rules, target.subresource, &mut object, &old.object),
@@ -142,10 +160,8 @@ impl Registry {
         if whole {
             rules::allocate(&ctx, &mut object, Some(&old.object))?;
         }
-        if owners == Owners::Track {
-            let manager = self.manager(options, caller);
-            let version = customs::spoken(definition, &object);
-            fieldowners::settle(&manager, target.subresource, ctx.now, &mut object, (Some(old), version));
+        if track && !whole_first {
+            owned(&mut object);
         }
         let mut errors = FieldErrors::default();
         match (target.subresource, whole) {
@@ -156,12 +172,61 @@ impl Registry {
         }
         customs::judge(definition, &object, Some(&old.object), &mut errors);
         refuse(&object, &errors)?;
-        admission::validate(&ctx, &request, &object, Some(&old.object))?;
+        self.validate_changed(&admission, next, &object, old).await?;
         let mut warnings = (rules.warnings)(&object, Some(&old.object));
-        warnings.extend(admission::warnings(&ctx, &request, &object));
-        customs::store_as(definition, &mut object);
+        warnings.extend(admission::warnings(&ctx, &admission.request, &object));
+        let object = self.store_as(snapshot, &target.resource, object).await?;
         Ok((object, warnings))
     }
+
+    /// Admission that may change an update. Bindings and scales were shown to webhooks in their own form.
+    async fn mutate_update(
+        &self,
+        admission: &Admission<'_>,
+        next: &Next<'_>,
+        mut object: Object,
+        old: &Entry,
+    ) -> Result<Object, ApiError> {
+        if is_part(admission, next) {
+            admission::mutate(admission.ctx, &admission.request, &mut object, Some(&old.object))?;
+            return Ok(object);
+        }
+        object = admission.mutate(object, Some(&old.object)).await?;
+        let (name, namespace) = (&old.key.name, &old.key.namespace);
+        let meta = object.meta();
+        let mut errors = FieldErrors::default();
+        if meta.name.as_ref() != Some(name) {
+            let given = meta.name.as_deref().unwrap_or_default();
+            errors.invalid(&kinds::Path::new("metadata.name"), given, "field is immutable");
+        }
+        if meta.namespace.as_deref().unwrap_or_default() != namespace.as_str() {
+            let given = meta.namespace.as_deref().unwrap_or_default();
+            errors.invalid(&kinds::Path::new("metadata.namespace"), given, "field is immutable");
+        }
+        refuse(&old.object, &errors)?;
+        keep_system_fields(&mut object, old);
+        Ok(object)
+    }
+
+    async fn validate_changed(
+        &self,
+        admission: &Admission<'_>,
+        next: &Next<'_>,
+        object: &Object,
+        old: &Entry,
+    ) -> Result<(), ApiError> {
+        if !is_part(admission, next) {
+            return admission.validate(object, Some(&old.object)).await;
+        }
+        let (ctx, request) = (admission.ctx, &admission.request);
+        admission::validate(ctx, request, object, Some(&old.object))?;
+        admission::charge(ctx, request, object, Some(&old.object))
+    }
+}
+
+/// Whether webhooks are shown something else than the object that is written.
+fn is_part(admission: &Admission<'_>, next: &Next<'_>) -> bool {
+    admission.request.subresource == "binding" || matches!(next, Next::Scale(_))
 }
 
 /// Runs the strategy of the part that is being written; `true` when it is the whole object.

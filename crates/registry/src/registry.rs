@@ -1,5 +1,6 @@
 //! The registry itself: what every verb shares, and create.
 
+use crate::admit::{Admission, Given, Hooks, Notes, Speaks, request_of};
 use crate::customs;
 use crate::fieldowners::{self, Owners};
 use crate::image::{Image, ImageError};
@@ -8,9 +9,8 @@ use crate::prepared::Prepared;
 use base::{Clock, Ids};
 use cache::{Entry, Snapshot};
 use jiff::Timestamp;
-use kinds::{ApiError, FieldErrors, Object, ObjectKey, Resource, Target, Time, WriteOptions};
-use rules::admission;
-use rules::{Config, Ctx, Gates, Operation, Request, Rules, User};
+use kinds::{ApiError, FieldErrors, Kind, Object, ObjectKey, Resource, Target, Time, WriteOptions};
+use rules::{Config, Ctx, Gates, Operation, Rules, User, admission};
 use kinds::api::authentication::v1::TokenRequest;
 use std::sync::{Arc, OnceLock};
 use store::{CommitError, Engine, Expect, Op, Txn};
@@ -28,19 +28,33 @@ const GENERATE_SUFFIX: usize = 5;
 pub struct Settings {
     pub config: Config,
     pub gates: Gates,
+    /// Admission webhooks; without the port none is called.
+    pub hooks: Option<Arc<dyn Hooks>>,
 }
 
 /// On whose behalf a verb runs.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
     pub user: Arc<User>,
+    /// The version that the request speaks.
+    pub speaks: Speaks,
+    /// Where warnings and audit annotations of this request go; without it they are dropped.
+    pub notes: Option<Arc<Notes>>,
 }
 
 impl Caller {
     /// A caller of that name and groups.
     #[must_use]
     pub fn new(name: &str, groups: &[&str]) -> Self {
-        Self { user: Arc::new(User::new(name, groups)) }
+        Self { user: Arc::new(User::new(name, groups)), ..Self::default() }
+    }
+}
+
+impl Caller {
+    /// A client of this server: warnings and annotations for it are kept.
+    #[must_use]
+    pub fn noted(user: Arc<User>) -> Self {
+        Self { user, speaks: Speaks::default(), notes: Some(Arc::default()) }
     }
 }
 
@@ -56,8 +70,8 @@ pub struct Answer {
 
 /// What a write holds so that its verdict still stands when it is committed.
 pub(crate) struct Turn<'a> {
-    _services: Option<tokio::sync::MutexGuard<'a, ()>>,
-    _quota: Option<tokio::sync::MutexGuard<'a, ()>>,
+    services: Option<tokio::sync::MutexGuard<'a, ()>>,
+    quota: Option<tokio::sync::MutexGuard<'a, ()>>,
 }
 
 /// Signs service account tokens: a port, because keys and JWTs are the API server's business.
@@ -128,10 +142,23 @@ impl Registry {
         issuer(&self.snapshot(), key, request)
     }
 
+    /// The admission webhooks.
+    pub(crate) fn hooks(&self) -> Option<&dyn Hooks> {
+        self.settings.hooks.as_deref()
+    }
+
+    /// Whether writes may wait for webhooks: nothing is held meanwhile, and what was judged is judged again afterwards.
+    pub(crate) fn calls_out(&self) -> bool {
+        let snapshot = self.snapshot();
+        let some = |k: Kind| snapshot.table(&k.into()).is_some_and(|t| !t.is_empty());
+        self.settings.hooks.is_some()
+            && (some(Kind::MutatingWebhookConfiguration) || some(Kind::ValidatingWebhookConfiguration))
+    }
+
     /// Services are written one at a time, and so are the objects of a namespace that has quotas; everything else needs
     /// no lock.
     pub(crate) async fn turn(&self, target: &Target) -> Turn<'_> {
-        let allocates = target.resource.builtin() == Some(kinds::Kind::Service);
+        let allocates = target.resource.builtin() == Some(Kind::Service);
         let services = if allocates { Some(self.allocating.lock().await) } else { None };
         let namespace = &target.key.namespace;
         let limited = target.subresource.is_empty()
@@ -139,7 +166,29 @@ impl Registry {
             && self.snapshot().list::<kinds::api::core::v1::ResourceQuota>(namespace).next().is_some();
         let at = namespace.bytes().fold(0_usize, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into())) % QUOTA_LOCKS;
         let quota = if limited { Some(self.quotas[at].lock().await) } else { None };
-        Turn { _services: services, _quota: quota }
+        Turn { services, quota }
+    }
+
+    /// A turn for a write that was prepared without one: what was allocated and charged must still fit.
+    pub(crate) async fn late_turn(
+        &self,
+        caller: &Caller,
+        (target, operation, dry_run): (&Target, Operation, bool),
+        object: &mut Object,
+        old: Option<&Object>,
+    ) -> Result<Turn<'_>, ApiError> {
+        let turn = self.turn(target).await;
+        let snapshot = self.snapshot();
+        let ctx = self.ctx(&snapshot, caller);
+        if turn.services.is_some() {
+            rules::allocate(&ctx, object, old)?;
+        }
+        if turn.quota.is_some() {
+            let name = object.meta().name.clone().unwrap_or_default();
+            let request = rules::Request { name, ..request_of(target, operation, dry_run) };
+            admission::charge(&ctx, &request, object, old)?;
+        }
+        Ok(turn)
     }
 
     /// The newest snapshot.
@@ -235,14 +284,18 @@ impl Registry {
             return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
         }
         (rules.default)(&mut object);
+        object = self.admit_create(caller, owners, target, object, options).await?;
         // Kept for the next name; without it nothing is shared, so that filling the object in copies nothing.
         let given = generates_name(&object).then(|| object.clone());
-        let _turn = self.turn(target).await;
+        let late = self.calls_out();
+        let _turn = if late { None } else { Some(self.turn(target).await) };
         let mut tries = 0;
         loop {
             tries += 1;
             let generated = self.generate_name(&mut object);
-            let (prepared, warnings) = self.prepare_create(caller, (rules, owners), target, object, options)?;
+            let (mut prepared, warnings) = self.prepare_create(caller, rules, target, object, options).await?;
+            let what = (target, Operation::Create, options.dry_run);
+            let _turn = if late { Some(self.late_turn(caller, what, &mut prepared, None).await?) } else { None };
             if options.dry_run {
                 if self.snapshot().entry(resource, &prepared.key()).is_some() {
                     return Err(ApiError::already_exists(resource, &prepared.key().name));
@@ -257,45 +310,65 @@ impl Registry {
         }
     }
 
-    fn prepare_create(
+    /// The first half of a create, done once: field owners, and whoever may change the object. A name that is to be
+    /// generated is not there yet, and what admission adds is owned by nobody.
+    async fn admit_create(
         &self,
         caller: &Caller,
-        (rules, owners): (&Rules, Owners),
+        owners: Owners,
+        target: &Target,
+        mut object: Object,
+        options: &WriteOptions,
+    ) -> Result<Object, ApiError> {
+        let snapshot = self.image.snapshot();
+        let ctx = self.ctx(&snapshot, caller);
+        let definition = self.definition(&snapshot, &target.resource);
+        let definition = definition.as_deref();
+        customs::shape(definition, &mut object);
+        if owners == Owners::Track {
+            let version = customs::spoken(definition, &object);
+            fieldowners::settle(&self.manager(options, caller), "", ctx.now, &mut object, (None, version));
+        }
+        let settle = |o: &mut Object| {
+            crate::admit::settle(o);
+            customs::shape(definition, o);
+        };
+        let request = create_request(target, &object, options);
+        let (given, connect) = (Given::Create(options), None);
+        let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle: &settle, connect };
+        let mut object = admission.mutate(object, None).await?;
+        fit_namespace(&target.resource, &target.key.namespace, &mut object)?;
+        Ok(object)
+    }
+
+    async fn prepare_create(
+        &self,
+        caller: &Caller,
+        rules: &Rules,
         target: &Target,
         mut object: Object,
         options: &WriteOptions,
     ) -> Result<(Object, Vec<String>), ApiError> {
         let snapshot = self.image.snapshot();
         let ctx = self.ctx(&snapshot, caller);
-        let request = Request {
-            operation: Operation::Create,
-            resource: target.resource.clone(),
-            subresource: "",
-            namespace: object.meta().namespace.clone().unwrap_or_default(),
-            name: object.meta().name.clone().unwrap_or_default(),
-            dry_run: options.dry_run,
-        };
         let definition = self.definition(&snapshot, &target.resource);
         let definition = definition.as_deref();
-        customs::shape(definition, &mut object);
-        admission::mutate(&ctx, &request, &mut object, None)?;
         (rules.default)(&mut object);
         self.fill_metadata(&mut object);
         (rules.prepare_create)(&mut object);
         customs::prepare_create(definition, &mut object)?;
         rules::allocate(&ctx, &mut object, None)?;
-        if owners == Owners::Track {
-            let version = customs::spoken(definition, &object);
-            fieldowners::settle(&self.manager(options, caller), "", ctx.now, &mut object, (None, version));
-        }
         let mut errors = FieldErrors::default();
         (rules.validate)(&object, &mut errors);
         customs::judge(definition, &object, None, &mut errors);
         refuse(&object, &errors)?;
-        admission::validate(&ctx, &request, &object, None)?;
+        let request = create_request(target, &object, options);
+        let (given, connect, settle) = (Given::Create(options), None, &crate::admit::settle);
+        let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle, connect };
+        admission.validate(&object, None).await?;
         let mut warnings = (rules.warnings)(&object, None);
-        warnings.extend(admission::warnings(&ctx, &request, &object));
-        customs::store_as(definition, &mut object);
+        warnings.extend(admission::warnings(&ctx, &admission.request, &object));
+        let object = self.store_as(&snapshot, &target.resource, object).await?;
         Ok((object, warnings))
     }
 
@@ -358,6 +431,17 @@ impl Registry {
         let done = self.engine.commit(txn).await.map_err(|e| commit_error(resource, key, expect, &e))?;
         self.image.reached(done.revision).await;
         Ok(())
+    }
+}
+
+/// A create of the object, by the name that it has so far.
+fn create_request(target: &Target, object: &Object, options: &WriteOptions) -> rules::Request {
+    let meta = object.meta();
+    rules::Request {
+        subresource: "",
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+        ..request_of(target, Operation::Create, options.dry_run)
     }
 }
 

@@ -1,12 +1,14 @@
 //! Subresources that write a part of an object: scale, binding, eviction, finalize, approval, ephemeral containers,
 //! resize. Each keeps everything of the stored object but its own part.
 
+use crate::admit::Given;
 use crate::modify::Next;
 use crate::registry::{Answer, Caller, Registry};
 use cache::Entry;
 use kinds::api::core::v1::{Binding, Pod, PodCondition};
 use kinds::api::policy::v1::{Eviction, PodDisruptionBudget};
 use kinds::{ApiError, DeleteOptions, Kind, Object, ObjectKey, Resource, Selector, Target, Time, Typed, WriteOptions};
+use rules::Operation;
 use std::sync::Arc;
 
 /// Puts only the subresource's part of `object` over the stored one.
@@ -71,6 +73,8 @@ impl Registry {
         options: &WriteOptions,
     ) -> Result<Answer, ApiError> {
         let target = Target::new(Kind::Pod, key.clone()).sub("binding");
+        let shown = self.admit_posted(caller, &target, Object::from(binding.clone()), options).await?;
+        let Object::Binding(binding) = &shown else { return Err(ApiError::internal("a binding became something else")) };
         let now = crate::registry::whole_seconds(self.clock.now());
         let next = |old: &Entry| bound(old, binding, Time(now));
         self.modify(caller, &target, options, Next::Compute(&next)).await
@@ -81,8 +85,13 @@ impl Registry {
     /// # Errors
     /// 429 when the budget is used up.
     pub async fn evict(&self, caller: &Caller, key: &ObjectKey, eviction: &Eviction) -> Result<(), ApiError> {
-        let options = eviction.delete_options.clone().unwrap_or_default();
         let target = Target::new(Kind::Pod, key.clone());
+        let dry_run = eviction.delete_options.as_ref().is_some_and(|o| o.dry_run.as_ref().is_some_and(|d| !d.is_empty()));
+        let write = WriteOptions { dry_run, ..WriteOptions::default() };
+        let posted = Object::from(eviction.clone());
+        let shown = self.admit_posted(caller, &target.clone().sub("eviction"), posted, &write).await?;
+        let Object::Eviction(eviction) = &shown else { return Err(ApiError::internal("an eviction became something else")) };
+        let options = eviction.delete_options.clone().unwrap_or_default();
         let snapshot = self.snapshot();
         let pod = snapshot.find::<Pod>(key).ok_or_else(|| ApiError::not_found(&Kind::Pod.into(), &key.name))?;
         let free = kinds::pod::is_terminal(pod)
@@ -91,7 +100,7 @@ impl Registry {
         if !free {
             self.use_budget(caller, &snapshot, pod, &options).await?;
         }
-        self.delete(caller, &target, &options).await.map(|_| ())
+        self.delete_admitted(caller, &target, &options, false).await.map(|_| ())
     }
 
     async fn use_budget(
@@ -142,6 +151,12 @@ impl Registry {
         scale: &kinds::api::autoscaling::v1::Scale,
         options: &WriteOptions,
     ) -> Result<Answer, ApiError> {
+        let stored = self.get(resource, key)?;
+        let part = Target::new(resource.clone(), key.clone()).sub("scale");
+        let before = Object::from(self.scale_of(resource, &stored.object)?);
+        let how = (&part, Operation::Update, Given::Update(options));
+        let shown = self.admit_part(caller, how, Object::from(scale.clone()), Some(&before)).await?;
+        let Object::Scale(scale) = &shown else { return Err(ApiError::internal("a scale became something else")) };
         let replicas = scale.spec.as_ref().and_then(|s| s.replicas).unwrap_or(0);
         if replicas < 0 {
             let mut errors = kinds::FieldErrors::default();
@@ -163,7 +178,7 @@ impl Registry {
             Ok(object)
         };
         let target = Target::new(resource.clone(), key.clone());
-        self.modify(caller, &target, options, Next::Compute(&next)).await
+        self.modify(caller, &target, options, Next::Scale(&next)).await
     }
 }
 

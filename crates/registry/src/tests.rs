@@ -29,6 +29,10 @@ impl Ids for Counting {
 }
 
 pub(crate) async fn open(disk: Arc<MemoryDisk>) -> Arc<Registry> {
+    open_with(disk, None).await
+}
+
+pub(crate) async fn open_with(disk: Arc<MemoryDisk>, hooks: Option<Arc<dyn Hooks>>) -> Arc<Registry> {
     let engine = Embedded::open_on(disk, Options::default()).expect("opens");
     let config = rules::Config {
         service_cidrs: vec![],
@@ -37,7 +41,7 @@ pub(crate) async fn open(disk: Arc<MemoryDisk>) -> Arc<Registry> {
         advertise_address: std::net::Ipv4Addr::LOCALHOST.into(),
         secure_port: 6443,
     };
-    let settings = Settings { config, gates: rules::Gates::default() };
+    let settings = Settings { config, gates: rules::Gates::default(), hooks };
     let (registry, follow) =
         Registry::open(Arc::new(engine), Arc::new(Fixed), Arc::new(Counting::default()), settings).await.expect("loads");
     tokio::spawn(follow);

@@ -39,7 +39,7 @@ const MUTATING: &[(&str, Mutate)] = &[
     ("PodTopologyLabels", pods::topology_labels),
 ];
 
-/// The plugins that refuse, in order. Quota comes last: it counts only what everything else let pass.
+/// The plugins that refuse, in order. Quota comes after them all, policies and webhooks included: see [`charge`].
 const VALIDATING: &[(&str, Validate)] = &[
     ("LimitRanger", limits::validate),
     ("ServiceAccount", accounts::validate),
@@ -50,7 +50,6 @@ const VALIDATING: &[(&str, Validate)] = &[
     ("PersistentVolumeClaimResize", storage::resize),
     ("CertificateApproval", certificates::on_behalf_of_signer),
     ("CertificateSubjectRestriction", certificates::subject),
-    ("ResourceQuota", quota::validate),
 ];
 
 /// Runs the plugins that change. `old` is the stored object of an update.
@@ -79,6 +78,14 @@ pub fn validate(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&
     VALIDATING.iter().try_for_each(|(_, plugin)| plugin(ctx, request, object, old))
 }
 
+/// ResourceQuota, the very last: it counts only what everything else let pass.
+///
+/// # Errors
+/// The refusal of a quota that is used up.
+pub fn charge(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Result<(), ApiError> {
+    quota::validate(ctx, request, object, old)
+}
+
 /// What plugins warn the writer of.
 #[must_use]
 pub fn warnings(ctx: &Ctx<'_>, request: &Request, object: &Object) -> Vec<String> {
@@ -91,7 +98,7 @@ pub fn plugins() -> impl Iterator<Item = &'static str> {
     let mutating = |n: &&str| MUTATING.iter().all(|(m, _)| m != n);
     let once = |i: &usize| *i == 0 || VALIDATING[*i - 1].0 != VALIDATING[*i].0;
     let rest = (0..VALIDATING.len()).filter(once).map(|i| VALIDATING[i].0).filter(mutating);
-    first.chain(MUTATING.iter().map(|(n, _)| *n)).chain(rest)
+    first.chain(MUTATING.iter().map(|(n, _)| *n)).chain(rest).chain(std::iter::once("ResourceQuota"))
 }
 
 /// A refusal as admission words it: by the object's name, or by what its name is generated from.

@@ -5,9 +5,11 @@ use crate::config::{CLUSTER_DOMAIN, Config, NODE_PORTS};
 use crate::kubeconfig;
 use crate::screen::Screen;
 use anyhow::{Context, Result};
+use apiserver::aggregate::Aggregator;
 use apiserver::metrics::Metrics;
 use apiserver::pki::{Authority, CERTIFICATE_LIFETIME, Files, Issued, Material, Request, Usage};
 use apiserver::tokens::Tokens;
+use apiserver::webhook::Identity;
 use apiserver::{Shared, serve};
 use base::metrics::Registry as MetricRegistry;
 use base::{Clock, Ids};
@@ -85,18 +87,23 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let serving = serving_certificate(config, &files, &material, clock.now())?;
     let admin = administrator(config, &files, &material, clock.now())?;
     screen.step("certificates ready");
-    let settings = Settings { config: rules_config(config), gates: rules::Gates::default() };
+    let metrics = MetricRegistry::default();
+    let outward = Arc::new(apiserver::webhook::Caller::default());
+    let hooks = webhooks(&outward, &ids, &metrics);
+    let settings = Settings { config: rules_config(config), gates: rules::Gates::default(), hooks: Some(hooks) };
     let (registry, follow) =
         Registry::open(Arc::clone(&engine) as Arc<dyn Engine>, Arc::clone(&clock), Arc::clone(&ids), settings).await?;
     tokio::spawn(guard(follow));
     registry.bootstrap(&values(config, &material, clock.now())).await.context("creating the cluster's own objects")?;
     screen.step("cluster state loaded");
     let (stopping, stopped) = watch::channel(false);
-    let metrics = MetricRegistry::default();
-    let shared = shared(&registry, &material, &files, &metrics, stopped)?;
+    let shared = shared(&registry, &material, &files, (&metrics, &outward), stopped)?;
+    let stop = shutdown.clone();
+    let layer = Arc::clone(&shared.aggregate).run(Arc::clone(&registry), async move { stop.cancelled().await });
+    tokio::spawn(layer);
     let address = SocketAddr::new(config.bind, config.port);
     let listener = TcpListener::bind(address).await.with_context(|| in_use(config))?;
-    let tls = server_tls(&serving, &material.ca)?;
+    let tls = server_tls(&serving, &material)?;
     let server = tokio::spawn(serve(listener, tls, shared));
     screen.step(&format!("API server on port {}", config.port));
     tokio::spawn(compact(Arc::clone(&registry), shutdown.clone()));
@@ -104,6 +111,16 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let scheduler = start_scheduler(&registry, &clock, &ids, &metrics, &manager, shutdown);
     screen.step("controllers and scheduler started");
     Ok(Control { registry, material, files, metrics, clock, ids, admin, engine, server, manager, scheduler, stopping })
+}
+
+/// Admission webhooks, called through the process's one HTTPS caller.
+fn webhooks(
+    outward: &Arc<apiserver::webhook::Caller>,
+    ids: &Arc<dyn Ids>,
+    metrics: &MetricRegistry,
+) -> Arc<dyn registry::Hooks> {
+    use apiserver::webhook::{HookMetrics, Webhooks};
+    Arc::new(Webhooks::new(Arc::clone(outward), Arc::clone(ids), Arc::new(HookMetrics::new(metrics))))
 }
 
 fn open_store(config: &Config) -> Result<Embedded> {
@@ -192,15 +209,17 @@ pub(crate) fn identity(issued: &Issued) -> Result<(Vec<CertificateDer<'static>>,
     Ok((chain, PrivateKeyDer::from_pem_slice(issued.key.as_bytes())?))
 }
 
-/// A trust store of one authority.
-pub(crate) fn roots(ca: &Authority) -> Result<Arc<RootCertStore>> {
+/// A trust store of some authorities.
+pub(crate) fn roots(authorities: &[&Authority]) -> Result<Arc<RootCertStore>> {
     let mut store = RootCertStore::empty();
-    store.add(CertificateDer::from(ca.der()))?;
+    for ca in authorities {
+        store.add(CertificateDer::from(ca.der()))?;
+    }
     Ok(Arc::new(store))
 }
 
-fn server_tls(serving: &Issued, ca: &Authority) -> Result<Arc<rustls::ServerConfig>> {
-    let verifier = WebPkiClientVerifier::builder(roots(ca)?).allow_unauthenticated().build()?;
+fn server_tls(serving: &Issued, m: &Material) -> Result<Arc<rustls::ServerConfig>> {
+    let verifier = WebPkiClientVerifier::builder(roots(&[&m.ca, &m.front_proxy_ca])?).allow_unauthenticated().build()?;
     let (chain, key) = identity(serving)?;
     let mut tls = rustls::ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -210,7 +229,7 @@ fn server_tls(serving: &Issued, ca: &Authority) -> Result<Arc<rustls::ServerConf
 fn kubelet_tls(files: &Files, m: &Material, now: Timestamp) -> Result<Arc<rustls::ClientConfig>> {
     let request = client_request("kube-apiserver-kubelet-client", &["system:masters"]);
     let (chain, key) = identity(&files.certificate("apiserver-kubelet-client", &m.ca, request, now)?)?;
-    let tls = rustls::ClientConfig::builder().with_root_certificates(roots(&m.ca)?).with_client_auth_cert(chain, key)?;
+    let tls = rustls::ClientConfig::builder().with_root_certificates(roots(&[&m.ca])?).with_client_auth_cert(chain, key)?;
     Ok(Arc::new(tls))
 }
 
@@ -218,7 +237,7 @@ fn shared(
     registry: &Arc<Registry>,
     m: &Material,
     files: &Files,
-    metrics: &MetricRegistry,
+    (metrics, outward): (&MetricRegistry, &Arc<apiserver::webhook::Caller>),
     stopping: watch::Receiver<bool>,
 ) -> Result<Arc<Shared>> {
     let tokens = Arc::new(Tokens::new(&m.service_accounts, ISSUER, vec![ISSUER.to_owned()]));
@@ -232,9 +251,24 @@ fn shared(
         ids: Arc::new(RandomIds),
         metrics: Metrics::new(metrics.clone()),
         kubelet_tls: kubelet_tls(files, m, SystemClock.now())?,
+        aggregate: aggregate(m, files, metrics, outward)?,
+        front_proxy: WebPkiClientVerifier::builder(roots(&[&m.front_proxy_ca])?).build()?,
         readiness: Box::new(|| Ok(())),
         stopping,
     }))
+}
+
+/// The aggregation layer, with the certificate that shows it to the servers behind it.
+fn aggregate(
+    m: &Material,
+    files: &Files,
+    metrics: &MetricRegistry,
+    outward: &Arc<apiserver::webhook::Caller>,
+) -> Result<Arc<Aggregator>> {
+    let request = client_request(apiserver::authn::FRONT_PROXY, &[]);
+    let issued = files.certificate("front-proxy-client", &m.front_proxy_ca, request, SystemClock.now())?;
+    let (chain, key) = identity(&issued)?;
+    Ok(Arc::new(Aggregator::new(Arc::clone(outward), Identity { chain, key }, metrics)))
 }
 
 fn start_manager(

@@ -1,0 +1,111 @@
+//! Availability, registration and identity headers as tables.
+
+use super::*;
+use cache::{Entry, Tables, Write};
+use http::HeaderMap;
+use kinds::{Kind, Resource, Revision, Time};
+use rules::User;
+use serde_json::json;
+
+fn world(objects: Vec<(Kind, Value)>) -> Snapshot {
+    let mut tables = Tables::default();
+    for (i, (kind, tree)) in objects.into_iter().enumerate() {
+        let resource = Resource::from(kind);
+        let object = codec::from_value(&resource, tree).expect("an object");
+        let (revision, json) = (Revision(i as u64 + 1), codec::encode(&object).into());
+        let entry = Arc::new(Entry { key: object.key(), object, json, revision });
+        tables.apply(Write { resource, key: entry.key.clone(), revision, entry: Some(entry) });
+    }
+    tables.snapshot()
+}
+
+fn service(port: i32) -> (Kind, Value) {
+    (Kind::Service, json!({ "metadata": { "name": "s", "namespace": "n" }, "spec": { "ports": [{ "port": port }] } }))
+}
+
+fn slice(ready: bool) -> (Kind, Value) {
+    let labels = json!({ "kubernetes.io/service-name": "s" });
+    (
+        Kind::EndpointSlice,
+        json!({
+            "metadata": { "name": "s-1", "namespace": "n", "labels": labels }, "addressType": "IPv4",
+            "ports": [{ "name": "", "port": 8443 }],
+            "endpoints": [{ "addresses": ["10.0.0.1"], "conditions": { "ready": ready } }],
+        }),
+    )
+}
+
+#[test]
+fn what_stands_between_a_service_and_its_server() {
+    let reference = ServiceReference { name: Some("s".into()), namespace: Some("n".into()), port: None };
+    for (objects, reason, message) in [
+        (vec![], "ServiceNotFound", "service/s in \"n\" is not present"),
+        (vec![service(80)], "ServicePortError", "service/s in \"n\" is not listening on port 443"),
+        (vec![service(443)], "EndpointsNotFound", "cannot find endpointslices for service/s in \"n\""),
+        (
+            vec![service(443), slice(false)],
+            "MissingEndpoints",
+            "endpoints for service/s in \"n\" have no addresses with port name \"\"",
+        ),
+    ] {
+        let verdict = available::reachable(&world(objects), &reference).expect_err(reason);
+        assert_eq!((verdict.available, verdict.reason, verdict.message.as_str()), (false, reason, message));
+    }
+    let whole = world(vec![service(443), slice(true)]);
+    assert!(available::reachable(&whole, &reference).is_ok());
+    assert_eq!(crate::webhook::place::addresses(&whole, "n", "s", 443), Ok(vec![("10.0.0.1".to_owned(), 8443)]));
+}
+
+#[test]
+fn a_verdict_is_written_once() {
+    let now = |s| Time(jiff::Timestamp::from_second(s).expect("in range"));
+    let first = available::conclude(&APIService::default(), &available::failed("why".into()), now(1)).expect("new");
+    assert!(!is_available(&first));
+    assert!(available::conclude(&first, &available::failed("why".into()), now(2)).is_none());
+    let second = available::conclude(&first, &available::failed("other".into()), now(2)).expect("another message");
+    let since = |s: &APIService| s.status.clone().and_then(|s| s.conditions).map(|c| c[0].last_transition_time.clone());
+    assert_eq!(since(&second), Some(Some(now(1))));
+    let third = available::conclude(&second, &available::passed(), now(3)).expect("available");
+    assert!(is_available(&third));
+    assert_eq!(since(&third), Some(Some(now(3))));
+}
+
+#[test]
+fn definitions_get_their_services_and_lose_them() {
+    let crd = json!({
+        "metadata": { "name": "xs.g.io" },
+        "spec": {
+            "group": "g.io", "scope": "Cluster", "names": { "plural": "xs", "kind": "X" },
+            "versions": [
+                { "name": "v1", "served": true, "storage": true },
+                { "name": "v2", "served": true, "storage": false },
+                { "name": "v3", "served": false, "storage": false },
+            ],
+        },
+    });
+    let kept = |name: &str, by: &str| {
+        (Kind::APIService, json!({ "metadata": { "name": name, "labels": { register::MANAGED: by } }, "spec": { "groupPriorityMinimum": 1, "versionPriority": 1 } }))
+    };
+    let work = register::plan(&world(vec![
+        (Kind::CustomResourceDefinition, crd),
+        kept("v2.g.io", "true"),
+        kept("v3.g.io", "true"),
+        kept("v1.apps", "onstart"),
+    ]));
+    let made: Vec<String> = work.create.iter().map(|o| o.key().name).collect();
+    assert_eq!((made, work.delete), (vec!["v1.g.io".to_owned()], vec!["v3.g.io".to_owned()]));
+}
+
+#[test]
+fn only_the_one_who_asks_is_told_of() {
+    let mut all = HeaderMap::new();
+    all.insert("x-remote-group", "system:masters".parse().expect("a value"));
+    let mut user = User::new("joe", &["dev", "ops"]);
+    user.extra.insert("example.com/Scopes".into(), vec!["a".into()]);
+    headers::identify(&mut all, &user);
+    let groups: Vec<_> = all.get_all("x-remote-group").iter().filter_map(|v| v.to_str().ok()).collect();
+    assert_eq!((all["x-remote-user"].to_str().ok(), groups), (Some("joe"), vec!["dev", "ops"]));
+    assert_eq!(all["x-remote-extra-example.com%2fscopes"], "a");
+    let back = crate::authn::remote_user(&all).expect("a user");
+    assert_eq!((back.name, back.groups, back.extra["example.com/scopes"].clone()), ("joe".into(), vec!["dev".to_owned(), "ops".into()], vec!["a".to_owned()]));
+}

@@ -1,0 +1,178 @@
+//! Admission of a write, in one order for every verb. Docs: "Dynamic Admission Control", "Admission Control in Kubernetes".
+//!
+//! ```text
+//!  mutate:    in-tree plugins -> policies -> webhooks -> (default, prune) -> once more when a webhook changed something
+//!  (prepare, allocate, validate by the rules)
+//!  validate:  in-tree plugins -> policies -> webhooks -> quota
+//! ```
+//! Webhooks are a port ([`Hooks`]) that the registry is given. A write that no configuration concerns pays for one look at
+//! a table of the snapshot: no future is boxed, nothing is encoded.
+
+mod notes;
+mod port;
+#[cfg(test)]
+mod tests;
+
+pub use notes::Notes;
+pub use port::{Ask, Connect, Given, Hooks, Phase, Round, Speaks};
+
+use crate::registry::{Caller, Registry};
+use kinds::{ApiError, Object, Target, WriteOptions};
+use rules::admission;
+use rules::{Ctx, Operation, Request};
+
+/// One write on its way through admission.
+pub(crate) struct Admission<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) caller: &'a Caller,
+    pub(crate) ctx: &'a Ctx<'a>,
+    pub(crate) request: Request,
+    pub(crate) given: Given<'a>,
+    /// What an object goes through after a webhook has changed it: defaults, pruning.
+    pub(crate) settle: &'a (dyn Fn(&mut Object) + Sync),
+    /// What a CONNECT shows in place of an object.
+    pub(crate) connect: Option<Connect<'a>>,
+}
+
+impl Admission<'_> {
+    fn ask(&self) -> Ask<'_> {
+        Ask {
+            ctx: self.ctx,
+            request: &self.request,
+            caller: self.caller,
+            given: self.given,
+            settle: self.settle,
+            connect: self.connect,
+        }
+    }
+
+    /// The webhooks, when a configuration of that phase may concern this write.
+    fn hooks(&self, phase: Phase, ask: &Ask<'_>) -> Option<&dyn Hooks> {
+        self.registry.hooks().filter(|h| h.concern(phase, ask))
+    }
+
+    /// Lets everything change the object that may. `old` is the stored object of an update.
+    pub(crate) async fn mutate(&self, mut object: Object, old: Option<&Object>) -> Result<Object, ApiError> {
+        admission::mutate(self.ctx, &self.request, &mut object, old)?;
+        let ask = self.ask();
+        let Some(hooks) = self.hooks(Phase::Mutate, &ask) else { return Ok(object) };
+        let mut round = Round::default();
+        object = call(hooks, &ask, object, old, &mut round).await?;
+        if round.changed {
+            round.again();
+            admission::mutate(self.ctx, &self.request, &mut object, old)?;
+            object = call(hooks, &ask, object, old, &mut round).await?;
+        }
+        Ok(object)
+    }
+
+    /// Lets everything refuse the object that may; quota counts last.
+    pub(crate) async fn validate(&self, object: &Object, old: Option<&Object>) -> Result<(), ApiError> {
+        admission::validate(self.ctx, &self.request, object, old)?;
+        self.validate_outside(Some(object), old).await?;
+        admission::charge(self.ctx, &self.request, object, old)
+    }
+
+    /// The webhooks that change, for what in-tree plugins have no word on: deletes, connects, reviews, parts of objects.
+    pub(crate) async fn mutate_outside(
+        &self,
+        mut object: Option<Object>,
+        old: Option<&Object>,
+    ) -> Result<Option<Object>, ApiError> {
+        let ask = self.ask();
+        let Some(hooks) = self.hooks(Phase::Mutate, &ask) else { return Ok(object) };
+        let mut round = Round::default();
+        object = hooks.mutate(&ask, object, old, &mut round).await?;
+        if round.changed {
+            round.again();
+            object = hooks.mutate(&ask, object, old, &mut round).await?;
+        }
+        Ok(object)
+    }
+
+    /// The webhooks that refuse.
+    pub(crate) async fn validate_outside(&self, object: Option<&Object>, old: Option<&Object>) -> Result<(), ApiError> {
+        let ask = self.ask();
+        match self.hooks(Phase::Validate, &ask) {
+            Some(hooks) => hooks.validate(&ask, object, old).await,
+            None => Ok(()),
+        }
+    }
+}
+
+async fn call(
+    hooks: &dyn Hooks,
+    ask: &Ask<'_>,
+    object: Object,
+    old: Option<&Object>,
+    round: &mut Round,
+) -> Result<Object, ApiError> {
+    let object = hooks.mutate(ask, Some(object), old, round).await?;
+    object.ok_or_else(|| ApiError::internal("admission took the object away"))
+}
+
+/// Defaults of the object's kind.
+pub(crate) fn settle(object: &mut Object) {
+    if let Some(kind) = object.kind() {
+        (rules::rules(kind).default)(object);
+    }
+}
+
+impl Registry {
+    /// Admits what is posted and not stored as it is: reviews, token requests, bindings, evictions.
+    ///
+    /// # Errors
+    /// The refusal of a webhook or policy.
+    pub async fn admit_posted(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        object: Object,
+        options: &WriteOptions,
+    ) -> Result<Object, ApiError> {
+        self.admit_part(caller, (target, Operation::Create, Given::Create(options)), object, None).await
+    }
+
+    /// The same for a part of a stored object (`scale`).
+    pub(crate) async fn admit_part(
+        &self,
+        caller: &Caller,
+        (target, operation, given): (&Target, Operation, Given<'_>),
+        object: Object,
+        old: Option<&Object>,
+    ) -> Result<Object, ApiError> {
+        let snapshot = self.snapshot();
+        let ctx = self.ctx(&snapshot, caller);
+        let request = request_of(target, operation, given.dry_run());
+        let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle: &settle, connect: None };
+        let object = admission.mutate_outside(Some(object), old).await?;
+        admission.validate_outside(object.as_ref(), old).await?;
+        object.ok_or_else(|| ApiError::internal("admission took the object away"))
+    }
+
+    /// Admits a connection to a pod, service or node: `exec`, `attach`, `portforward`, `proxy`.
+    ///
+    /// # Errors
+    /// The refusal of a webhook or policy.
+    pub async fn admit_connect(&self, caller: &Caller, target: &Target, connect: Connect<'_>) -> Result<(), ApiError> {
+        let snapshot = self.snapshot();
+        let ctx = self.ctx(&snapshot, caller);
+        let request = request_of(target, Operation::Connect, false);
+        let (given, connect) = (Given::Nothing, Some(connect));
+        let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle: &settle, connect };
+        admission.mutate_outside(None, None).await?;
+        admission.validate_outside(None, None).await
+    }
+}
+
+/// The request that a target stands for.
+pub(crate) fn request_of(target: &Target, operation: Operation, dry_run: bool) -> Request {
+    Request {
+        operation,
+        resource: target.resource.clone(),
+        subresource: target.subresource,
+        namespace: target.key.namespace.clone(),
+        name: target.key.name.clone(),
+        dry_run,
+    }
+}
