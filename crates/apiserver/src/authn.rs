@@ -93,6 +93,18 @@ pub fn authenticate(
     }
 }
 
+/// What kind of credentials were tried, for the audit log.
+#[must_use]
+pub fn attempted(peer: &Peer, headers: &HeaderMap) -> &'static str {
+    let given = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    match given.split(' ').next() {
+        Some(s) if s.eq_ignore_ascii_case("bearer") => "bearer",
+        Some(s) if s.eq_ignore_ascii_case("basic") => "basic",
+        _ if peer.certificate.is_some() => "x509",
+        _ => "no credentials",
+    }
+}
+
 /// The user of a bearer token, with the audiences it is good for.
 #[must_use]
 pub fn token_user(

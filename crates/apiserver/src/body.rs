@@ -15,7 +15,13 @@ pub(crate) const BODY_MAX_BYTES: usize = 3 * 1024 * 1024;
 pub(crate) async fn read(call: &mut Call) -> Result<Bytes, ApiError> {
     let body = Limited::new(call.request.body_mut(), BODY_MAX_BYTES);
     match body.collect().await {
-        Ok(b) => Ok(b.to_bytes()),
+        Ok(b) => {
+            let bytes = b.to_bytes();
+            if let Some(trail) = &call.trail {
+                trail.request(call.request.headers(), &bytes);
+            }
+            Ok(bytes)
+        }
         Err(e) if e.downcast_ref::<LengthLimitError>().is_some() => Err(ApiError::too_large(BODY_MAX_BYTES)),
         Err(e) => Err(ApiError::bad_request(format!("reading the request body: {e}"))),
     }

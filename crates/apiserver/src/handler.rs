@@ -4,7 +4,8 @@ use crate::authn::{self, Peer};
 use crate::request::RequestInfo;
 use crate::respond::{self, Accept, Reply};
 use crate::server::Shared;
-use crate::{aggregate, connect, discovery, health, kubelet, openapi, resource, reviews};
+use crate::audit::{self, Trail};
+use crate::{aggregate, connect, deadline, discovery, fairness, health, kubelet, openapi, resource, reviews};
 use http::{HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
 use kinds::ApiError;
@@ -22,6 +23,9 @@ pub(crate) struct Call {
     pub(crate) accept: Accept,
     pub(crate) caller: Caller,
     pub(crate) request: Request<Incoming>,
+    /// The seats of a watch, until it has begun.
+    pub(crate) permit: Option<fairness::Permit>,
+    pub(crate) trail: Option<Arc<Trail>>,
 }
 
 /// Answers one request. Never fails: errors are answers.
@@ -31,8 +35,9 @@ pub(crate) async fn handle(shared: Arc<Shared>, peer: Arc<Peer>, request: Reques
     let head = request.method() == Method::HEAD;
     let headers = request.headers().clone();
     let (verb, metrics, target) = (info.verb, Arc::clone(&shared), info.clone());
-    let mut reply = route(shared, &peer, info, request).await;
-    reply.headers_mut().entry("audit-id").or_insert_with(|| audit_id(&headers, &metrics));
+    let id = audit_id(&headers, &shared);
+    let mut reply = route(shared, &peer, info, request, &id).await;
+    reply.headers_mut().entry("audit-id").or_insert(id);
     if !reply.headers().contains_key(header::CACHE_CONTROL) {
         reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     }
@@ -46,44 +51,99 @@ pub(crate) async fn handle(shared: Arc<Shared>, peer: Arc<Peer>, request: Reques
 }
 
 fn audit_id(headers: &http::HeaderMap, shared: &Shared) -> HeaderValue {
-    let given = headers.get("audit-id").filter(|v| v.len() <= 64).cloned();
+    let given = headers.get("audit-id").filter(|v| !v.is_empty() && v.len() <= 64 && v.to_str().is_ok()).cloned();
     given.or_else(|| HeaderValue::from_str(&shared.ids.uid()).ok()).unwrap_or(HeaderValue::from_static(""))
 }
 
-async fn route(shared: Arc<Shared>, peer: &Peer, info: RequestInfo, request: Request<Incoming>) -> Reply {
+/// Authenticates, and writes the trail of what follows.
+async fn route(shared: Arc<Shared>, peer: &Peer, info: RequestInfo, request: Request<Incoming>, id: &HeaderValue) -> Reply {
     let accept = Accept::negotiate(request.headers(), info.flag("pretty"));
     let plain = accept.as_ref().copied().unwrap_or_default();
-    let user = match identify(&shared, peer, &info, &request) {
-        Ok(user) => user,
+    let arrival = shared.audit.as_ref().map(|_| audit::Arrival {
+        audit_id: id.to_str().unwrap_or_default(),
+        uri: request.uri().path_and_query().map_or_else(|| info.path.clone(), ToString::to_string),
+        headers: request.headers(),
+        address: peer.address,
+        at: shared.registry.now(),
+    });
+    let begin = |user: Option<&User>| shared.audit.as_ref()?.begin(&info, user, arrival.as_ref()?);
+    let Some(user) = authenticate(&shared, peer, &request) else {
+        let reply = respond::failure(&ApiError::unauthorized(), plain);
+        if let Some(trail) = begin(None) {
+            trail.unauthenticated(&reply, authn::attempted(peer, request.headers()));
+        }
+        return reply;
+    };
+    let trail = begin(Some(&user));
+    drop(arrival);
+    let reply = match impersonate(&shared, user, request.headers(), trail.as_deref()) {
+        Ok(user) => limited(shared, user, info, accept, request, trail.clone()).await,
+        Err(e) => respond::failure(&e, plain),
+    };
+    if let Some(trail) = trail {
+        trail.answered(&reply);
+    }
+    reply
+}
+
+/// Past the door: with seats and within its time.
+async fn limited(
+    shared: Arc<Shared>,
+    user: Arc<User>,
+    info: RequestInfo,
+    accept: Result<Accept, ApiError>,
+    request: Request<Incoming>,
+    trail: Option<Arc<Trail>>,
+) -> Reply {
+    let plain = accept.as_ref().copied().unwrap_or_default();
+    let time = match deadline::of(&info, shared.fairness.timeout()) {
+        Ok(time) => time,
         Err(e) => return respond::failure(&e, plain),
     };
-    if let Err(e) = authorize(&shared, &user, &info) {
-        return respond::failure(&e, plain);
-    }
+    let mut permit = match shared.fairness.enter(&shared.registry, &user, &info).await {
+        fairness::Entry::In(permit) => permit,
+        fairness::Entry::Refused(reply) => return reply,
+    };
+    let marks = permit.as_ref().and_then(fairness::Permit::marks);
+    let of_watch = permit.take_if(|_| info.verb == "watch");
+    let streams = info.is_long_running();
+    let work = permitted(shared, user, info, accept, request, (of_watch, trail));
+    let done = if streams { work.await } else { deadline::within(time, work).await };
+    let reply = done.unwrap_or_else(|e| respond::failure(&e, plain));
+    fairness::hold(reply, marks, permit)
+}
+
+/// Authorizes and dispatches what the door let in.
+async fn permitted(
+    shared: Arc<Shared>,
+    user: Arc<User>,
+    info: RequestInfo,
+    accept: Result<Accept, ApiError>,
+    request: Request<Incoming>,
+    (permit, trail): (Option<fairness::Permit>, Option<Arc<Trail>>),
+) -> Result<Reply, ApiError> {
+    authorize(&shared, &user, &info, trail.as_deref())?;
     let streams = matches!(info.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy");
     let accept = match accept {
         Ok(a) => a,
-        Err(_) if streams || !info.is_resource => plain,
-        Err(e) => return respond::failure(&e, plain),
+        Err(_) if streams || !info.is_resource => Accept::default(),
+        Err(e) => return Err(e),
     };
-    let call = Call { shared, info, accept, caller: Caller::noted(user), request };
-    dispatch(call).await.unwrap_or_else(|e| respond::failure(&e, plain))
+    dispatch(Call { shared, info, accept, caller: Caller::noted(user), request, permit, trail }).await
 }
 
-fn identify(
-    shared: &Shared,
-    peer: &Peer,
-    info: &RequestInfo,
-    request: &Request<Incoming>,
-) -> Result<Arc<User>, ApiError> {
+fn authenticate(shared: &Shared, peer: &Peer, request: &Request<Incoming>) -> Option<Arc<User>> {
     let snapshot = shared.registry.snapshot();
-    let now = shared.registry.now();
-    let user = authn::authenticate(peer, request.headers(), &shared.tokens, &snapshot, now)
-        .ok_or_else(ApiError::unauthorized)?;
-    let wanted = authn::impersonation(request.headers()).map_err(ApiError::internal)?;
-    let Some(wanted) = wanted else { return Ok(user) };
-    let _ = info;
+    authn::authenticate(peer, request.headers(), &shared.tokens, &snapshot, shared.registry.now())
+}
+
+/// Whom the request acts as.
+fn impersonate(shared: &Shared, user: Arc<User>, headers: &http::HeaderMap, trail: Option<&Trail>) -> Result<Arc<User>, ApiError> {
+    let Some(wanted) = authn::impersonation(headers).map_err(ApiError::internal)? else { return Ok(user) };
     may_impersonate(shared, &user, &wanted.user)?;
+    if let Some(trail) = trail {
+        trail.impersonates(&wanted.user);
+    }
     Ok(Arc::new(wanted.user))
 }
 
@@ -137,16 +197,25 @@ pub(crate) fn attributes(info: &RequestInfo) -> Attributes {
     }
 }
 
-fn authorize(shared: &Shared, user: &User, info: &RequestInfo) -> Result<(), ApiError> {
-    shared.decide(&shared.registry.snapshot(), user, &attributes(info))
+fn authorize(shared: &Shared, user: &User, info: &RequestInfo, trail: Option<&Trail>) -> Result<(), ApiError> {
+    let attributes = attributes(info);
+    let verdict = rules::rbac::authorize(&shared.registry.snapshot(), user, &attributes);
+    if let Some(trail) = trail {
+        trail.annotate("authorization.k8s.io/decision", if verdict.allowed { "allow" } else { "forbid" });
+        trail.annotate("authorization.k8s.io/reason", &verdict.reason);
+    }
+    if verdict.allowed { Ok(()) } else { Err(rules::rbac::forbidden(user, &attributes, &verdict)) }
 }
 
 /// Answers, with what webhooks and policies warn of: they are heard whether the request succeeds or not.
 async fn dispatch(call: Call) -> Result<Reply, ApiError> {
-    let (notes, accept) = (call.caller.notes.clone(), call.accept);
+    let (notes, accept, trail) = (call.caller.notes.clone(), call.accept, call.trail.clone());
     let mut reply = answer(call).await.unwrap_or_else(|e| respond::failure(&e, accept));
     if let Some(notes) = notes {
         respond::warn(&mut reply, &notes.warnings());
+        if let Some(trail) = trail {
+            notes.annotations().iter().for_each(|(key, value)| trail.annotate(key, value));
+        }
     }
     Ok(reply)
 }
@@ -197,7 +266,7 @@ async fn nonresource(call: Call) -> Result<Reply, ApiError> {
     if !read {
         return Err(ApiError::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource"));
     }
-    if let Some(reply) = health::answer(&call) {
+    if let Some(reply) = health::answer(&call).or_else(|| fairness::debug(&call)) {
         return Ok(reply);
     }
     match path.trim_end_matches('/') {

@@ -2,10 +2,14 @@
 //! kubelets. It decides nothing about objects: every verb is one call of the registry.
 
 pub mod aggregate;
+pub mod audit;
 pub mod authn;
 mod body;
 mod connect;
+mod deadline;
 mod discovery;
+pub mod encryption;
+pub mod fairness;
 mod handler;
 mod health;
 mod kubelet;
@@ -22,6 +26,7 @@ pub mod tokens;
 mod watching;
 pub mod webhook;
 
+pub use deadline::parse as parse_duration;
 pub use discovery::GIT_VERSION;
 pub use reviews::issue as issue_token;
 pub use server::{Served, Shared, serve};

@@ -113,6 +113,13 @@ impl RequestInfo {
         matches!(self.verb, "list" | "watch" | "deletecollection") || (self.verb == "create" && self.subresource.is_empty())
     }
 
+    /// Whether the request streams as long as its client likes: no seats, no timeout.
+    #[must_use]
+    pub fn is_long_running(&self) -> bool {
+        self.is_resource
+            && (self.verb == "watch" || matches!(self.subresource.as_str(), "attach" | "exec" | "log" | "portforward" | "proxy"))
+    }
+
     /// The first value of a query parameter.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {

@@ -23,6 +23,8 @@ const GATHER_BYTES: usize = 64 * 1024;
 pub enum Body {
     /// Pieces that are all there.
     Pieces(VecDeque<Bytes>),
+    /// The same, with the seats that serving them takes.
+    Held(VecDeque<Bytes>, crate::fairness::Permit),
     /// Pieces as they come.
     Stream(mpsc::Receiver<Bytes>),
     /// A body that another server sends.
@@ -46,19 +48,19 @@ impl HttpBody for Body {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut *self {
-            Self::Pieces(p) => Poll::Ready(gather(p).map(|b| Ok(Frame::data(b)))),
+            Self::Pieces(p) | Self::Held(p, _) => Poll::Ready(gather(p).map(|b| Ok(Frame::data(b)))),
             Self::Stream(rx) => rx.poll_recv(cx).map(|b| b.map(|b| Ok(Frame::data(b)))),
             Self::Relay(b) => Pin::new(b).poll_frame(cx).map(|f| f.map(|f| f.map_err(Into::into))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Pieces(p) if p.is_empty())
+        matches!(self, Self::Pieces(p) | Self::Held(p, _) if p.is_empty())
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
         match self {
-            Self::Pieces(p) => http_body::SizeHint::with_exact(p.iter().map(|b| b.len() as u64).sum()),
+            Self::Pieces(p) | Self::Held(p, _) => http_body::SizeHint::with_exact(p.iter().map(|b| b.len() as u64).sum()),
             _ => http_body::SizeHint::default(),
         }
     }
@@ -363,7 +365,7 @@ pub fn warn(reply: &mut Reply, warnings: &[String]) {
 #[must_use]
 pub fn compress(mut reply: Reply, headers: &HeaderMap) -> Reply {
     let asked = headers.get(header::ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let Body::Pieces(pieces) = reply.body() else { return reply };
+    let (Body::Pieces(pieces) | Body::Held(pieces, _)) = reply.body() else { return reply };
     if reply.headers().contains_key(header::CONTENT_ENCODING) {
         return reply;
     }

@@ -39,6 +39,10 @@ pub struct Shared {
     pub tokens: Arc<Tokens>,
     pub ids: Arc<dyn Ids>,
     pub metrics: Metrics,
+    /// The audit log, if there is a policy.
+    pub audit: Option<Arc<crate::audit::Audit>>,
+    /// Priority and fairness.
+    pub fairness: Arc<crate::fairness::Fairness>,
     /// For connections to kubelets and proxied pods.
     pub kubelet_tls: Arc<rustls::ClientConfig>,
     /// The aggregation layer.

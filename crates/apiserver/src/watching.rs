@@ -94,6 +94,8 @@ struct Pump {
 
 impl Pump {
     async fn run(mut self, end: Instant) {
+        let _counted = self.call.shared.fairness.watching(&self.call.info);
+        let initial = self.call.info.flag("sendInitialEvents");
         let mut stopping = self.call.shared.stopping.clone();
         let mut bookmark = Instant::now() + BOOKMARK_EVERY;
         loop {
@@ -107,6 +109,7 @@ impl Pump {
                 () = self.tx.closed() => return,
                 () = crate::server::stopped(&mut stopping) => break,
             };
+            let begun = !initial || matches!(event, Ok(WatchEvent::Bookmark { initial: true, .. }));
             let failed = match self.converts {
                 true => match self.turned(event).await {
                     Ok(event) => {
@@ -122,6 +125,9 @@ impl Pump {
             };
             if self.flush().await.is_err() || failed {
                 return;
+            }
+            if begun {
+                self.call.permit = None;
             }
         }
         if self.bookmarks {

@@ -104,6 +104,24 @@ fn desired(values: &Values, now: &str) -> Result<Vec<Object>, ApiError> {
     Ok(all)
 }
 
+/// The bootstrap FlowSchemas and PriorityLevelConfigurations, without times and uids.
+#[must_use]
+pub fn flow_objects() -> Vec<Object> {
+    let mut all = Vec::new();
+    for line in schema::bootstrap_objects().filter(|l| l.contains("flowcontrol.apiserver.k8s.io/v1")) {
+        let Ok(mut row) = serde_json::from_str::<Value>(line) else { continue };
+        let mut object = row["object"].take();
+        let kind = match object["kind"].as_str() {
+            Some("FlowSchema") => Kind::FlowSchema,
+            Some("PriorityLevelConfiguration") => Kind::PriorityLevelConfiguration,
+            _ => continue,
+        };
+        object["status"] = Value::Object(serde_json::Map::new());
+        all.extend(codec::from_value(&kind.into(), object).ok());
+    }
+    all
+}
+
 /// The table leaves out what differs from cluster to cluster: the times of conditions, and their messages.
 fn with_times(mut object: Value, now: &str) -> Value {
     for c in object.pointer_mut("/status/conditions").and_then(Value::as_array_mut).into_iter().flatten() {

@@ -8,10 +8,12 @@
 
 use crate::keys;
 use crate::prepared::Prepared;
+use crate::sealing::{self, Seals};
 use bytes::Bytes;
 use cache::{Change, Entry, Journal, Lost, Snapshot, Tables, Write};
 use kinds::{Resource, Revision};
 use parking_lot::RwLock;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use store::{Engine, Event, Feed, FeedError, KeyValue, RangeRequest, WatchRequest};
@@ -38,6 +40,7 @@ pub struct Image {
     state: RwLock<State>,
     published: watch::Sender<Revision>,
     customs: RwLock<BTreeMap<(String, String), Resource>>,
+    seals: Arc<Seals>,
 }
 
 /// Why the image could not be built or moved on; the process must stop.
@@ -56,15 +59,16 @@ impl Image {
     ///
     /// # Errors
     /// A store that cannot be read, or holds what is no object.
-    pub async fn load(engine: &dyn Engine) -> Result<(Arc<Self>, Box<dyn Feed>), ImageError> {
+    pub async fn load(engine: &dyn Engine, seals: Arc<Seals>) -> Result<(Arc<Self>, Box<dyn Feed>), ImageError> {
         let all = engine.range(RangeRequest::prefix(keys::ROOT)).await?;
         let feed = engine.watch(WatchRequest::prefix(keys::ROOT, all.revision.next()))?;
-        let image = Self::empty(all.revision);
+        let image = Self::empty(all.revision, seals);
         // Definitions first: objects of custom resources are found through them.
         let (crds, rest): (Vec<_>, Vec<_>) = all.kvs.into_iter().partition(|kv| is_definition(&kv.key));
         let mut writes = Vec::new();
         for kv in crds.iter().chain(&rest) {
-            if let Some(w) = image.decode(kv)? {
+            let kv = image.opened(kv).await?;
+            if let Some(w) = image.decode(&kv)? {
                 image.learn(&w);
                 writes.push(w);
             }
@@ -74,7 +78,7 @@ impl Image {
         Ok((Arc::new(image), feed))
     }
 
-    fn empty(at: Revision) -> Self {
+    fn empty(at: Revision, seals: Arc<Seals>) -> Self {
         let tables = Tables::default();
         let snapshot = tables.snapshot();
         let state = State {
@@ -86,7 +90,7 @@ impl Image {
             recent: VecDeque::new(),
             paged: BTreeMap::new(),
         };
-        Self { state: RwLock::new(state), published: watch::Sender::new(Revision::ZERO), customs: RwLock::default() }
+        Self { state: RwLock::new(state), published: watch::Sender::new(Revision::ZERO), customs: RwLock::default(), seals }
     }
 
     fn start_from(&self, writes: Vec<Write>, at: Revision) {
@@ -106,13 +110,42 @@ impl Image {
     /// The feed's end, or an object that cannot be decoded.
     pub async fn follow(self: Arc<Self>, mut feed: Box<dyn Feed>) -> Result<(), ImageError> {
         loop {
-            let batch = match feed.next().await {
+            let mut batch = match feed.next().await {
                 Ok(batch) => batch,
                 Err(FeedError::Closed) => return Ok(()),
                 Err(e) => return Err(e.into()),
             };
+            self.open_events(&mut batch.events).await?;
             self.apply(&batch.events, batch.revision)?;
         }
+    }
+
+    /// A stored value as it was before it was sealed.
+    async fn opened<'a>(&self, kv: &'a KeyValue) -> Result<Cow<'a, KeyValue>, ImageError> {
+        if !kv.value.starts_with(sealing::MARK) {
+            return Ok(Cow::Borrowed(kv));
+        }
+        let Some((resource, _)) = self.locate(&kv.key) else { return Ok(Cow::Borrowed(kv)) };
+        let path = String::from_utf8_lossy(&kv.key).into_owned();
+        match self.seals.open(&resource, &path, &kv.value).await {
+            Ok(Some(plain)) => Ok(Cow::Owned(KeyValue { value: plain.into(), ..kv.clone() })),
+            Ok(None) => Ok(Cow::Borrowed(kv)),
+            Err(why) => Err(ImageError::Decode { key: path, why }),
+        }
+    }
+
+    /// Opens what others wrote; our own writes bring what they sealed along.
+    async fn open_events(&self, events: &mut [Event]) -> Result<(), ImageError> {
+        for event in events.iter_mut().filter(|e| e.companion.is_none()) {
+            let Some(kv) = &event.put else {
+                self.seals.note(&String::from_utf8_lossy(&event.key), None);
+                continue;
+            };
+            if let Cow::Owned(plain) = self.opened(kv).await? {
+                event.put = Some(plain);
+            }
+        }
+        Ok(())
     }
 
     fn apply(&self, events: &[Event], at: Revision) -> Result<(), ImageError> {
@@ -162,7 +195,8 @@ impl Image {
         match (&event.put, prepared.and_then(Prepared::take)) {
             (Some(kv), Some((resource, mut object))) => {
                 object.meta_mut().resource_version = Some(kv.mod_revision.to_string());
-                let json = codec::with_revision(&kv.value, kv.mod_revision);
+                let plain = prepared.and_then(Prepared::plain);
+                let json = codec::with_revision(plain.unwrap_or(&kv.value), kv.mod_revision);
                 let key = object.key();
                 let entry = Entry { key: key.clone(), object, json, revision: kv.mod_revision };
                 Ok(Some(Write { resource, key, revision: kv.mod_revision, entry: Some(Arc::new(entry)) }))

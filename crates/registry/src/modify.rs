@@ -3,6 +3,7 @@
 use crate::admit::{Admission, Given, request_of};
 use crate::customs;
 use crate::fieldowners;
+use crate::keys;
 use crate::registry::{Answer, Caller, Registry, fit_namespace, refuse, rules_of, unsaved};
 use cache::{Entry, Snapshot};
 use kinds::{ApiError, FieldErrors, ManagedFieldsEntry, Object, Resource, Target, WriteOptions};
@@ -107,7 +108,9 @@ impl Registry {
             return Ok(Answer { entry: unsaved(object), warnings, created: false });
         }
         let version = object.meta_mut().resource_version.take();
-        let Some(value) = changed(&old, &mut object) else { return Ok(Answer { entry: old, warnings, created: false }) };
+        let stale = self.seals.is_stale(resource, &keys::encode(resource, &target.key));
+        let value = changed(&old, &mut object).or_else(|| stale.then(|| codec::encode(&object)));
+        let Some(value) = value else { return Ok(Answer { entry: old, warnings, created: false }) };
         if is_finished(&object) {
             object.meta_mut().resource_version = version;
             let entry = unsaved(object);

@@ -11,18 +11,25 @@ use tokio::sync::oneshot;
 pub struct Prepared {
     object: Mutex<Option<(Resource, Object)>>,
     done: Mutex<Option<oneshot::Sender<Arc<Entry>>>>,
+    /// What was encoded, where the store has it sealed.
+    plain: Option<Vec<u8>>,
 }
 
 impl Prepared {
     /// A companion, and where its entry will arrive.
-    pub fn new(resource: Resource, object: Object) -> (Arc<Self>, oneshot::Receiver<Arc<Entry>>) {
+    pub fn new(resource: Resource, object: Object, plain: Option<Vec<u8>>) -> (Arc<Self>, oneshot::Receiver<Arc<Entry>>) {
         let (tx, rx) = oneshot::channel();
-        (Arc::new(Self { object: Mutex::new(Some((resource, object))), done: Mutex::new(Some(tx)) }), rx)
+        (Arc::new(Self { object: Mutex::new(Some((resource, object))), done: Mutex::new(Some(tx)), plain }), rx)
     }
 
     /// The object, once.
     pub fn take(&self) -> Option<(Resource, Object)> {
         self.object.lock().take()
+    }
+
+    /// What was encoded, where the store has it sealed.
+    pub fn plain(&self) -> Option<&[u8]> {
+        self.plain.as_deref()
     }
 
     /// Tells the writer. It may have gone; that is its own affair.

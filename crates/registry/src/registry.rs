@@ -6,6 +6,7 @@ use crate::fieldowners::{self, Owners};
 use crate::image::{Image, ImageError};
 use crate::keys;
 use crate::prepared::Prepared;
+use crate::sealing::{Sealer, Seals};
 use base::{Clock, Ids};
 use cache::{Entry, Snapshot};
 use jiff::Timestamp;
@@ -23,6 +24,9 @@ const QUOTA_LOCKS: usize = 64;
 const GENERATE_BASE_MAX: usize = 58;
 /// Characters of a generated suffix.
 const GENERATE_SUFFIX: usize = 5;
+
+/// Largest stored object (etcd's limit of a request), with etcd's words when it is passed.
+const OBJECT_MAX_BYTES: usize = 1536 * 1024;
 
 /// Settings of the registry.
 pub struct Settings {
@@ -85,6 +89,7 @@ pub struct Registry {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) settings: Settings,
     token_issuer: OnceLock<TokenIssuer>,
+    pub(crate) seals: Arc<Seals>,
     /// Held from choosing cluster IPs and node ports until the image shows them: nobody else may choose the same.
     allocating: tokio::sync::Mutex<()>,
     /// Held, by namespace, from judging a quota until the image shows the write: two writes may not fit into the same rest.
@@ -112,7 +117,22 @@ impl Registry {
         ids: Arc<dyn Ids>,
         settings: Settings,
     ) -> Result<(Arc<Self>, impl Future<Output = Result<(), ImageError>> + Send + 'static), ImageError> {
-        let (image, feed) = Image::load(&*engine).await?;
+        Self::open_sealed(engine, clock, ids, settings, None).await
+    }
+
+    /// The same with values that are encrypted at rest.
+    ///
+    /// # Errors
+    /// A store that cannot be read, or decrypted.
+    pub async fn open_sealed(
+        engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        settings: Settings,
+        sealer: Option<Arc<dyn Sealer>>,
+    ) -> Result<(Arc<Self>, impl Future<Output = Result<(), ImageError>> + Send + 'static), ImageError> {
+        let seals = Arc::new(Seals::new(sealer));
+        let (image, feed) = Image::load(&*engine, Arc::clone(&seals)).await?;
         let follow = Arc::clone(&image).follow(feed);
         let registry = Self {
             engine,
@@ -121,6 +141,7 @@ impl Registry {
             ids,
             settings,
             token_issuer: OnceLock::new(),
+            seals,
             allocating: tokio::sync::Mutex::default(),
             quotas: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             definitions: crate::customs::Definitions::default(),
@@ -415,9 +436,19 @@ impl Registry {
         expect: Expect,
     ) -> Result<Arc<Entry>, ApiError> {
         let key = object.key();
-        let (prepared, arrived) = Prepared::new(resource.clone(), object);
-        let txn = Txn::default().and_put(keys::encode(resource, &key), value, expect, Some(prepared));
+        let path = keys::encode(resource, &key);
+        let sealed = self.seals.seal(resource, &path, &value).map_err(ApiError::internal)?;
+        let (value, plain) = match sealed {
+            Some(sealed) => (sealed, Some(value)),
+            None => (value, None),
+        };
+        if value.len() > OBJECT_MAX_BYTES {
+            return Err(ApiError::new(500, "", "etcdserver: request is too large"));
+        }
+        let (prepared, arrived) = Prepared::new(resource.clone(), object, plain);
+        let txn = Txn::default().and_put(path.clone(), value, expect, Some(prepared));
         let done = self.engine.commit(txn).await.map_err(|e| commit_error(resource, &key, expect, &e))?;
+        self.seals.written(resource, &path);
         if let Ok(entry) = arrived.await {
             return Ok(entry);
         }

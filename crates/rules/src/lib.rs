@@ -18,6 +18,7 @@ pub mod core;
 pub mod customs;
 mod devices;
 mod extensions;
+pub mod fairness;
 mod flow;
 mod json;
 pub mod meta;

@@ -85,6 +85,8 @@ pub(crate) struct Options {
     /// Directory of the example's images (made by `cargo xtask images`).
     #[arg(long, value_name = "DIR", hide = true)]
     pub(crate) demo_images: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) serving: crate::serving::Serving,
     /// Format of the log.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,

@@ -29,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) dns_ip: IpAddr,
     pub(crate) node: bool,
     pub(crate) disabled: Vec<String>,
+    pub(crate) serving: crate::serving::Serving,
 }
 
 impl Config {
@@ -55,6 +56,7 @@ impl Config {
             dns_ip: nth(10)?,
             node: !o.no_node,
             disabled: o.disable.clone(),
+            serving: o.serving.clone(),
         })
     }
 

@@ -91,16 +91,18 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let outward = Arc::new(apiserver::webhook::Caller::default());
     let hooks = webhooks(&outward, &ids, &metrics);
     let settings = Settings { config: rules_config(config), gates: rules::Gates::default(), hooks: Some(hooks) };
+    let sealer = config.serving.sealer().await?;
     let (registry, follow) =
-        Registry::open(Arc::clone(&engine) as Arc<dyn Engine>, Arc::clone(&clock), Arc::clone(&ids), settings).await?;
+        Registry::open_sealed(Arc::clone(&engine) as Arc<dyn Engine>, Arc::clone(&clock), Arc::clone(&ids), settings, sealer).await?;
     tokio::spawn(guard(follow));
     registry.bootstrap(&values(config, &material, clock.now())).await.context("creating the cluster's own objects")?;
     screen.step("cluster state loaded");
     let (stopping, stopped) = watch::channel(false);
-    let shared = shared(&registry, &material, &files, (&metrics, &outward), stopped)?;
+    let shared = shared(config, &registry, &material, &files, (&metrics, &outward), stopped)?;
     let stop = shutdown.clone();
     let layer = Arc::clone(&shared.aggregate).run(Arc::clone(&registry), async move { stop.cancelled().await });
     tokio::spawn(layer);
+    tokio::spawn(apiserver::fairness::keep(Arc::clone(&shared.fairness), Arc::clone(&registry)));
     let address = SocketAddr::new(config.bind, config.port);
     let listener = TcpListener::bind(address).await.with_context(|| in_use(config))?;
     let tls = server_tls(&serving, &material)?;
@@ -234,6 +236,7 @@ fn kubelet_tls(files: &Files, m: &Material, now: Timestamp) -> Result<Arc<rustls
 }
 
 fn shared(
+    config: &Config,
     registry: &Arc<Registry>,
     m: &Material,
     files: &Files,
@@ -250,6 +253,8 @@ fn shared(
         tokens,
         ids: Arc::new(RandomIds),
         metrics: Metrics::new(metrics.clone()),
+        audit: config.serving.audit()?.map(|o| apiserver::audit::Audit::open(o, metrics)).transpose()?,
+        fairness: apiserver::fairness::Fairness::new(config.serving.limits()?, metrics),
         kubelet_tls: kubelet_tls(files, m, SystemClock.now())?,
         aggregate: aggregate(m, files, metrics, outward)?,
         front_proxy: WebPkiClientVerifier::builder(roots(&[&m.front_proxy_ca])?).build()?,

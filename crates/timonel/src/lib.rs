@@ -11,6 +11,7 @@ mod images;
 mod kubeconfig;
 mod places;
 mod screen;
+mod serving;
 mod status;
 mod uninstall;
 mod up;

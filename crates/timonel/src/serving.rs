@@ -1,0 +1,151 @@
+//! The flags of the API server's gates (fairness, audit, encryption, authentication, authorization), by kube-apiserver's own
+//! names. Reference: "kube-apiserver" in the command line tools reference.
+
+use anyhow::{Context, Result, bail};
+use apiserver::audit;
+use apiserver::encryption::Encryption;
+use apiserver::fairness::Limits;
+use clap::{ArgAction, Args};
+use client::{Kubeconfig, Overrides};
+use registry::sealing::Sealer;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A duration as Go writes it.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    apiserver::parse_duration(text)
+}
+
+/// Flags of the gates.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "API server")]
+pub(crate) struct Serving {
+    /// Requests that only read, served at the same time; with priority and fairness, part of the server's seats.
+    #[arg(long, value_name = "N", default_value_t = 400)]
+    pub(crate) max_requests_inflight: u32,
+    /// Requests that write, served at the same time; with priority and fairness, part of the server's seats.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(crate) max_mutating_requests_inflight: u32,
+    /// Queue requests by FlowSchemas and PriorityLevelConfigurations.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) enable_priority_and_fairness: bool,
+    /// Time that a request has, unless it streams.
+    #[arg(long, value_name = "DURATION", default_value = "1m0s", value_parser = duration)]
+    pub(crate) request_timeout: Duration,
+
+    /// What to record of whom (audit.k8s.io/v1 Policy).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit_policy_file: Option<PathBuf>,
+    /// Where audit events are written; '-' is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit_log_path: Option<String>,
+    /// Format of the audit log: json or legacy.
+    #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = ["json", "legacy"])]
+    pub(crate) audit_log_format: String,
+    /// How events go to the log. They are written at once in every mode.
+    #[arg(long, value_name = "MODE", default_value = "blocking", value_parser = ["batch", "blocking", "blocking-strict"])]
+    pub(crate) audit_log_mode: String,
+    /// Days that old audit logs are kept.
+    #[arg(long, value_name = "DAYS", default_value_t = 0)]
+    pub(crate) audit_log_maxage: u32,
+    /// Old audit logs that are kept.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) audit_log_maxbackup: usize,
+    /// Megabytes of an audit log before it turns over.
+    #[arg(long, value_name = "MB", default_value_t = 0)]
+    pub(crate) audit_log_maxsize: u64,
+    /// Pack old audit logs with gzip.
+    #[arg(long)]
+    pub(crate) audit_log_compress: bool,
+    /// Kubeconfig of the webhook that audit events are sent to.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit_webhook_config_file: Option<PathBuf>,
+    /// How events go to the webhook: gathered, or one by one.
+    #[arg(long, value_name = "MODE", default_value = "batch", value_parser = ["batch", "blocking", "blocking-strict"])]
+    pub(crate) audit_webhook_mode: String,
+    /// Events that may wait for the webhook.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) audit_webhook_batch_buffer_size: usize,
+    /// Events of one batch.
+    #[arg(long, value_name = "N", default_value_t = 400)]
+    pub(crate) audit_webhook_batch_max_size: usize,
+    /// How old the first event of a batch may become.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub(crate) audit_webhook_batch_max_wait: Duration,
+    /// Batches at once, if none were sent before.
+    #[arg(long, value_name = "N", default_value_t = 15)]
+    pub(crate) audit_webhook_batch_throttle_burst: u32,
+    /// Whether batches are throttled.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) audit_webhook_batch_throttle_enable: bool,
+    /// Batches a second.
+    #[arg(long, value_name = "N", default_value_t = 10.0)]
+    pub(crate) audit_webhook_batch_throttle_qps: f32,
+    /// Pause before the first retry.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(crate) audit_webhook_initial_backoff: Duration,
+
+    /// How values are encrypted at rest (apiserver.config.k8s.io/v1 EncryptionConfiguration).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) encryption_provider_config: Option<PathBuf>,
+    /// Read that file again when it changes.
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) encryption_provider_config_automatic_reload: bool,
+}
+
+/// The client that a webhook's kubeconfig describes.
+fn webhook_client(path: &Path) -> Result<client::Config> {
+    let file = Kubeconfig::load(Some(path)).with_context(|| format!("reading {}", path.display()))?;
+    file.config(&Overrides::default()).with_context(|| format!("reading {}", path.display()))
+}
+
+impl Serving {
+    /// The limits at the door.
+    pub(crate) fn limits(&self) -> Result<Limits> {
+        let (reads, writes) = (self.max_requests_inflight, self.max_mutating_requests_inflight);
+        if self.enable_priority_and_fairness && reads + writes == 0 {
+            bail!("--max-requests-inflight and --max-mutating-requests-inflight are both 0: with --enable-priority-and-fairness their sum must be positive");
+        }
+        Ok(Limits { fair: self.enable_priority_and_fairness, reads, writes, timeout: self.request_timeout })
+    }
+
+    /// Auditing, if there is a policy and somewhere to write to.
+    pub(crate) fn audit(&self) -> Result<Option<audit::Options>> {
+        let Some(path) = &self.audit_policy_file else { return Ok(None) };
+        let text = std::fs::read_to_string(path).with_context(|| format!("failed to read file path {}", path.display()))?;
+        let policy = audit::Policy::parse(&text).with_context(|| path.display().to_string())?;
+        let log = self.audit_log_path.as_ref().map(|p| audit::LogOptions {
+            target: if p == "-" { audit::Target::Stdout } else { audit::Target::File(p.into()) },
+            format: if self.audit_log_format == "legacy" { audit::Format::Legacy } else { audit::Format::Json },
+            max_age_days: self.audit_log_maxage,
+            max_backups: self.audit_log_maxbackup,
+            max_size_mb: self.audit_log_maxsize,
+            compress: self.audit_log_compress,
+        });
+        let webhook = self.audit_webhook_config_file.as_ref().map(|p| self.audit_webhook(p)).transpose()?;
+        Ok((log.is_some() || webhook.is_some()).then_some(audit::Options { policy, log, webhook }))
+    }
+
+    /// The sealer of stored values, if there is one.
+    pub(crate) async fn sealer(&self) -> Result<Option<Arc<dyn Sealer>>> {
+        let Some(path) = &self.encryption_provider_config else { return Ok(None) };
+        let sealer = Encryption::open(path.clone(), self.encryption_provider_config_automatic_reload).await?;
+        Ok(Some(sealer))
+    }
+
+    fn audit_webhook(&self, path: &Path) -> Result<audit::WebhookOptions> {
+        let one_by_one = self.audit_webhook_mode != "batch";
+        let throttle = (self.audit_webhook_batch_throttle_qps, self.audit_webhook_batch_throttle_burst);
+        Ok(audit::WebhookOptions {
+            config: webhook_client(path)?,
+            batching: audit::Batching {
+                buffer: self.audit_webhook_batch_buffer_size,
+                most: if one_by_one { 1 } else { self.audit_webhook_batch_max_size.max(1) },
+                wait: self.audit_webhook_batch_max_wait,
+                throttle: (self.audit_webhook_batch_throttle_enable && !one_by_one).then_some(throttle),
+            },
+            initial_backoff: self.audit_webhook_initial_backoff,
+        })
+    }
+}
