@@ -24,6 +24,9 @@ pub fn version() -> Value {
     })
 }
 
+/// The priority of a version whose APIService is not asked: all equal, so that their names order them.
+const VERSION_PRIORITY: u32 = 100;
+
 /// One resource of one group-version.
 struct Row {
     name: String,
@@ -39,6 +42,8 @@ struct Row {
     subresources: Vec<Sub>,
     /// The priority of its group, where it is not a built-in one.
     priority: Option<u32>,
+    /// The priority of its version in the group, where its APIService says one.
+    version_priority: Option<u32>,
     /// Whether another server serves it and does not answer now.
     stale: bool,
 }
@@ -74,6 +79,7 @@ fn builtin(r: &schema::Resource) -> Row {
         short_names: texts(&r.short_names),
         categories: texts(&r.categories),
         priority: r.group_priority_minimum,
+        version_priority: None,
         stale: false,
         hash: r.storage_version_hash.to_owned(),
         subresources: r.subresources.iter().map(sub).collect(),
@@ -107,6 +113,7 @@ fn custom(crd: &CustomResourceDefinition, v: &CustomResourceDefinitionVersion) -
         hash: String::new(),
         subresources,
         priority: None,
+        version_priority: None,
         stale: false,
     }
 }
@@ -130,6 +137,7 @@ fn remote(r: &Remote) -> Vec<Row> {
         hash: text(&v["storageVersionHash"]),
         subresources: Vec::new(),
         priority: Some(r.group_priority),
+        version_priority: Some(r.version_priority),
         stale: r.stale,
     };
     let all = r.resources["resources"].as_array().map_or(&[][..], Vec::as_slice);
@@ -190,7 +198,8 @@ fn groups(rows: &[Row]) -> Vec<Group> {
     }
     let mut all: Vec<Group> = found.into_values().collect();
     for g in &mut all {
-        g.versions.sort_by_key(|v| std::cmp::Reverse(version_rank(v)));
+        let own = |v: &str| rows.iter().find(|r| r.group == g.name && r.version == v).and_then(|r| r.version_priority);
+        g.versions.sort_by_cached_key(|v| std::cmp::Reverse((own(v).unwrap_or(VERSION_PRIORITY), version_rank(v))));
     }
     all.sort_by(|a, b| b.priority.cmp(&a.priority).then(a.name.cmp(&b.name)));
     all

@@ -19,6 +19,11 @@ const GZIP_MIN_BYTES: usize = 128 * 1024;
 /// Pieces of a body are gathered into frames of at most this size (a larger piece is a frame of its own).
 const GATHER_BYTES: usize = 64 * 1024;
 
+/// All warnings of an answer together; when they are more, each is cut to [`WARNING_SHORT`] (kube-apiserver's numbers).
+const WARNINGS_MAX_BYTES: usize = 4096;
+/// What remains of a long warning among many.
+const WARNING_SHORT: usize = 256;
+
 /// A response body.
 pub enum Body {
     /// Pieces that are all there.
@@ -353,7 +358,12 @@ pub fn failure(e: &ApiError, accept: Accept) -> Reply {
 
 /// Adds `Warning: 299` headers (RFC 7234, 5.5).
 pub fn warn(reply: &mut Reply, warnings: &[String]) {
+    let long = warnings.iter().map(String::len).sum::<usize>() > WARNINGS_MAX_BYTES;
+    let mut left = WARNINGS_MAX_BYTES;
     for w in warnings {
+        let w: String = if long { w.chars().take(WARNING_SHORT).collect() } else { w.clone() };
+        let Some(rest) = left.checked_sub(w.len()) else { return };
+        left = rest;
         let quoted = w.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
         if let Ok(v) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
             reply.headers_mut().append(header::WARNING, v);

@@ -17,7 +17,7 @@ pub use notes::Notes;
 pub use port::{Ask, Connect, Given, Hooks, Phase, Round, Speaks};
 
 use crate::registry::{Caller, Registry};
-use kinds::{ApiError, Object, Target, WriteOptions};
+use kinds::{ApiError, ManagedFieldsEntry, Object, Target, WriteOptions};
 use rules::admission;
 use rules::{Ctx, Operation, Request};
 
@@ -56,6 +56,7 @@ impl Admission<'_> {
         admission::mutate(self.ctx, &self.request, &mut object, old)?;
         let ask = self.ask();
         let Some(hooks) = self.hooks(Phase::Mutate, &ask) else { return Ok(object) };
+        let owners = object.meta().managed_fields.clone();
         let mut round = Round::default();
         object = call(hooks, &ask, object, old, &mut round).await?;
         if round.changed {
@@ -63,7 +64,21 @@ impl Admission<'_> {
             admission::mutate(self.ctx, &self.request, &mut object, old)?;
             object = call(hooks, &ask, object, old, &mut round).await?;
         }
+        self.mend_owners(&mut object, owners);
         Ok(object)
+    }
+
+    /// Field owners that a webhook left in no usable state are what they were before.
+    fn mend_owners(&self, object: &mut Object, before: Option<Vec<ManagedFieldsEntry>>) {
+        let now = &object.meta().managed_fields;
+        let Some(why) = now.iter().flatten().find_map(unusable).filter(|_| *now != before) else { return };
+        if let Some(notes) = &self.caller.notes {
+            notes.warn(format!(
+                ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated \
+                 mutating admission controller; please fix your requests: {why}"
+            ));
+        }
+        object.meta_mut().managed_fields = before;
     }
 
     /// Lets everything refuse the object that may; quota counts last.
@@ -109,6 +124,17 @@ async fn call(
 ) -> Result<Object, ApiError> {
     let object = hooks.mutate(ask, Some(object), old, round).await?;
     object.ok_or_else(|| ApiError::internal("admission took the object away"))
+}
+
+/// What is wrong with an entry of the field owners.
+fn unusable(entry: &ManagedFieldsEntry) -> Option<String> {
+    let text = |t: &Option<String>| t.clone().unwrap_or_default();
+    match (text(&entry.operation).as_str(), text(&entry.fields_type).as_str()) {
+        ("Apply" | "Update", "FieldsV1") if !text(&entry.api_version).is_empty() => None,
+        ("Apply" | "Update", "FieldsV1") => Some("missing apiVersion".to_owned()),
+        ("Apply" | "Update", other) => Some(format!("unsupported fields type {other:?}")),
+        (other, _) => Some(format!("unsupported operation {other:?}")),
+    }
 }
 
 /// Defaults of the object's kind.

@@ -37,6 +37,7 @@ pub(crate) struct Remote {
     pub(crate) group: String,
     pub(crate) version: String,
     pub(crate) group_priority: u32,
+    pub(crate) version_priority: u32,
     /// Its APIResourceList as it last was.
     pub(crate) resources: Value,
     /// Whether its server does not answer now.

@@ -102,12 +102,13 @@ impl Aggregator {
         known.values().map(Known::due).min().unwrap_or(RECHECK).max(GATHER)
     }
 
-    async fn check(&self, snapshot: &cache::Snapshot, service: &APIService) -> (Verdict, Remote) {
+    pub(super) async fn check(&self, snapshot: &cache::Snapshot, service: &APIService) -> (Verdict, Remote) {
         let spec = service.spec.clone().unwrap_or_default();
         let mut remote = Remote {
             group: spec.group.clone().unwrap_or_default(),
             version: spec.version.clone().unwrap_or_default(),
             group_priority: u32::try_from(spec.group_priority_minimum).unwrap_or_default(),
+            version_priority: u32::try_from(spec.version_priority).unwrap_or_default(),
             stale: true,
             ..Remote::default()
         };

@@ -56,6 +56,62 @@ fn what_stands_between_a_service_and_its_server() {
     assert_eq!(crate::webhook::place::addresses(&whole, "n", "s", 443), Ok(vec![("10.0.0.1".to_owned(), 8443)]));
 }
 
+/// A small API server of its own, as the layer sees it.
+#[tokio::test]
+async fn a_server_is_asked_in_our_name() {
+    let server = crate::webhook::tests::serve(|path, headers, _| {
+        let who = headers.get("x-remote-user").and_then(|v| v.to_str().ok()).unwrap_or_default();
+        match path {
+            "/apis/g.io/v1" => json!({ "kind": "APIResourceList", "resources": [{ "name": who }] }),
+            _ => json!({ "paths": { "apis/g.io/v1": { "serverRelativeURL": "/openapi/v3/apis/g.io/v1?hash=abc" } } }),
+        }
+    })
+    .await;
+    let slice = |port: u16| {
+        let mut slice = slice(true).1;
+        slice["ports"][0]["port"] = port.into();
+        slice["endpoints"][0]["addresses"][0] = "127.0.0.1".into();
+        (Kind::EndpointSlice, slice)
+    };
+    let now = jiff::Timestamp::now();
+    let hour = std::time::Duration::from_secs(3600);
+    let ca = crate::pki::Authority::create("front", hour, now).expect("made");
+    let request = crate::pki::Request {
+        common_name: "front-proxy-client".into(),
+        organizations: vec![],
+        dns_names: vec![],
+        addresses: vec![],
+        usage: crate::pki::Usage::Client,
+        lifetime: hour,
+    };
+    let identity = identity(&ca.issue(request, now).expect("issued"));
+    let layer = Aggregator::new(Arc::default(), identity, &Metrics::default());
+    let reference = ServiceReference { name: Some("s".into()), namespace: Some("n".into()), port: None };
+    let spec = APIServiceSpec {
+        group: Some("g.io".into()),
+        version: Some("v1".into()),
+        service: Some(reference),
+        ca_bundle: Some(kinds::ByteString(server.ca.clone().into_bytes())),
+        ..APIServiceSpec::default()
+    };
+    let service_object = APIService { spec: Some(spec), ..APIService::default() };
+    let (verdict, remote) = layer.check(&world(vec![service(443), slice(server.port)]), &service_object).await;
+    assert_eq!(verdict, available::passed());
+    assert_eq!(remote.resources["resources"][0]["name"], "system:kube-aggregator");
+    assert_eq!((remote.stale, remote.openapi.as_deref()), (false, Some("hash=abc")));
+    assert_eq!(server.asked.lock().len(), 2);
+    let (verdict, remote) = layer.check(&world(vec![service(443), slice(1)]), &service_object).await;
+    let why = "failing or missing response from https://s.n.svc:443/apis/g.io/v1: Get \"https://s.n.svc:443/apis/g.io/v1\": dial tcp 127.0.0.1:1: connect: connection refused";
+    assert_eq!((verdict.reason, verdict.message.as_str(), remote.stale), ("FailedDiscoveryCheck", why, true));
+}
+
+fn identity(issued: &crate::pki::Issued) -> Identity {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let chain = CertificateDer::pem_slice_iter(issued.certificate.as_bytes()).collect::<Result<_, _>>().expect("certificates");
+    Identity { chain, key: PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).expect("a key") }
+}
+
 #[test]
 fn a_verdict_is_written_once() {
     let now = |s| Time(jiff::Timestamp::from_second(s).expect("in range"));

@@ -98,6 +98,8 @@ struct Key {
 
 struct Idle {
     key: Key,
+    /// The address that it leads to: one that left its service is not used again.
+    to: (String, u16),
     line: Line,
     since: Instant,
 }
@@ -174,9 +176,10 @@ impl Caller {
     async fn exchange(&self, place: &Place, message: &Message) -> Result<Answer, Failed> {
         let key = key_of(place);
         loop {
-            let (line, reused) = match self.take(&key) {
+            let addresses = place.dial.as_ref().map_err(|e| Failed::Lost(e.clone()))?;
+            let (line, reused) = match self.take(&key, addresses) {
                 Some(line) => (line, true),
-                None => (self.connect(place).await.map_err(Failed::Lost)?, false),
+                None => (self.connect(place, addresses).await.map_err(Failed::Lost)?, false),
             };
             match self.send(&key, line, place, message).await {
                 // A kept connection that the server had closed meanwhile: that says nothing about the server.
@@ -186,13 +189,13 @@ impl Caller {
         }
     }
 
-    async fn send(&self, key: &Key, mut line: Line, place: &Place, message: &Message) -> Result<Answer, Failed> {
+    async fn send(&self, key: &Key, (mut line, to): (Line, (String, u16)), place: &Place, message: &Message) -> Result<Answer, Failed> {
         line.ready().await.map_err(|e| Failed::Lost(worded(&e)))?;
         let request = message.request(key, place).map_err(|e| Failed::Lost(e.to_string()))?;
         let answer = line.send_request(request).await.map_err(|e| Failed::Lost(worded(&e)))?;
         let (parts, body) = answer.into_parts();
         let body = whole(body).await?;
-        self.keep(key.clone(), line);
+        self.keep(key.clone(), to, line);
         if parts.status.is_success() || parts.status == StatusCode::NOT_MODIFIED {
             return Ok(Answer { code: parts.status.as_u16(), headers: parts.headers, body });
         }
@@ -202,13 +205,15 @@ impl Caller {
     }
 
     /// A new connection to the first address that answers.
-    async fn connect(&self, place: &Place) -> Result<Line, String> {
-        let addresses = place.dial.as_ref().map_err(Clone::clone)?;
+    async fn connect(&self, place: &Place, addresses: &[(String, u16)]) -> Result<(Line, (String, u16)), String> {
         let config = self.config(&place.trust, place.identity.as_ref())?;
         let mut why = "no addresses".to_owned();
         for (host, port) in addresses {
             match dial(host, *port).await {
-                Ok(tcp) => return secure(tcp, config, &place.server_name).await,
+                Ok(tcp) => {
+                    let line = secure(tcp, config, &place.server_name).await?;
+                    return Ok((line, (host.clone(), *port)));
+                }
                 Err(e) => why = e,
             }
         }
@@ -229,14 +234,14 @@ impl Caller {
         Ok(made)
     }
 
-    fn take(&self, key: &Key) -> Option<Line> {
+    fn take(&self, key: &Key, addresses: &[(String, u16)]) -> Option<(Line, (String, u16))> {
         let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|i| i.since.elapsed() < IDLE_FOR && !i.line.is_closed());
-        let at = all.iter().rposition(|i| i.key == *key)?;
-        all.remove(at).map(|i| i.line)
+        let at = all.iter().rposition(|i| i.key == *key && addresses.contains(&i.to))?;
+        all.remove(at).map(|i| (i.line, i.to))
     }
 
-    fn keep(&self, key: Key, line: Line) {
+    fn keep(&self, key: Key, to: (String, u16), line: Line) {
         if line.is_closed() {
             return;
         }
@@ -244,7 +249,7 @@ impl Caller {
         if all.len() >= IDLE_MAX {
             all.pop_front();
         }
-        all.push_back(Idle { key, line, since: Instant::now() });
+        all.push_back(Idle { key, to, line, since: Instant::now() });
     }
 }
 
@@ -270,7 +275,7 @@ impl Message {
             request = request.header(header::ACCEPT, "application/json, */*");
         }
         let mut request = request.body(Full::new(self.body.clone()))?;
-        for (k, v) in &self.headers {
+        for (k, v) in place.headers.iter().chain(&self.headers) {
             request.headers_mut().append(k, v.clone());
         }
         Ok(request)

@@ -16,7 +16,7 @@ mod metrics;
 pub mod place;
 mod review;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod trust;
 
 pub use admission::Webhooks;

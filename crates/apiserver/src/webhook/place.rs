@@ -3,6 +3,7 @@
 
 use super::trust::{Identity, Trust};
 use cache::Snapshot;
+use http::HeaderMap;
 use kinds::api::core::v1::Service;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,6 +24,8 @@ pub struct Place {
     pub server_name: String,
     pub trust: Trust,
     pub identity: Option<Arc<Identity>>,
+    /// Sent with every call: a bearer token of a kubeconfig, who asks.
+    pub headers: HeaderMap,
 }
 
 impl Place {
@@ -38,7 +41,8 @@ impl Place {
         let host = url.host_str().ok_or("a URL without a host")?.trim_matches(['[', ']']).to_owned();
         let port = url.port_or_known_default().unwrap_or(443);
         let (trust, server_name) = (Trust::Bundle(bundle.to_vec()), host.clone());
-        Ok(Self { url, shown: text.to_owned(), dial: Ok(vec![(host, port)]), server_name, trust, identity: None })
+        let (dial, shown) = (Ok(vec![(host, port)]), text.to_owned());
+        Ok(Self { url, shown, dial, server_name, trust, identity: None, headers: HeaderMap::new() })
     }
 
     /// The place of a service.
@@ -56,7 +60,8 @@ impl Place {
         let shown = format!("https://{server_name}:{port}{slash}{path}");
         let url = Url::parse(&shown).map_err(|e| e.to_string())?;
         let dial = addresses(snapshot, namespace, name, port);
-        Ok(Self { url, shown, dial, server_name, trust: Trust::Bundle(bundle.to_vec()), identity: None })
+        let trust = Trust::Bundle(bundle.to_vec());
+        Ok(Self { url, shown, dial, server_name, trust, identity: None, headers: HeaderMap::new() })
     }
 
     /// Adds a member to the query.

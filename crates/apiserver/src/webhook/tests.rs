@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use kinds::api::core::v1::ConfigMap;
+use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kinds::{ApiError, Kind, Object, ObjectKey, ObjectMeta, Resource, Revision, Target, WriteOptions};
 use parking_lot::Mutex;
 use registry::admit::{Ask, Given, Hooks, Notes, Phase, Round};
@@ -32,20 +33,31 @@ impl base::Ids for Ids {
     }
 }
 
-/// A webhook server: what it was asked, and what it answers (in `response`, the uid filled in).
-struct Server {
-    port: u16,
-    ca: String,
-    asked: Arc<Mutex<Vec<Value>>>,
+/// A server, and what it was asked.
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    pub(crate) ca: String,
+    pub(crate) asked: Arc<Mutex<Vec<Value>>>,
 }
 
+/// A webhook server: what it answers is the `response`, the uid filled in.
 async fn server(answer: impl Fn(&str, &Value) -> Value + Send + Sync + 'static) -> Server {
+    serve(move |path, _, question| {
+        let mut response = answer(path, &question["request"]);
+        response["uid"] = question["request"]["uid"].clone();
+        json!({ "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response })
+    })
+    .await
+}
+
+/// A server of JSON on loopback with a certificate of an authority of its own.
+pub(crate) async fn serve(answer: impl Fn(&str, &http::HeaderMap, &Value) -> Value + Send + Sync + 'static) -> Server {
     let now = jiff::Timestamp::now();
     let ca = Authority::create("webhooks", Duration::from_secs(3600), now).expect("made");
     let request = Ask4 {
         common_name: "hook".into(),
         organizations: vec![],
-        dns_names: vec!["localhost".into()],
+        dns_names: vec!["localhost".into(), "s.n.svc".into()],
         addresses: vec![[127, 0, 0, 1].into()],
         usage: Usage::Server,
         lifetime: Duration::from_secs(3600),
@@ -69,14 +81,12 @@ async fn server(answer: impl Fn(&str, &Value) -> Value + Send + Sync + 'static) 
                 let service = service_fn(move |r: http::Request<hyper::body::Incoming>| {
                     let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen));
                     async move {
-                        let path = r.uri().path().to_owned();
-                        let body = r.into_body().collect().await.expect("a body").to_bytes();
-                        let question: Value = serde_json::from_slice(&body).expect("JSON");
-                        let mut response = answer(&path, &question["request"]);
-                        response["uid"] = question["request"]["uid"].clone();
+                        let (parts, body) = r.into_parts();
+                        let body = body.collect().await.expect("a body").to_bytes();
+                        let question: Value = serde_json::from_slice(&body).unwrap_or_default();
+                        let told = answer(parts.uri.path(), &parts.headers, &question);
                         seen.lock().push(question);
-                        let review = json!({ "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response });
-                        Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(review.to_string()))))
+                        Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(told.to_string()))))
                     }
                 });
                 let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -276,4 +286,66 @@ async fn dry_runs_need_a_webhook_without_side_effects() {
     assert_eq!((e.code, e.message.as_str()), (400, "admission webhook \"some\" does not support dry run"));
     assert!(run(&w, Phase::Validate, map(&[]), false).await.object.is_ok());
     assert_eq!(s.asked.lock().len(), 1);
+}
+
+/// A definition whose conversion webhook is `s`, and one of its objects.
+fn custom(s: &Server) -> (CustomResourceDefinition, Object) {
+    let bundle = base64::engine::general_purpose::STANDARD.encode(&s.ca);
+    let client = json!({ "url": format!("https://127.0.0.1:{}/convert", s.port), "caBundle": bundle });
+    let crd = json!({
+        "metadata": { "name": "xs.g.io" },
+        "spec": {
+            "group": "g.io", "scope": "Namespaced", "names": { "plural": "xs", "kind": "X" },
+            "conversion": { "strategy": "Webhook", "webhook": { "conversionReviewVersions": ["v1"], "clientConfig": client } },
+            "versions": [{ "name": "v1", "served": true, "storage": true }, { "name": "v2", "served": true, "storage": false }],
+        },
+    });
+    let crd = codec::from_value(&Kind::CustomResourceDefinition.into(), crd).expect("a definition");
+    let Object::CustomResourceDefinition(crd) = crd else { panic!("a definition") };
+    let resource = registry::customs::resource_of(&crd);
+    let object = json!({
+        "apiVersion": "g.io/v1", "kind": "X", "spec": { "a": 1 },
+        "metadata": { "name": "x", "namespace": "a", "uid": "u", "labels": { "l": "1" }, "generation": 3 },
+    });
+    (CustomResourceDefinition::clone(&crd), codec::from_value(&resource, object).expect("an object"))
+}
+
+async fn convert(edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Result<Object, ApiError> {
+    let s = serve(move |_, _, question| {
+        let mut objects = question["request"]["objects"].clone();
+        for o in objects.as_array_mut().expect("objects") {
+            o["apiVersion"] = question["request"]["desiredAPIVersion"].clone();
+            edit(o);
+        }
+        let result = json!({ "status": "Success" });
+        let uid = &question["request"]["uid"];
+        let response = json!({ "uid": uid, "result": result, "convertedObjects": objects });
+        json!({ "kind": "ConversionReview", "apiVersion": "apiextensions.k8s.io/v1", "response": response })
+    })
+    .await;
+    let (crd, object) = custom(&s);
+    let metrics = Arc::new(HookMetrics::new(&base::metrics::Registry::default()));
+    let hooks = Webhooks::new(Arc::new(Caller::default()), Arc::new(Ids), metrics);
+    let all = hooks.convert(&Tables::default().snapshot(), &crd, vec![object.clone(), object], "g.io/v2").await?;
+    assert_eq!(all[0], all[1]);
+    Ok(all[0].clone())
+}
+
+#[tokio::test]
+async fn a_conversion_changes_content_labels_and_annotations_only() {
+    let done = convert(|o| {
+        o["spec"] = json!({ "b": 2 });
+        o["metadata"]["labels"] = json!({ "l": "2" });
+        o["metadata"]["generation"] = 7.into();
+    });
+    let done = done.await.expect("converted");
+    assert_eq!(done.api_version(), "g.io/v2");
+    assert_eq!(codec::to_value(&done)["spec"], json!({ "b": 2 }));
+    assert_eq!(done.meta().labels.as_ref().map(|l| l["l"].clone()), Some("2".to_owned()));
+    assert_eq!(done.meta().generation, Some(3));
+    let e = convert(|o| o["metadata"]["name"] = "y".into()).await.expect_err("another object");
+    let why = "conversion webhook for g.io/v1, Kind=X returned invalid converted object at index 0: must have the same name: x != y";
+    assert_eq!((e.code, e.message.as_str()), (500, why));
+    let e = convert(|o| o["apiVersion"] = "g.io/v3".into()).await.expect_err("another version");
+    assert!(e.message.ends_with("invalid groupVersion (expected g.io/v2, received g.io/v3)"), "{}", e.message);
 }
