@@ -306,9 +306,11 @@ impl Registry {
         }
         (rules.default)(&mut object);
         object = self.admit_create(caller, owners, target, object, options).await?;
-        // Kept for the next name; without it nothing is shared, so that filling the object in copies nothing.
-        let given = generates_name(&object).then(|| object.clone());
         let late = self.calls_out();
+        // What was chosen without a turn may be gone when the turn comes: it is chosen again.
+        let chooses = late && resource.builtin() == Some(Kind::Service);
+        // Kept for the next try; without one nothing is shared, so that filling the object in copies nothing.
+        let given = (generates_name(&object) || chooses).then(|| object.clone());
         let _turn = if late { None } else { Some(self.turn(target).await) };
         let mut tries = 0;
         loop {
@@ -316,7 +318,14 @@ impl Registry {
             let generated = self.generate_name(&mut object);
             let (mut prepared, warnings) = self.prepare_create(caller, rules, target, object, options).await?;
             let what = (target, Operation::Create, options.dry_run);
-            let _turn = if late { Some(self.late_turn(caller, what, &mut prepared, None).await?) } else { None };
+            let turn = if late { self.late_turn(caller, what, &mut prepared, None).await.map(Some) } else { Ok(None) };
+            let _turn = match turn {
+                Err(_) if chooses && tries < GENERATE_TRIES => {
+                    object = given.clone().expect("something is chosen, so what was given is kept");
+                    continue;
+                }
+                turn => turn?,
+            };
             if options.dry_run {
                 if self.snapshot().entry(resource, &prepared.key()).is_some() {
                     return Err(ApiError::already_exists(resource, &prepared.key().name));
