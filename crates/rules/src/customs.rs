@@ -6,6 +6,7 @@
 //!  request version's schema:  prune -> default -> (admission) -> validate;  stored as the storage version (strategy None)
 //! ```
 
+pub mod expressions;
 mod format;
 pub mod pattern;
 mod prune;
@@ -21,6 +22,7 @@ pub use strategy::{prepare_create, prepare_status_update, prepare_update, scale,
 pub use validate::{validate, validate_update};
 
 use serde_json::Value;
+use std::sync::OnceLock;
 
 /// Where the scale subresource of a custom resource finds its parts.
 #[derive(Clone, Debug)]
@@ -38,11 +40,20 @@ pub struct Version {
     pub schema: Schema,
     /// The schema as it was written, for server-side apply.
     pub raw: Value,
+    /// The rules in CEL, compiled when the first object is judged.
+    rules: OnceLock<Option<expressions::Node>>,
     /// Whether there is a status subresource.
     pub status: bool,
     pub scale: Option<ScalePaths>,
     /// Fields that field selectors may name, as `spec.color`.
     pub selectable: Vec<String>,
+}
+
+impl Version {
+    /// The rules in CEL; none: the schema has none.
+    pub(crate) fn rules(&self) -> Option<&expressions::Node> {
+        self.rules.get_or_init(|| expressions::compile(&self.raw)).as_ref()
+    }
 }
 
 /// A definition, taken apart.
@@ -105,6 +116,7 @@ fn version(v: &Value) -> Version {
         served: v["served"] == true,
         schema: Schema::parse(&raw),
         raw,
+        rules: OnceLock::new(),
         status: sub.get("status").is_some_and(|s| !s.is_null()),
         scale,
         selectable: fields.filter_map(|f| f["jsonPath"].as_str()).map(|p| p.trim_start_matches('.').to_owned()).collect(),

@@ -25,6 +25,7 @@ pub mod meta;
 pub mod names;
 mod networking;
 mod pem;
+pub mod policies;
 mod policy;
 mod quantities;
 mod questions;

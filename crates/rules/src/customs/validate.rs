@@ -15,6 +15,7 @@ pub fn validate(version: &Version, tree: &Value, e: &mut FieldErrors) {
     e.extend(embedded(&version.schema, tree, &Path::default()));
     lists(&version.schema, tree, &Path::default(), e);
     scale(version, tree, e);
+    expressions(version, tree, None, e);
 }
 
 /// Judges a changed object's tree.
@@ -27,6 +28,17 @@ pub fn validate_update(version: &Version, tree: &Value, old: &Value, e: &mut Fie
         lists(&version.schema, tree, &Path::default(), e);
     }
     scale(version, tree, e);
+    expressions(version, tree, Some(old), e);
+}
+
+/// The rules in CEL, for objects that are otherwise in order.
+fn expressions(version: &Version, tree: &Value, old: Option<&Value>, e: &mut FieldErrors) {
+    let Some(rules) = version.rules() else { return };
+    let before = e.0.len();
+    super::expressions::skipped(e);
+    if e.0.len() == before {
+        super::expressions::run(rules, tree, old, e);
+    }
 }
 
 fn show(v: &Value) -> String {

@@ -1,10 +1,12 @@
 //! Structural schemas: what the schema of a custom resource must satisfy. Docs: "Specifying a structural schema".
 
+use crate::customs::expressions;
 use crate::read::{has, items, on, s};
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
 };
 use kinds::{FieldErrors, Path};
+use serde_json::{Map, Value, json};
 
 const TYPES: &[&str] = &["array", "boolean", "integer", "number", "object", "string"];
 /// Schemas nested deeper than this are not followed.
@@ -19,7 +21,64 @@ pub(super) fn validate(root: &JSONSchemaProps, path: &Path, e: &mut FieldErrors)
             e.required(&path.child("type"), "must not be empty at the root");
         }
     }
+    let before = e.0.len();
     part(root, path, 0, e);
+    if e.0.len() == before && any_rules(root, 0) {
+        expressions::judge(&tree(root, 0), path, e);
+    }
+}
+
+/// Whether there are rules in CEL anywhere.
+fn any_rules(x: &JSONSchemaProps, depth: usize) -> bool {
+    depth <= DEPTH_MAX && (!items(&x.x_kubernetes_validations).is_empty() || below(x).any(|s| any_rules(s, depth + 1)))
+}
+
+fn below(x: &JSONSchemaProps) -> impl Iterator<Item = &JSONSchemaProps> {
+    let list = if let Some(JSONSchemaPropsOrArray::Schema(i)) = &x.items { Some(&**i) } else { None };
+    let more = if let Some(JSONSchemaPropsOrBool::Schema(a)) = &x.additional_properties { Some(&**a) } else { None };
+    x.properties.iter().flatten().map(|(_, p)| p).chain(list).chain(more)
+}
+
+/// The keywords of a schema that expressions depend on, as JSON.
+fn tree(x: &JSONSchemaProps, depth: usize) -> Value {
+    let mut t = Map::new();
+    if depth > DEPTH_MAX {
+        return t.into();
+    }
+    let mut put = |key: &str, v: Value| {
+        if !v.is_null() {
+            t.insert(key.to_owned(), v);
+        }
+    };
+    put("type", x.type_.clone().into());
+    put("format", x.format.clone().into());
+    put("maxLength", x.max_length.into());
+    put("maxItems", x.max_items.into());
+    put("maxProperties", x.max_properties.into());
+    put("required", x.required.clone().into());
+    put("default", x.default.as_ref().map(|d| d.0.clone()).into());
+    put("enum", x.enum_.as_ref().map(|l| l.iter().map(|v| v.0.clone()).collect::<Vec<_>>()).into());
+    put("x-kubernetes-int-or-string", x.x_kubernetes_int_or_string.into());
+    put("x-kubernetes-embedded-resource", x.x_kubernetes_embedded_resource.into());
+    put("x-kubernetes-preserve-unknown-fields", x.x_kubernetes_preserve_unknown_fields.into());
+    put("x-kubernetes-list-type", x.x_kubernetes_list_type.clone().into());
+    put("x-kubernetes-list-map-keys", x.x_kubernetes_list_map_keys.clone().into());
+    let properties = x.properties.as_ref().map(|p| p.iter().map(|(k, s)| (k.clone(), tree(s, depth + 1))).collect::<Map<_, _>>());
+    put("properties", properties.into());
+    if let Some(JSONSchemaPropsOrArray::Schema(i)) = &x.items {
+        put("items", tree(i, depth + 1));
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(a)) = &x.additional_properties {
+        put("additionalProperties", tree(a, depth + 1));
+    }
+    let rule = |r: &ValidationRule| {
+        json!({
+            "rule": r.rule, "message": r.message, "messageExpression": r.message_expression, "reason": r.reason,
+            "fieldPath": r.field_path, "optionalOldSelf": r.optional_old_self,
+        })
+    };
+    put("x-kubernetes-validations", x.x_kubernetes_validations.as_ref().map(|l| l.iter().map(rule).collect::<Vec<_>>()).into());
+    t.into()
 }
 
 fn part(x: &JSONSchemaProps, path: &Path, depth: usize, e: &mut FieldErrors) {
@@ -60,11 +119,6 @@ fn part(x: &JSONSchemaProps, path: &Path, depth: usize, e: &mut FieldErrors) {
     }
     if let Some(JSONSchemaPropsOrBool::Schema(a)) = &x.additional_properties {
         part(a, &path.child("additionalProperties"), depth + 1, e);
-    }
-    for (i, r) in items(&x.x_kubernetes_validations).iter().enumerate() {
-        if r.rule.trim().is_empty() {
-            e.required(&path.child("x-kubernetes-validations").index(i).child("rule"), "rule is not specified");
-        }
     }
 }
 

@@ -159,6 +159,7 @@ fn check_webhook(w: &Webhook<'_>, at: &Path, e: &mut FieldErrors) {
     client(w.client, &at.child("clientConfig"), e);
     reviews(w.reviews, &at.child("admissionReviewVersions"), e);
     conditions(w.conditions, &at.child("matchConditions"), e);
+    crate::policies::condition_texts(w.conditions, &at.child("matchConditions"), e);
 }
 
 fn reviews(list: &[String], at: &Path, e: &mut FieldErrors) {

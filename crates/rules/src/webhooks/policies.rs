@@ -217,6 +217,7 @@ fn validating(p: &ValidatingAdmissionPolicy, e: &mut FieldErrors) {
             e.not_supported(&at.child("reason"), r, REASONS);
         }
     }
+    crate::policies::declare_validating(p, &path, e);
     for (i, a) in items(&spec.audit_annotations).iter().enumerate() {
         let at = path.child("auditAnnotations").index(i);
         if a.key.is_empty() {
@@ -289,6 +290,7 @@ fn mutating(p: &MutatingAdmissionPolicy, e: &mut FieldErrors) {
             other => one_of(other, &["ApplyConfiguration", "JSONPatch"], &at.child("patchType"), e),
         }
     }
+    crate::policies::declare_mutating(p, &path, e);
     one_of(s(&spec.reinvocation_policy), &["IfNeeded", "Never"], &path.child("reinvocationPolicy"), e);
 }
 
