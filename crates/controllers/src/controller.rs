@@ -4,6 +4,7 @@ use crate::plan::Plan;
 use cache::{Change, Snapshot};
 use ipnet::IpNet;
 use jiff::Timestamp;
+use kinds::api::admissionregistration::v1::{TypeChecking, ValidatingAdmissionPolicy};
 use kinds::api::core::v1::ResourceQuotaSpec;
 use kinds::pod::Amounts;
 use kinds::{Kind, Object, ObjectKey, Resource, Time, Typed};
@@ -118,6 +119,8 @@ pub struct Config {
     pub decode: fn(Kind, &serde_json::Value) -> Option<Object>,
     /// Counts what a namespace uses of a quota: admission's own count, given as a value so that there is only one.
     pub quota_used: fn(&Snapshot, &str, &ResourceQuotaSpec) -> Amounts,
+    /// Checks the expressions of an admission policy: admission's own checker, given as a value.
+    pub type_check: fn(&ValidatingAdmissionPolicy, &Snapshot) -> TypeChecking,
 }
 
 impl Default for Config {
@@ -135,6 +138,7 @@ impl Default for Config {
             terminated_pod_threshold: 12_500,
             decode: |_, _| None,
             quota_used: |_, _, _| Amounts::new(),
+            type_check: |_, _| TypeChecking::default(),
         }
     }
 }

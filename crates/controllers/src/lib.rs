@@ -25,6 +25,7 @@ pub mod mirroring;
 pub mod namespace;
 pub mod node;
 pub mod podgc;
+pub mod policystatus;
 pub mod replicas;
 pub mod resourcequota;
 pub mod rootca;
@@ -68,6 +69,7 @@ pub const ALL: &[&Controller] = &[
     &tokencleaner::CONTROLLER,
     &clusterrole::CONTROLLER,
     &crd::CONTROLLER,
+    &policystatus::CONTROLLER,
 ];
 
 #[cfg(test)]

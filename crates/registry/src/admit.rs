@@ -9,6 +9,7 @@
 //! a table of the snapshot: no future is boxed, nothing is encoded.
 
 mod notes;
+mod policies;
 mod port;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,7 @@ impl Admission<'_> {
     /// Lets everything change the object that may. `old` is the stored object of an update.
     pub(crate) async fn mutate(&self, mut object: Object, old: Option<&Object>) -> Result<Object, ApiError> {
         admission::mutate(self.ctx, &self.request, &mut object, old)?;
+        object = self.policies_mutate(object, old, false)?;
         let ask = self.ask();
         let Some(hooks) = self.hooks(Phase::Mutate, &ask) else { return Ok(object) };
         let owners = object.meta().managed_fields.clone();
@@ -62,6 +64,7 @@ impl Admission<'_> {
         if round.changed {
             round.again();
             admission::mutate(self.ctx, &self.request, &mut object, old)?;
+            object = self.policies_mutate(object, old, true)?;
             object = call(hooks, &ask, object, old, &mut round).await?;
         }
         self.mend_owners(&mut object, owners);
@@ -94,6 +97,9 @@ impl Admission<'_> {
         mut object: Option<Object>,
         old: Option<&Object>,
     ) -> Result<Option<Object>, ApiError> {
+        if let Some(o) = object {
+            object = Some(self.policies_mutate(o, old, false)?);
+        }
         let ask = self.ask();
         let Some(hooks) = self.hooks(Phase::Mutate, &ask) else { return Ok(object) };
         let mut round = Round::default();
@@ -105,8 +111,9 @@ impl Admission<'_> {
         Ok(object)
     }
 
-    /// The webhooks that refuse.
+    /// The policies and webhooks that refuse.
     pub(crate) async fn validate_outside(&self, object: Option<&Object>, old: Option<&Object>) -> Result<(), ApiError> {
+        self.policies_validate(object, old)?;
         let ask = self.ask();
         match self.hooks(Phase::Validate, &ask) {
             Some(hooks) => hooks.validate(&ask, object, old).await,

@@ -95,6 +95,8 @@ pub struct Registry {
     /// Held, by namespace, from judging a quota until the image shows the write: two writes may not fit into the same rest.
     quotas: [tokio::sync::Mutex<()>; QUOTA_LOCKS],
     pub(crate) definitions: crate::customs::Definitions,
+    /// The expressions of admission policies, compiled.
+    pub(crate) policies: rules::policies::Programs,
 }
 
 /// The rules of a resource: a row of the table for built-ins, the common ones for custom resources.
@@ -145,6 +147,7 @@ impl Registry {
             allocating: tokio::sync::Mutex::default(),
             quotas: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             definitions: crate::customs::Definitions::default(),
+            policies: rules::policies::Programs::default(),
         };
         Ok((Arc::new(registry), follow))
     }

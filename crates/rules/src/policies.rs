@@ -24,7 +24,7 @@ pub use compiled::Programs;
 pub use conditions::Conditions;
 pub use environment::Given;
 pub use matching::{Asked, Gvk, Gvr};
-pub use mutating::{Change, mutate};
+pub use mutating::{Apply, Change, mutate};
 pub use typecheck::type_check;
 pub use validating::{Verdict, validate};
 

@@ -331,6 +331,7 @@ fn manager_config(config: &Config, m: &Material) -> manager::Config {
         service_cidrs: vec![config.service_cidr],
         decode: |kind, tree| codec::from_value(&kind.into(), tree.clone()).ok(),
         quota_used: rules::admission::quota::used,
+        type_check: rules::policies::type_check,
         ..controllers::Config::default()
     };
     manager::Config { controllers, disabled: config.disabled.clone() }

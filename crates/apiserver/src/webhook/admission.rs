@@ -13,6 +13,8 @@ use kinds::api::admissionregistration::v1::WebhookClientConfig;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kinds::{ApiError, Fut, Kind, Object, Resource};
 use parking_lot::RwLock;
+use rules::policies::Authority;
+use rules::policies::conditions::Input;
 use registry::admit::{Ask, Hooks, Phase, Round};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -93,11 +95,7 @@ impl Webhooks {
         (object, old): (Option<&Object>, Option<&Object>),
     ) -> Result<Option<Invocation>, ApiError> {
         let Some(found) = hook.matches(ask, asked, (object, old))? else { return Ok(None) };
-        if !hook.conditions.is_empty() {
-            let why = "matchConditions cannot be evaluated";
-            return Err(ApiError::forbidden(&ask.request.resource, &ask.request.name, why));
-        }
-        Ok(Some(found))
+        if hook.conditions.is_empty() || holds(hook, ask, (asked, &found), (object, old))? { Ok(Some(found)) } else { Ok(None) }
     }
 
     /// Asks one webhook.
@@ -322,6 +320,25 @@ fn patched(hook: &Hook, object: &Object, kind: &Gvk, resource: &Resource, verdic
             codec::decode(k, &json).map_err(internal)
         }
         None => codec::from_value(resource, tree).map_err(internal),
+    }
+}
+
+/// Whether a webhook's match conditions hold for a request.
+fn holds(
+    hook: &Hook,
+    ask: &Ask<'_>,
+    (asked, found): (&Invocation, &Invocation),
+    (object, old): (Option<&Object>, Option<&Object>),
+) -> Result<bool, ApiError> {
+    let json = |o: Option<&Object>| o.map_or(Value::Null, codec::to_value);
+    let request = Value::Object(review::request(ask, ("", asked, found)));
+    let object = ask.connect.map_or_else(|| json(object), |c| c.options.clone());
+    let authorizer = Authority { snapshot: ask.ctx.snapshot, user: ask.ctx.user };
+    let input = Input { object: &object, old: &json(old), request: &request, authorizer: &authorizer };
+    match hook.conditions.evaluate(&input) {
+        Ok(holds) => Ok(holds),
+        Err(_) if hook.ignore_failures => Ok(false),
+        Err(why) => Err(ApiError::forbidden(&ask.request.resource, &ask.request.name, why)),
     }
 }
 

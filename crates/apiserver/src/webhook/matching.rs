@@ -3,7 +3,7 @@
 
 use cache::Entry;
 use kinds::api::admissionregistration::v1::{
-    MatchCondition, MutatingWebhookConfiguration, RuleWithOperations, ValidatingWebhookConfiguration, WebhookClientConfig,
+    MutatingWebhookConfiguration, RuleWithOperations, ValidatingWebhookConfiguration, WebhookClientConfig,
 };
 use kinds::api::core::v1::Namespace;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -11,6 +11,7 @@ use kinds::{ApiError, Kind, LabelSelector, Object, Resource, Selector};
 use registry::Speaks;
 use registry::admit::Ask;
 use rules::Operation;
+use rules::policies::Conditions;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +51,8 @@ pub(super) struct Hook {
     pub(super) timeout: Duration,
     pub(super) versions: Vec<String>,
     pub(super) client: WebhookClientConfig,
-    pub(super) conditions: Vec<MatchCondition>,
+    /// Expressions that must all hold.
+    pub(super) conditions: Conditions,
 }
 
 /// What a webhook is shown: the resource and kind that its rule matched.
@@ -113,7 +115,7 @@ macro_rules! hook {
             timeout: Duration::from_secs(u64::try_from($w.timeout_seconds.unwrap_or(TIMEOUT_DEFAULT_S)).unwrap_or(1).max(1)),
             versions: $w.admission_review_versions.clone(),
             client: $w.client_config.clone(),
-            conditions: $w.match_conditions.clone().unwrap_or_default(),
+            conditions: Conditions::compile($w.match_conditions.as_deref().unwrap_or_default()),
         }
     };
 }

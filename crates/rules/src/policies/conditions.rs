@@ -41,6 +41,12 @@ impl Conditions {
         Self(list.iter().map(one).collect())
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What is wrong with each of them, by place.
     pub fn complaints(&self) -> impl Iterator<Item = (usize, &str)> {
         self.0.iter().enumerate().filter_map(|(i, c)| c.program.as_ref().err().map(|e| (i, e.as_str())))

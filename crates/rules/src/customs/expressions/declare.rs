@@ -3,7 +3,7 @@
 use super::{compile_message, compile_rule, environment, field_path};
 use cel::cost::{REQUEST_MAX_BYTES, RULE_LIMIT, SCHEMA_LIMIT, over_limit};
 use cel::{Decl, Program};
-use kinds::field::{Bare, Shown};
+use kinds::field::Bare;
 use kinds::{FieldErrors, Path};
 use serde_json::{Value, json};
 use std::sync::Arc;
