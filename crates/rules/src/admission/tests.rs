@@ -41,6 +41,7 @@ fn admit(w: &World, pod: Pod) -> Result<Pod, String> {
     let mut o = Object::from(pod);
     mutate(&w.ctx(), &r, &mut o, None).map_err(|e| e.message)?;
     validate(&w.ctx(), &r, &o, None).map_err(|e| e.message)?;
+    charge(&w.ctx(), &r, &o, None).map_err(|e| e.message)?;
     Ok((**o.typed::<Pod>().expect("a pod")).clone())
 }
 
