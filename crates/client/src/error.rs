@@ -19,11 +19,14 @@ pub enum Error {
     /// Kubeconfig, certificates, keys, plugins.
     #[error("{0}")]
     Config(String),
+    /// A configuration that is wrong in itself.
+    #[error("Error in configuration: {0}")]
+    Configuration(String),
     /// An answer that makes no sense.
     #[error("{0}")]
     Answer(String),
     /// `--request-timeout` has passed.
-    #[error("Unable to connect to the server: net/http: request canceled (Client.Timeout exceeded while awaiting headers)")]
+    #[error("context deadline exceeded")]
     TimedOut,
 }
 

@@ -201,6 +201,20 @@ impl Client {
         Err(from_answer(code, &whole(response).await?))
     }
 
+    /// Passes somebody's request on with our credentials; the answer comes back as it is.
+    ///
+    /// # Errors
+    /// No connection.
+    pub async fn pass(&self, method: Method, path: &str, headers: &http::HeaderMap, body: Bytes) -> Result<Response<Incoming>, Error> {
+        let accept = headers.get(ACCEPT).and_then(|a| a.to_str().ok()).unwrap_or("*/*");
+        let mut request = self.request(method, path, accept, RequestBody::Empty)?;
+        if let Some(kind) = headers.get(CONTENT_TYPE) {
+            request.headers_mut().insert(CONTENT_TYPE, kind.clone());
+        }
+        *request.body_mut() = Full::new(body);
+        self.raw(request).await
+    }
+
     /// Sends a request and reads its answer whole.
     ///
     /// # Errors
@@ -249,6 +263,14 @@ impl Client {
     pub async fn patch(&self, path: &str, kind: PatchType, body: &Value) -> Result<Value, Error> {
         let bytes = Bytes::from(body.to_string());
         self.json(Method::PATCH, path, "application/json", RequestBody::Bytes(kind.content_type(), bytes)).await
+    }
+
+    /// PATCH with a body that may be anything.
+    ///
+    /// # Errors
+    /// As [`Client::json`].
+    pub async fn patch_text(&self, path: &str, kind: PatchType, body: String) -> Result<Value, Error> {
+        self.json(Method::PATCH, path, "application/json", RequestBody::Bytes(kind.content_type(), Bytes::from(body))).await
     }
 
     /// DELETE with `DeleteOptions`.

@@ -192,14 +192,14 @@ impl Kubeconfig {
         let context = match self.entry("contexts", name) {
             Some(context) => context,
             None if name.is_empty() => &nothing,
-            None if o.context.is_some() => return Err(Error::Config(format!("context \"{name}\" does not exist"))),
-            None => return Err(Error::Config(format!("error: context was not found for specified context: {name}")))
+            None => return Err(Error::Configuration(format!("context was not found for specified context: {name}"))),
         };
         let pick = |list: &str, flag: &Option<String>, key: &str| -> Result<Value, Error> {
             let name = flag.as_deref().or_else(|| context[key].as_str()).unwrap_or_default();
             match self.entry(list, name) {
                 Some(found) => Ok(found.clone()),
-                None if flag.is_some() => Err(Error::Config(format!("{key} \"{name}\" does not exist"))),
+                None if flag.is_some() && key == "cluster" => Err(Error::Config(format!("no server found for cluster \"{name}\""))),
+                None if flag.is_some() => Err(Error::Config(format!("auth info \"{name}\" does not exist"))),
                 None => Ok(nothing.clone()),
             }
         };
@@ -215,6 +215,20 @@ impl Kubeconfig {
         };
         if text(&cluster, "server").is_none() && o.server.is_none() && let Some(inside) = in_cluster(o) {
             return inside;
+        }
+        let user_name = o.user.as_deref().or_else(|| context["user"].as_str()).unwrap_or_default();
+        if config.impersonate.is_none() && !(config.impersonate_groups.is_empty() && config.impersonate_uid.is_none()) {
+            return Err(Error::Config(format!("requesting uid, groups or user-extra for {user_name} without impersonating a user")));
+        }
+        for (given, key, whose) in [
+            (&o.certificate_authority, "certificate-authority", o.cluster.as_deref().or_else(|| context["cluster"].as_str()).unwrap_or_default()),
+            (&o.client_certificate, "client-cert", user_name),
+            (&o.client_key, "client-key", user_name),
+        ] {
+            if let Some(path) = given.as_ref().filter(|p| !p.exists()) {
+                let path = path.display();
+                return Err(Error::Config(format!("unable to read {key} {path} for {whose} due to open {path}: no such file or directory")));
+            }
         }
         config.cluster(&cluster, o)?;
         config.user(&user, o)?;

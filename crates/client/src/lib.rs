@@ -13,6 +13,7 @@ mod watch;
 pub use error::Error;
 pub use http_client::{Client, PatchType, RequestBody};
 pub use kubeconfig::{Config, Kubeconfig, Overrides};
+pub use tls::check_pair;
 pub use watch::{Lines, Watch, WatchEvent};
 
 #[cfg(test)]

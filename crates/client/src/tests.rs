@@ -37,7 +37,7 @@ fn flags_choose_and_override() {
     assert_eq!(config.basic, Some(("x".into(), "y".into())));
     assert_eq!(config.namespace, "n");
     let missing = sample().config(&Overrides { context: Some("zz".into()), ..Overrides::default() });
-    assert_eq!(missing.expect_err("missing").to_string(), "context \"zz\" does not exist");
+    assert_eq!(missing.expect_err("missing").to_string(), "Error in configuration: context was not found for specified context: zz");
 }
 
 #[test]

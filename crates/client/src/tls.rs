@@ -64,3 +64,20 @@ pub(crate) fn configuration(ca: Option<&[u8]>, insecure: bool, certificate: Opti
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| bad(&format!("failed to find any PEM data in key input: {e}")))?;
     builder.with_client_auth_cert(chain.map_err(|e| bad(&e))?, key).map_err(|e| bad(&e))
 }
+
+/// Whether a private key belongs to a certificate, both in PEM.
+///
+/// # Errors
+/// What cannot be read, or belongs to another.
+pub fn check_pair(certificate: &[u8], key: &[u8]) -> Result<(), Error> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let bad = |what: &str| Error::Config(format!("tls: failed to find any PEM data in {what} input"));
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+    let chain = chain.ok().filter(|c| !c.is_empty()).ok_or_else(|| bad("certificate"))?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| bad("key"))?;
+    match rustls::sign::CertifiedKey::from_der(chain, key, &provider) {
+        Err(rustls::Error::InconsistentKeys(_)) => Err(Error::Config("tls: private key does not match public key".to_owned())),
+        // Keys that are too weak for us may still be kept in a Secret.
+        _ => Ok(()),
+    }
+}

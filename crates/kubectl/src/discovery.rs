@@ -142,7 +142,7 @@ impl Discovery {
         let (name, rest) = word.split_once('.').unwrap_or((&word, ""));
         let fits = |m: &&Mapping| {
             let (version, group) = rest.split_once('.').unwrap_or((rest, ""));
-            rest.is_empty() || m.group == rest || (m.version == version && m.group == group) || (!m.group.is_empty() && m.group.starts_with(rest) && m.group.as_bytes().get(rest.len()) == Some(&b'.'))
+            rest.is_empty() || m.group == rest || (rest.ends_with('.') && m.version == rest.trim_end_matches('.')) || (m.version == version && m.group == group) || (!m.group.is_empty() && m.group.starts_with(rest) && m.group.as_bytes().get(rest.len()) == Some(&b'.'))
         };
         let candidates: Vec<&Mapping> = self.all.iter().filter(fits).collect();
         let by = |test: &dyn Fn(&Mapping) -> bool| candidates.iter().find(|m| test(m)).copied();

@@ -10,8 +10,10 @@ pub(crate) enum Failure {
     Text(String),
     /// The text as it is.
     Bare(String),
-    /// A wrong command line: text and a hint at the help of that command.
+    /// A wrong command line: text and a hint at the help and examples of that command.
     Usage(String, String),
+    /// A wrong flag: text and a hint at the usage of that command.
+    Flag(String, String),
     /// From the client, with what we were doing (`error when creating "x.yaml"`).
     Client(Error, String),
     /// Several, each printed.
@@ -26,6 +28,17 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 /// A failure of plain words.
 pub(crate) fn wrong<T>(text: impl Into<String>) -> Outcome<T> {
     Err(Failure::Text(text.into()))
+}
+
+/// A file that cannot be opened, as Go says it.
+pub(crate) fn opening(path: &str, e: &std::io::Error) -> String {
+    let why = match e.kind() {
+        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        std::io::ErrorKind::IsADirectory => "is a directory".to_owned(),
+        _ => e.to_string(),
+    };
+    format!("open {path}: {why}")
 }
 
 impl From<Error> for Failure {
@@ -51,11 +64,24 @@ impl Failure {
         Self::Usage(text.into(), command.to_owned())
     }
 
+    /// A wrong flag.
+    pub(crate) fn flag(text: impl Into<String>, command: &str) -> Self {
+        Self::Flag(text.into(), command.to_owned())
+    }
+
     /// Adds what we were doing.
     pub(crate) fn doing(self, what: impl FnOnce() -> String) -> Self {
         match self {
             Self::Client(e @ Error::Api(_), _) => Self::Client(e, what()),
             other => other,
+        }
+    }
+
+    /// The server's message alone, or everything.
+    pub(crate) fn plain(&self) -> String {
+        match self {
+            Self::Client(e, _) => e.to_string(),
+            other => other.message().trim_start_matches("error: ").to_owned(),
         }
     }
 
@@ -79,12 +105,22 @@ impl Failure {
             Self::Text(text) if text.starts_with("error: ") => text.clone(),
             Self::Text(text) => format!("error: {text}"),
             Self::Bare(text) => text.clone(),
-            Self::Usage(text, command) => format!("error: {text}\nSee 'kubectl{}{command} --help' for usage.", if command.is_empty() { "" } else { " " }),
+            Self::Usage(text, command) => format!("error: {text}\nSee 'kubectl{}{command} -h' for help and examples", if command.is_empty() { "" } else { " " }),
+            Self::Flag(text, command) => format!("error: {text}\nSee 'kubectl{}{command} --help' for usage.", if command.is_empty() { "" } else { " " }),
             Self::Client(Error::Api(e), doing) => api(e, doing),
             Self::Client(Error::Config(text), _) => if text.starts_with("error: ") { text.clone() } else { format!("error: {text}") },
             Self::Client(Error::Answer(text), _) => format!("error: {text}"),
             Self::Client(e, _) => e.to_string(),
-            Self::Many(all) => all.iter().map(Self::message).collect::<Vec<_>>().join("\n"),
+            Self::Many(all) => {
+                // What went wrong twice in the same words is told once.
+                let mut lines: Vec<String> = Vec::new();
+                for text in all.iter().map(Self::message) {
+                    if !lines.contains(&text) {
+                        lines.push(text);
+                    }
+                }
+                lines.join("\n")
+            }
             Self::Exit(_) => String::new(),
         }
     }
@@ -103,6 +139,9 @@ fn api(e: &ApiError, doing: &str) -> String {
         return "error: You must be logged in to the server (Unauthorized)".to_owned();
     }
     let details = e.details.as_deref();
+    if e.reason == "Invalid" && details.is_none_or(|d| d.kind.is_empty()) && doing.is_empty() {
+        return format!("The request is invalid: {}", e.message);
+    }
     if e.reason == "Invalid" && let Some(details) = details.filter(|d| !d.kind.is_empty()) {
         let what = if details.name.is_empty() { details.kind.clone() } else { format!("{} \"{}\"", details.kind, details.name) };
         let causes: Vec<String> = details.causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();

@@ -77,13 +77,26 @@ impl<'a> Given<'a> {
     pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, crate::failure::Failure> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let parsed = text.parse().map(Some);
-        parsed.map_err(|_| crate::failure::Failure::usage(format!("invalid argument \"{text}\" for \"--{name}\" flag: strconv.ParseInt: parsing \"{text}\": invalid syntax"), &self.command))
+        let shown = match name {
+            "v" => "-v, --v".to_owned(),
+            "replicas" if self.command == "create deployment" => "-r, --replicas".to_owned(),
+            other => format!("--{other}"),
+        };
+        parsed.map_err(|_| crate::failure::Failure::flag(format!("invalid argument \"{text}\" for \"{shown}\" flag: strconv.ParseInt: parsing \"{text}\": invalid syntax"), &self.command))
+    }
+
+    /// Refuses arguments where a command takes none.
+    pub(crate) fn no_args(&self) -> Result<(), crate::failure::Failure> {
+        match self.args()[..] {
+            [] => Ok(()),
+            ref args => Err(crate::failure::Failure::usage(format!("unexpected arguments: [{}]", args.join(" ")), &self.command)),
+        }
     }
 
     /// A duration (`30s`, `1h5m`).
     pub(crate) fn duration(&self, name: &str) -> Result<Option<std::time::Duration>, crate::failure::Failure> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let parsed = crate::times::parse_duration(text);
-        parsed.map(Some).ok_or_else(|| crate::failure::Failure::usage(format!("invalid argument \"{text}\" for \"--{name}\" flag: time: invalid duration \"{text}\""), &self.command))
+        parsed.map(Some).ok_or_else(|| crate::failure::Failure::flag(format!("invalid argument \"{text}\" for \"--{name}\" flag: time: invalid duration \"{text}\""), &self.command))
     }
 }

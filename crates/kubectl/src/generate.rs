@@ -1,6 +1,9 @@
 //! The objects that `create`, `run` and `expose` make from flags.
 
+mod access;
+
 use crate::failure::{Failure, Outcome, wrong};
+use crate::discovery::Discovery;
 use crate::flags::Given;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
@@ -26,7 +29,7 @@ fn name<'a>(given: &Given<'a>) -> Outcome<&'a str> {
 }
 
 /// The object of a `create` subcommand.
-pub(crate) fn object(given: &Given<'_>) -> Outcome<Value> {
+pub(crate) fn object(given: &Given<'_>, served: Option<&Discovery>) -> Outcome<Value> {
     let words: Vec<&str> = given.command.split(' ').skip(1).collect();
     match words[..] {
         ["deployment"] => deployment(given),
@@ -37,8 +40,8 @@ pub(crate) fn object(given: &Given<'_>) -> Outcome<Value> {
         ["secret", kind] => secret(given, kind),
         ["namespace"] => Ok(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name(given)? }, "spec": {}, "status": {} })),
         ["serviceaccount"] => Ok(json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name(given)? } })),
-        ["role" | "clusterrole"] => role(given, words[0] == "clusterrole"),
-        ["rolebinding" | "clusterrolebinding"] => binding(given, words[0] == "clusterrolebinding"),
+        ["role" | "clusterrole"] => access::role(given, served, words[0] == "clusterrole"),
+        ["rolebinding" | "clusterrolebinding"] => access::binding(given, words[0] == "clusterrolebinding"),
         ["ingress"] => ingress(given),
         ["poddisruptionbudget"] => budget(given),
         ["quota"] => quota(given),
@@ -48,11 +51,11 @@ pub(crate) fn object(given: &Given<'_>) -> Outcome<Value> {
 }
 
 fn deployment(given: &Given<'_>) -> Outcome<Value> {
-    let name = name(given)?;
     let images = given.list("image");
     if images.is_empty() {
         return wrong("required flag(s) \"image\" not set");
     }
+    let name = name(given)?;
     let command = given.rest();
     if images.len() > 1 && !command.is_empty() {
         return wrong("cannot specify multiple --image options and command");
@@ -80,8 +83,14 @@ fn tcp(given: &Given<'_>) -> Outcome<Vec<Value>> {
     let mut out = Vec::new();
     for text in given.list("tcp") {
         let (port, target) = text.split_once(':').unwrap_or((text, text));
-        let number: u16 = port.parse().map_err(|_| Failure::text(format!("strconv.Atoi: parsing \"{port}\": invalid syntax")))?;
-        let target = target.parse::<u16>().map_or_else(|_| json!(target), |n| json!(n));
+        let target = target.split(':').next().unwrap_or_default();
+        let why = if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) { "value out of range" } else { "invalid syntax" };
+        let number: u16 = port.parse().map_err(|_| Failure::text(format!("strconv.ParseUint: parsing \"{port}\": {why}")))?;
+        let target = match target.parse::<i64>() {
+            Ok(n) if text.contains(':') && !(1..=65_535).contains(&n) => return wrong("must be between 1 and 65535, inclusive"),
+            Ok(n) => json!(n),
+            Err(_) => json!(target),
+        };
         out.push(json!({ "name": text.replace(':', "-"), "port": number, "protocol": "TCP", "targetPort": target }));
     }
     Ok(out)
@@ -128,6 +137,9 @@ fn pod_spec(given: &Given<'_>, name: &str, restart: &str) -> Outcome<Value> {
 
 fn job(given: &Given<'_>) -> Outcome<Value> {
     let name = name(given)?;
+    if given.text("image").is_none_or(str::is_empty) {
+        return wrong("either --image or --from must be specified");
+    }
     let template = pod_spec(given, name, "Never")?;
     Ok(json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": name }, "spec": { "template": template }, "status": {} }))
 }
@@ -147,6 +159,10 @@ pub(crate) fn job_from(name: &str, cronjob: &Value) -> Value {
 }
 
 fn cronjob(given: &Given<'_>) -> Outcome<Value> {
+    let missing: Vec<String> = ["image", "schedule"].iter().filter(|f| given.text(f).is_none()).map(|f| format!("\"{f}\"")).collect();
+    if !missing.is_empty() {
+        return wrong(format!("required flag(s) {} not set", missing.join(", ")));
+    }
     let name = name(given)?;
     let restart = given.text_or("restart", "OnFailure");
     let template = pod_spec(given, name, restart)?;
@@ -158,12 +174,21 @@ fn cronjob(given: &Given<'_>) -> Outcome<Value> {
 }
 
 /// Files and literals as pairs of key and bytes.
-fn sources(given: &Given<'_>) -> Outcome<Vec<(String, Vec<u8>)>> {
+fn sources(given: &Given<'_>, kind: &str) -> Outcome<Vec<(String, Vec<u8>)>> {
     let mut out: Vec<(String, Vec<u8>)> = Vec::new();
-    let read = |path: &str| std::fs::read(path).map_err(|e| Failure::text(format!("error reading {path}: {e}")));
+    let why = |path: &str, e: &std::io::Error| Failure::text(format!("error reading {path}: {}", crate::failure::opening(path, e).split_once(": ").map(|(_, w)| w.to_owned()).unwrap_or_default()));
+    let read = |path: &str| std::fs::read(path).map_err(|e| why(path, &e));
     let base = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    for file in given.list("from-file") {
+    let (files, literals, envs) = (given.list("from-file"), given.list("from-literal"), given.list("from-env-file"));
+    if !envs.is_empty() && !(files.is_empty() && literals.is_empty()) {
+        return wrong("from-env-file cannot be combined with from-file or from-literal");
+    }
+    for file in files {
         match file.split_once('=') {
+            Some((_, rest)) if rest.contains('=') => return wrong("key names or file paths cannot contain '='"),
+            Some(("", path)) => return wrong(format!("key name for file path {path} missing")),
+            Some((key, "")) => return wrong(format!("file path for key name {key} missing")),
+            Some((_, path)) if Path::new(path).is_dir() => return wrong("cannot give a key name for a directory path"),
             Some((key, path)) => out.push((key.to_owned(), read(path)?)),
             None if Path::new(file).is_dir() => {
                 let mut entries: Vec<_> = std::fs::read_dir(file)?.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| p.is_file()).collect();
@@ -175,30 +200,47 @@ fn sources(given: &Given<'_>) -> Outcome<Vec<(String, Vec<u8>)>> {
             None => out.push((base(Path::new(file)), read(file)?)),
         }
     }
-    for literal in given.list("from-literal") {
-        let Some((key, value)) = literal.split_once('=') else {
+    for literal in literals {
+        let Some((key, value)) = literal.split_once('=').filter(|(k, _)| !k.is_empty()) else {
             return wrong(format!("invalid literal source {literal}, expected key=value"));
         };
-        out.push((key.to_owned(), value.trim_matches(['"', '\'']).as_bytes().to_vec()));
+        out.push((key.to_owned(), value.as_bytes().to_vec()));
     }
-    for file in given.list("from-env-file") {
+    for file in envs {
         let text = String::from_utf8_lossy(&read(file)?).into_owned();
         for line in text.lines().map(str::trim_start).filter(|l| !l.is_empty() && !l.starts_with('#')) {
-            let (key, value) = line.split_once('=').map_or_else(|| (line, std::env::var(line).unwrap_or_default()), |(k, v)| (k, v.to_owned()));
-            out.push((key.to_owned(), value.into_bytes()));
+            match line.split_once('=') {
+                Some((key, value)) => out.push((key.to_owned(), value.as_bytes().to_vec())),
+                None => out.push((line.to_owned(), std::env::var(line).unwrap_or_default().into_bytes())),
+            }
         }
     }
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     for (i, (key, _)) in out.iter().enumerate() {
+        if !key.chars().all(good) {
+            return wrong(format!("\"{key}\" is not a valid key name for a {kind}: a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"));
+        }
         if out[..i].iter().any(|(k, _)| k == key) {
-            return wrong(format!("cannot add key \"{key}\", another key by that name already exists"));
+            return wrong(format!("cannot add key \"{key}\", another key by that name already exists in Data for {kind} \"{}\"", name(given)?));
         }
     }
     Ok(out)
 }
 
+/// `--append-hash`.
+fn hashed(given: &Given<'_>, mut object: Value) -> Value {
+    if given.on("append-hash") {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let hash = crate::kustomize::content_hash(&object, &name, given.command.starts_with("create"));
+        object["metadata"]["name"] = format!("{name}-{hash}").into();
+    }
+    object
+}
+
 fn configmap(given: &Given<'_>) -> Outcome<Value> {
     let (mut data, mut binary) = (Map::new(), Map::new());
-    for (key, bytes) in sources(given)? {
+    name(given)?;
+    for (key, bytes) in sources(given, "ConfigMap")? {
         match String::from_utf8(bytes) {
             Ok(text) => drop(data.insert(key, text.into())),
             Err(e) => drop(binary.insert(key, STANDARD.encode(e.as_bytes()).into())),
@@ -210,7 +252,7 @@ fn configmap(given: &Given<'_>) -> Outcome<Value> {
             object[key] = Value::Object(map);
         }
     }
-    Ok(object)
+    Ok(hashed(given, object))
 }
 
 fn secret(given: &Given<'_>, kind: &str) -> Outcome<Value> {
@@ -218,16 +260,17 @@ fn secret(given: &Given<'_>, kind: &str) -> Outcome<Value> {
     let mut data = Map::new();
     match kind {
         "tls" => {
-            for (flag, key) in [("cert", "tls.crt"), ("key", "tls.key")] {
-                let path = required(given, flag).map_err(|_| Failure::text("key and cert must be specified"))?;
-                let bytes = std::fs::read(path).map_err(|e| Failure::text(format!("open {path}: {e}")))?;
-                data.insert(key.to_owned(), STANDARD.encode(bytes).into());
-            }
+            let (Ok(cert), Ok(key)) = (required(given, "cert"), required(given, "key")) else { return wrong("key and cert must be specified") };
+            let read = |path: &str| std::fs::read(path).map_err(|e| Failure::text(format!("Cannot read file {path}, {}", crate::failure::opening(path, &e))));
+            let (cert, key) = (read(cert)?, read(key)?);
+            fitting(&cert, &key)?;
+            data.insert("tls.crt".to_owned(), STANDARD.encode(cert).into());
+            data.insert("tls.key".to_owned(), STANDARD.encode(key).into());
             object["type"] = "kubernetes.io/tls".into();
         }
         "docker-registry" => {
             object["type"] = "kubernetes.io/dockerconfigjson".into();
-            let files = sources(given)?;
+            let files: Vec<(String, Vec<u8>)> = sources(given, "Secret")?;
             let config = match files.first() {
                 Some((_, bytes)) => bytes.clone(),
                 None => docker_config(given)?.into_bytes(),
@@ -235,7 +278,7 @@ fn secret(given: &Given<'_>, kind: &str) -> Outcome<Value> {
             data.insert(".dockerconfigjson".to_owned(), STANDARD.encode(config).into());
         }
         _ => {
-            for (key, bytes) in sources(given)? {
+            for (key, bytes) in sources(given, "Secret")? {
                 data.insert(key, STANDARD.encode(bytes).into());
             }
             if let Some(kind) = given.text("type") {
@@ -246,7 +289,17 @@ fn secret(given: &Given<'_>, kind: &str) -> Outcome<Value> {
     if !data.is_empty() {
         object["data"] = Value::Object(data);
     }
-    Ok(object)
+    Ok(hashed(given, object))
+}
+
+/// Whether a key belongs to a certificate, both in PEM.
+fn fitting(cert: &[u8], key: &[u8]) -> Outcome {
+    for (bytes, what) in [(cert, "certificate"), (key, "key")] {
+        if !String::from_utf8_lossy(bytes).contains("-----BEGIN ") {
+            return wrong(format!("tls: failed to find any PEM data in {what} input"));
+        }
+    }
+    client::check_pair(cert, key).map_err(|e| Failure::text(e.to_string()))
 }
 
 fn docker_config(given: &Given<'_>) -> Outcome<String> {
@@ -255,87 +308,10 @@ fn docker_config(given: &Given<'_>) -> Outcome<String> {
         return wrong("either --from-file or the combination of --docker-username, --docker-password and --docker-server is required");
     }
     let server = given.text_or("docker-server", "https://index.docker.io/v1/");
-    let mut entry = json!({ "username": user, "password": password, "auth": STANDARD.encode(format!("{user}:{password}")) });
-    if let Some(email) = given.text("docker-email") {
-        entry["email"] = email.into();
-    }
-    Ok(json!({ "auths": { server: entry } }).to_string())
-}
-
-/// `pods`, `deployments.apps`, `pods/log` as rules' resources, by group.
-fn resources(given: &Given<'_>) -> Vec<(String, Vec<String>)> {
-    let mut out: Vec<(String, Vec<String>)> = Vec::new();
-    for word in given.list("resource") {
-        let (word, sub) = word.split_once('/').map_or((word, None), |(w, s)| (w, Some(s)));
-        let (name, group) = word.split_once('.').map_or((word, None), |(n, g)| (n, Some(g)));
-        let known = schema::resources().iter().find(|r| (r.plural == name || r.singular == name || r.short_names.contains(&name)) && group.is_none_or(|g| r.group == g));
-        let (plural, group) = known.map_or((name, group.unwrap_or_default()), |r| (r.plural, r.group));
-        let text = sub.map_or_else(|| plural.to_owned(), |s| format!("{plural}/{s}"));
-        match out.iter_mut().find(|(g, _)| g == group) {
-            Some((_, all)) => all.push(text),
-            None => out.push((group.to_owned(), vec![text])),
-        }
-    }
-    out
-}
-
-fn role(given: &Given<'_>, cluster: bool) -> Outcome<Value> {
-    let kind = if cluster { "ClusterRole" } else { "Role" };
-    let mut object = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": { "name": name(given)? } });
-    if let Some(aggregation) = given.text("aggregation-rule").filter(|_| cluster) {
-        object["aggregationRule"] = json!({ "clusterRoleSelectors": [{ "matchLabels": pairs(aggregation)? }] });
-        object["rules"] = Value::Null;
-        return Ok(object);
-    }
-    let verbs = given.list("verb");
-    if verbs.is_empty() {
-        return wrong("at least one verb must be specified");
-    }
-    let mut rules = Vec::new();
-    for (group, resources) in resources(given) {
-        let mut rule = json!({ "apiGroups": [group], "resources": resources, "verbs": verbs });
-        let names = given.list("resource-name");
-        if !names.is_empty() {
-            rule["resourceNames"] = json!(names);
-        }
-        rules.push(rule);
-    }
-    let urls = given.list("non-resource-url");
-    if !urls.is_empty() {
-        rules.push(json!({ "nonResourceURLs": urls, "verbs": verbs }));
-    }
-    if rules.is_empty() {
-        return wrong(if cluster { "one of resource or nonResourceURL must be specified" } else { "at least one resource must be specified" });
-    }
-    object["rules"] = rules.into();
-    Ok(object)
-}
-
-fn binding(given: &Given<'_>, cluster: bool) -> Outcome<Value> {
-    let kind = if cluster { "ClusterRoleBinding" } else { "RoleBinding" };
-    let (role_kind, role) = match (given.text("clusterrole"), given.text("role")) {
-        (Some(role), None) => ("ClusterRole", role),
-        (None, Some(role)) if !cluster => ("Role", role),
-        _ => return wrong(if cluster { "required flag(s) \"clusterrole\" not set" } else { "exactly one of clusterrole or role must be specified" }),
-    };
-    let mut subjects = Vec::new();
-    for (flag, kind) in [("user", "User"), ("group", "Group")] {
-        subjects.extend(given.list(flag).into_iter().map(|n| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": n })));
-    }
-    for account in given.list("serviceaccount") {
-        let Some((namespace, name)) = account.split_once(':') else {
-            return wrong("serviceaccount must be <namespace>:<name>");
-        };
-        subjects.push(json!({ "kind": "ServiceAccount", "name": name, "namespace": namespace }));
-    }
-    let mut object = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": { "name": name(given)? },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": role_kind, "name": role },
-    });
-    if !subjects.is_empty() {
-        object["subjects"] = subjects.into();
-    }
-    Ok(object)
+    let text = |t: &str| crate::print::json_line(&Value::from(t));
+    let email = given.text("docker-email").filter(|e| !e.is_empty()).map(|e| format!("\"email\":{},", text(e))).unwrap_or_default();
+    let auth = STANDARD.encode(format!("{user}:{password}"));
+    Ok(format!("{{\"auths\":{{{}:{{\"username\":{},\"password\":{},{email}\"auth\":{}}}}}}}", text(server), text(user), text(password), text(&auth)))
 }
 
 /// `a=b,c=d` as an object.
@@ -349,12 +325,13 @@ pub(crate) fn pairs(text: &str) -> Outcome<Value> {
 }
 
 fn backend(text: &str) -> Outcome<Value> {
-    let Some((service, port)) = text.split_once(':') else { return wrong(format!("default-backend should be in format servicename:serviceport: {text}")) };
+    let Some((service, port)) = text.split_once(':') else { return wrong("default-backend should be in format servicename:serviceport") };
     let port = port.parse::<u16>().map_or_else(|_| json!({ "name": port }), |n| json!({ "number": n }));
     Ok(json!({ "service": { "name": service, "port": port } }))
 }
 
 fn ingress(given: &Given<'_>) -> Outcome<Value> {
+    name(given)?;
     let mut spec = json!({});
     let (mut rules, mut tls): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
     for rule in given.list("rule") {
@@ -365,7 +342,8 @@ fn ingress(given: &Given<'_>) -> Outcome<Value> {
         let (host, path) = place.find('/').map_or((place, "/"), |i| (&place[..i], &place[i..]));
         let prefix = path.ends_with('*');
         let path = if prefix { &path[..path.len() - 1] } else { path };
-        let entry = json!({ "backend": backend(to)?, "path": path, "pathType": if prefix { "Prefix" } else { "Exact" } });
+        let bad = || Failure::text(format!("rule {rule} is invalid and should be in format host/path=svcname:svcport[,tls[=secret]]"));
+        let entry = json!({ "backend": backend(to).map_err(|_| bad())?, "path": path, "pathType": if prefix { "Prefix" } else { "Exact" } });
         match rules.iter_mut().find(|r| r["host"].as_str().unwrap_or_default() == host) {
             Some(found) => {
                 if let Some(paths) = found.pointer_mut("/http/paths").and_then(Value::as_array_mut) {
@@ -383,7 +361,9 @@ fn ingress(given: &Given<'_>) -> Outcome<Value> {
             if let Some(secret) = secret.strip_prefix('=') {
                 one["secretName"] = secret.into();
             }
-            tls.push(one);
+            if one.as_object().is_some_and(|m| !m.is_empty()) {
+                tls.push(one);
+            }
         }
     }
     if rules.is_empty() && given.text("default-backend").is_none() {
@@ -402,7 +382,7 @@ fn ingress(given: &Given<'_>) -> Outcome<Value> {
     }
     let mut metadata = json!({ "name": name(given)? });
     for annotation in given.list("annotation") {
-        let (key, value) = annotation.split_once('=').unwrap_or((annotation, ""));
+        let Some((key, value)) = annotation.split_once('=') else { return wrong(format!("annotation {annotation} is invalid and should be in format key=[value]")) };
         metadata["annotations"][key] = value.into();
     }
     Ok(json!({ "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec, "status": { "loadBalancer": {} } }))
@@ -412,9 +392,39 @@ fn amount(text: &str) -> Value {
     text.parse::<i64>().map_or_else(|_| text.into(), Value::from)
 }
 
+/// `a=b,c,!d` as a LabelSelector.
+fn label_selector(text: &str) -> Outcome<Value> {
+    let (mut labels, mut terms) = (Map::new(), Vec::new());
+    for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        if part.contains("!=") {
+            return wrong("\"!=\" is not a valid label selector operator");
+        }
+        match part.split_once("==").or_else(|| part.split_once('=')) {
+            Some((k, v)) => drop(labels.insert(k.trim().to_owned(), v.trim().into())),
+            None => terms.push(match part.strip_prefix('!') {
+                Some(key) => json!({ "key": key, "operator": "DoesNotExist" }),
+                None => json!({ "key": part, "operator": "Exists" }),
+            }),
+        }
+    }
+    let mut out = json!({});
+    if !labels.is_empty() {
+        out["matchLabels"] = Value::Object(labels);
+    }
+    if !terms.is_empty() {
+        out["matchExpressions"] = terms.into();
+    }
+    Ok(out)
+}
+
 fn budget(given: &Given<'_>) -> Outcome<Value> {
     let selector = required(given, "selector").map_err(|_| Failure::text("a selector must be specified"))?;
-    let mut spec = json!({ "selector": { "matchLabels": pairs(selector)? } });
+    let mut spec = json!({ "selector": label_selector(selector)? });
+    for flag in ["min-available", "max-unavailable"] {
+        if given.text(flag).is_some_and(|t| t.trim_end_matches('%').parse::<u32>().is_err()) {
+            return wrong(format!("invalid format specified for {flag}"));
+        }
+    }
     match (given.text("min-available"), given.text("max-unavailable")) {
         (Some(_), Some(_)) => return wrong("min-available and max-unavailable cannot be both specified"),
         (None, None) => return wrong("one of min-available or max-unavailable must be specified"),
@@ -427,8 +437,13 @@ fn budget(given: &Given<'_>) -> Outcome<Value> {
 
 fn quota(given: &Given<'_>) -> Outcome<Value> {
     let mut spec = json!({});
-    if let Some(hard) = given.text("hard") {
-        spec["hard"] = pairs(hard)?;
+    if let Some(hard) = given.text("hard").filter(|h| !h.is_empty()) {
+        spec["hard"] = json!({});
+        for pair in hard.split(',') {
+            let Some((key, value)) = pair.split_once('=') else { return wrong(format!("Invalid argument syntax {pair}, expected <resource>=<value>")) };
+            kinds::Quantity::parse(value).map_err(|_| Failure::text("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"))?;
+            spec["hard"][key] = value.into();
+        }
     }
     if let Some(scopes) = given.text("scopes") {
         spec["scopes"] = json!(scopes.split(',').collect::<Vec<_>>());

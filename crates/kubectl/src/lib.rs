@@ -6,6 +6,7 @@ mod discovery;
 mod failure;
 mod flags;
 mod generate;
+mod kustomize;
 mod manifest;
 mod pods;
 mod print;
@@ -26,6 +27,9 @@ use std::ffi::OsString;
 #[must_use]
 pub fn run(args: Vec<OsString>) -> i32 {
     let words = command_words(&args);
+    if let Some(code) = commands::plugin::instead(&args) {
+        return code;
+    }
     let matches = match tree::tree().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(e) => return misread(&e, &words),
@@ -89,13 +93,50 @@ fn misread(e: &clap::Error, command: &str) -> i32 {
         ErrorKind::UnknownArgument => {
             let flag = text(ContextKind::InvalidArg);
             let named = if flag.starts_with("--") { format!("unknown flag: {}", flag.split('=').next().unwrap_or_default()) } else { format!("unknown shorthand flag: '{}' in {flag}", flag.trim_start_matches('-').chars().next().unwrap_or_default()) };
-            Failure::usage(named, command)
+            Failure::flag(named, command)
         }
-        ErrorKind::InvalidSubcommand => Failure::Bare(format!("error: unknown command \"{}\" for \"kubectl{}{command}\"", text(ContextKind::InvalidSubcommand), if command.is_empty() { "" } else { " " })),
+        ErrorKind::InvalidSubcommand if !command.is_empty() => Failure::usage(format!("unknown command \"{}\"", text(ContextKind::InvalidSubcommand)), command),
+        ErrorKind::InvalidSubcommand => unknown(&text(ContextKind::InvalidSubcommand)),
+        ErrorKind::InvalidValue | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues if text(ContextKind::InvalidValue).is_empty() => Failure::flag(format!("flag needs an argument: {}", needing(&text(ContextKind::InvalidArg))), command),
         _ => Failure::text(usage.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()),
     };
     print::tell(&failure.message());
     failure.code()
+}
+
+/// `--output <output>` as it was most likely written: the flag that stands last on the command line.
+fn needing(flag: &str) -> String {
+    let long = flag.split([' ', '=']).next().unwrap_or(flag);
+    let last = std::env::args().next_back().unwrap_or_default();
+    match last.strip_prefix('-').filter(|l| !l.starts_with('-')).and_then(|l| l.chars().last()) {
+        Some(letter) => format!("'{letter}' in {last}"),
+        None => long.to_owned(),
+    }
+}
+
+/// Changes of one letter between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (above + 1).min(row[j] + 1).min(diagonal + usize::from(x != *y));
+            diagonal = above;
+        }
+    }
+    row[b.len()]
+}
+
+/// A first word that is no command, with those that look like it.
+fn unknown(word: &str) -> Failure {
+    const NEAR: usize = 2;
+    let tree = tree::tree();
+    let names = tree.get_subcommands().map(clap::Command::get_name);
+    let near: Vec<String> = names.filter(|n| distance(&n.to_lowercase(), &word.to_lowercase()) <= NEAR || n.starts_with(word)).map(|n| format!("\t{n}\n")).collect();
+    let hint = if near.is_empty() { String::new() } else { format!("\n\nDid you mean this?\n{}", near.concat().trim_end_matches('\n')) };
+    Failure::Bare(format!("error: unknown command \"{word}\" for \"kubectl\"{hint}"))
 }
 
 /// `kubectl completion SHELL`.
@@ -132,12 +173,12 @@ async fn dispatch(words: &[&str], matches: &ArgMatches) -> Outcome {
         ["label"] => commands::change::mark(given, "labels").await,
         ["annotate"] => commands::change::mark(given, "annotations").await,
         ["patch"] => commands::change::patch(given).await,
-        ["set", what] => commands::change::set(given, what).await,
+        ["set", what] => commands::set::run(given, what).await,
         ["taint"] => commands::change::taint(given).await,
         ["cordon"] => commands::change::cordon(given, true).await,
         ["uncordon"] => commands::change::cordon(given, false).await,
-        ["replace"] => commands::change::replace(given).await,
-        ["edit"] => commands::change::edit(given).await,
+        ["replace"] => commands::edit::replace(given).await,
+        ["edit"] => commands::edit::run(given).await,
         ["describe"] => commands::describe::run(given).await,
         ["rollout", what] => commands::rollout::run(given, what).await,
         ["wait"] => commands::wait::run(given).await,
@@ -148,13 +189,26 @@ async fn dispatch(words: &[&str], matches: &ArgMatches) -> Outcome {
         ["explain"] => commands::explain::run(given).await,
         ["cp"] => commands::copy::run(given).await,
         ["diff"] => commands::diff::run(given).await,
+        ["autoscale"] => commands::autoscale::run(given).await,
+        ["debug"] => commands::debug::run(given).await,
+        ["proxy"] => commands::proxy::run(given).await,
+        ["kustomize"] => commands::kustomize::run(given).await,
+        ["plugin", "list"] => commands::plugin::list(given),
+        ["options"] => { print::say("The following options can be passed to any command:\n\n"); print::say(&tree::options()); Ok(()) }
+        ["alpha"] => Err(Failure::Bare("No alpha commands are available in this version of kubectl".to_owned())),
+        ["certificate", what] => commands::certificate::run(given, *what == "approve").await,
+        ["cluster-info", "dump"] => commands::dump::run(given).await,
+        ["auth", "reconcile"] => commands::reconcile::run(given).await,
+        ["apply", "view-last-applied"] => commands::last_applied::view(given).await,
+        ["apply", "set-last-applied"] => commands::last_applied::set(given).await,
+        ["apply", "edit-last-applied"] => commands::last_applied::edit(given).await,
         ["version"] => commands::server::version(given).await,
         ["cluster-info"] => commands::server::info(given).await,
         ["auth", "can-i"] => commands::server::can_i(given).await,
         ["auth", "whoami"] => commands::server::whoami(given).await,
         ["events"] => commands::server::events(given).await,
         ["config", what] => commands::config::run(given, what),
-        ["top", ..] => failure::wrong("Metrics API not available"),
+        ["top", _] => failure::wrong("Metrics API not available"),
         ["completion"] => completion(given),
         ["create"] => commands::create::files(given).await,
         ["create", "token"] => commands::create::token(given).await,
@@ -165,8 +219,13 @@ async fn dispatch(words: &[&str], matches: &ArgMatches) -> Outcome {
             for word in words {
                 command = command.find_subcommand_mut(word).expect("clap has just matched it");
             }
-            print::say(&command.render_help().to_string());
-            Ok(())
+            let help = command.render_help().to_string();
+            if matches!(words, [] | ["certificate"]) {
+                print::say(&help);
+                return Ok(());
+            }
+            print::tell(&help);
+            Err(Failure::Exit(1))
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::query::Query;
 use crate::session::Session;
 use serde_json::Value;
 
+/// What is said when nothing was chosen.
+pub(crate) const NOTHING: &str = "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'";
 /// Objects asked for in one answer.
 const CHUNK: &str = "500";
 
@@ -36,6 +38,11 @@ impl Item {
         self.mapping.object(Some(&self.namespace), &self.name)
     }
 
+    /// ` from web namespace`, of what lives in one.
+    pub(crate) fn place(&self) -> String {
+        if self.namespace.is_empty() { String::new() } else { format!(" from {} namespace", self.namespace) }
+    }
+
     pub(crate) fn of(mapping: &Mapping, object: Value) -> Self {
         let text = |k: &str| object["metadata"][k].as_str().unwrap_or_default().to_owned();
         Self { mapping: mapping.clone(), namespace: text("namespace"), name: text("name"), object, source: None }
@@ -50,12 +57,13 @@ pub(crate) async fn targets(session: &Session, args: &[&str]) -> Outcome<Vec<Tar
             let Some((kind, name)) = arg.split_once('/') else {
                 return wrong("there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource resource/<resource_name>'");
             };
-            if kind.is_empty() || name.is_empty() || name.contains('/') {
+            if name.contains('/') {
                 return wrong("arguments in resource/name form may not have more than one slash");
             }
-            for kind in kind.split(',') {
-                out.push(Target { mapping: session.mapping(kind).await?, name: Some(name.to_owned()) });
+            if kind.is_empty() || name.is_empty() || kind.contains(',') {
+                return wrong("arguments in resource/name form must have a single resource and name");
             }
+            out.push(Target { mapping: session.mapping(kind).await?, name: Some(name.to_owned()) });
         }
         return Ok(out);
     }
@@ -92,6 +100,8 @@ pub(crate) struct Scope {
     pub(crate) namespace: Option<String>,
     pub(crate) selector: Option<String>,
     pub(crate) fields: Option<String>,
+    /// Objects in one answer; 0: no limit.
+    pub(crate) chunk: Option<i64>,
 }
 
 impl Scope {
@@ -101,6 +111,7 @@ impl Scope {
             namespace: (!given.on("all-namespaces")).then(|| session.namespace.clone()),
             selector: given.text("selector").map(str::to_owned),
             fields: given.text("field-selector").map(str::to_owned),
+            chunk: given.text("chunk-size").and_then(|c| c.parse().ok()),
         }
     }
 
@@ -110,14 +121,27 @@ impl Scope {
     }
 }
 
+/// A list that the server refused: a selector or a limit that it cannot read is named.
+pub(crate) fn unlisted(e: client::Error, mapping: &Mapping, scope: &Scope) -> Failure {
+    let resource = format!("{}/{}, Resource={}", mapping.group, mapping.version, mapping.plural);
+    let (labels, fields) = (scope.selector.as_deref().unwrap_or_default(), scope.fields.as_deref().unwrap_or_default());
+    let selected = !labels.is_empty() || !fields.is_empty();
+    match &e {
+        client::Error::Api(a) if a.code == 400 && selected => Failure::from(e).doing(|| format!("Unable to find \"{resource}\" that match label selector \"{labels}\", field selector \"{fields}\"")),
+        client::Error::Api(a) if a.code == 400 => Failure::from(e).doing(|| format!("Unable to list \"{resource}\"")),
+        _ => e.into(),
+    }
+}
+
 /// Lists objects, in chunks; gives the whole list, with `apiVersion` and `kind` on the items.
 pub(crate) async fn list(session: &Session, mapping: &Mapping, scope: &Scope) -> Outcome<Value> {
     let path = mapping.collection(scope.namespace.as_deref());
     let mut whole: Option<Value> = None;
     let mut next = String::new();
     loop {
-        let query = scope.query().and("limit", CHUNK).and_some("continue", Some(&next));
-        let mut page = session.client.get(&format!("{path}{}", query.text())).await?;
+        let query = scope.query().when(scope.chunk != Some(0), "limit", &scope.chunk.map_or_else(|| CHUNK.to_owned(), |c| c.to_string())).and_some("continue", Some(&next));
+        let got = session.client.get(&format!("{path}{}", query.text())).await;
+        let mut page = got.map_err(|e| unlisted(e, mapping, scope))?;
         next = page["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
         for item in page["items"].as_array_mut().into_iter().flatten() {
             item["apiVersion"] = mapping.api_version().into();
@@ -140,15 +164,18 @@ pub(crate) async fn list(session: &Session, mapping: &Mapping, scope: &Scope) ->
 /// Everything that arguments, files and selectors of a command mean, fetched; what could not be found is told beside it.
 pub(crate) async fn items(session: &Session, given: &Given<'_>, args: &[&str]) -> Outcome<(Vec<Item>, Vec<Failure>)> {
     let (mut found, mut failures) = (Vec::new(), Vec::new());
-    let files = given.list("filename");
-    if !files.is_empty() {
+    if manifest::given_any(given) {
         if !args.is_empty() {
             return wrong("when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well");
         }
-        for m in manifest::read(&files, given.on("recursive"))? {
+        for m in manifest::gather(given, "").await? {
             let mapping = session.mapping_of(&m.object, &m.source).await?;
             let namespace = session.namespace_of(&m.object, &mapping)?;
             let name = m.object["metadata"]["name"].as_str().unwrap_or_default();
+            if given.on("local") {
+                found.push(Item { source: Some(m.source), ..Item::of(&mapping, m.object) });
+                continue;
+            }
             match session.client.get(&mapping.object(Some(&namespace), name)).await {
                 Ok(object) => found.push(Item { source: Some(m.source), ..Item::of(&mapping, object) }),
                 Err(e) => failures.push(e.into()),
@@ -156,8 +183,11 @@ pub(crate) async fn items(session: &Session, given: &Given<'_>, args: &[&str]) -
         }
         return Ok((found, failures));
     }
+    if given.on("local") {
+        return wrong("You must specify resources by --filename when --local is set.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'");
+    }
     if args.is_empty() {
-        return wrong("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'");
+        return wrong(NOTHING);
     }
     let scope = Scope::of(session, given);
     for target in targets(session, args).await? {

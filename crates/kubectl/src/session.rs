@@ -23,17 +23,18 @@ pub(crate) struct Session {
 pub(crate) fn overrides(given: &Given<'_>) -> Outcome<Overrides> {
     let text = |name: &str| given.text(name).filter(|t| !t.is_empty()).map(str::to_owned);
     let path = |name: &str| text(name).map(PathBuf::from);
+    given.number("v")?;
     let timeout = match given.text("request-timeout") {
         None => None,
         Some(t) if t.bytes().all(|b| b.is_ascii_digit()) => t.parse().ok().map(std::time::Duration::from_secs),
-        Some(_) => given.duration("request-timeout")?,
+        Some(_) => Some(given.duration("request-timeout").ok().flatten().ok_or_else(|| Failure::text("Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)"))?),
     };
     Ok(Overrides {
         kubeconfig: path("kubeconfig"),
         context: text("context"),
         cluster: text("cluster"),
         // The bindings' own --user names a subject.
-        user: text("user").filter(|_| !given.command.ends_with("rolebinding")),
+        user: text("user").filter(|_| !given.command.ends_with("rolebinding") && given.command != "set subject"),
         server: text("server"),
         token: text("token"),
         username: text("username"),
@@ -68,7 +69,10 @@ impl Session {
     /// The resource that a word names.
     pub(crate) async fn mapping(&self, word: &str) -> Outcome<Mapping> {
         let found = self.discovery().await?.find(word).cloned();
-        found.ok_or_else(|| Failure::text(format!("the server doesn't have a resource type \"{word}\"")))
+        found.ok_or_else(|| {
+            let shown = if word.matches('.').count() > 1 { word.split('.').next().unwrap_or(word) } else { word };
+            Failure::text(format!("the server doesn't have a resource type \"{shown}\""))
+        })
     }
 
     /// The resource of a manifest's object.

@@ -6,7 +6,7 @@ use crate::discovery::Mapping;
 use crate::failure::{Failure, Outcome, wrong};
 use crate::flags::Given;
 use crate::manifest::{self, Manifest};
-use crate::print::{DryRun, Results, tell};
+use crate::print::{DryRun, Format, Results, tell};
 use crate::query::Query;
 use crate::select::{self, Item, Scope};
 use crate::session::Session;
@@ -27,7 +27,7 @@ pub(crate) fn validation(given: &Given<'_>) -> Outcome<&'static str> {
         "strict" | "true" => Ok("Strict"),
         "warn" => Ok("Warn"),
         "ignore" | "false" => Ok("Ignore"),
-        other => wrong(format!("invalid - validate option {other}")),
+        other => wrong(format!("invalid - validate option \"{other}\"; must be one of: strict (or true), warn, ignore (or false)")),
     }
 }
 
@@ -47,47 +47,84 @@ pub(crate) fn annotated(object: &Value) -> Value {
         plain["metadata"]["annotations"] = Value::Object(Map::new());
     }
     let text = crate::print::json_line(&plain) + "\n";
+    kept(plain, text)
+}
+
+/// A generated object with itself in its annotation: nothing is put into what is kept.
+pub(crate) fn annotated_as_is(object: &Value) -> Value {
+    kept(object.clone(), crate::print::json_line(object) + "\n")
+}
+
+fn kept(mut plain: Value, text: String) -> Value {
     plain["metadata"]["annotations"][LAST_APPLIED] = text.into();
     plain
 }
 
 pub(crate) async fn run(given: &Given<'_>) -> Outcome {
-    let files = given.list("filename");
-    if files.is_empty() {
-        return wrong("must specify one of -f and -k");
-    }
     if !given.args().is_empty() {
         return Err(Failure::usage(format!("Unexpected args: [{}]", given.args().join(" ")), &given.command));
     }
+    if !manifest::given_any(given) {
+        return wrong("must specify one of -f and -k");
+    }
+    check(given)?;
     let session = Session::open(given)?;
     let results = Results::of(given)?;
-    if given.on("server-side") && results.dry_run == DryRun::Client {
-        return wrong("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)");
-    }
     let mut failures = Vec::new();
     let mut kept = Vec::new();
-    let selector = given.text("selector").map(kinds::Selector::parse).transpose().map_err(Failure::text)?;
-    for m in manifest::read(&files, given.on("recursive"))? {
-        if let Some(selector) = &selector {
-            let labels = m.object["metadata"]["labels"].as_object();
-            let labels = labels.map(|l| l.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect());
-            if !selector.matches(labels.as_ref()) {
-                continue;
-            }
-        }
+    let listed = matches!(results.format, Format::Yaml | Format::Json | Format::JsonPath(..) | Format::StrictPath(..) | Format::GoTemplate(..) | Format::Columns(..));
+    let all = manifest::gather(given, "apply").await?;
+    let single = all.len() == 1;
+    for m in all {
         match one(&session, given, &m, &results).await {
-            Ok(uid) => kept.push(uid),
+            Ok((mapping, object, operation)) => {
+                if !listed || single {
+                    results.print(&mapping, &object, operation)?;
+                }
+                kept.push(object);
+            }
             Err(e) => failures.push(e),
         }
         session.show_warnings();
     }
+    if listed && !single && !kept.is_empty() {
+        let list = json!({ "apiVersion": "v1", "items": kept, "kind": "List", "metadata": {} });
+        results.print_list(&list)?;
+    }
     if given.on("prune") && failures.is_empty() {
-        prune(&session, given, &kept, &results).await?;
+        let uids: Vec<String> = kept.iter().map(|o| o["metadata"]["uid"].as_str().unwrap_or_default().to_owned()).collect();
+        prune(&session, given, &uids, &results).await?;
     }
     Failure::collect(failures)
 }
 
-async fn one(session: &Session, given: &Given<'_>, m: &Manifest, results: &Results) -> Outcome<String> {
+/// Flags that do not go together.
+fn check(given: &Given<'_>) -> Outcome {
+    if given.on("force-conflicts") && !given.on("server-side") {
+        return wrong("--force-conflicts only works with --server-side");
+    }
+    if given.on("server-side") && given.on("force") {
+        return wrong("--force cannot be used with --server-side");
+    }
+    if given.on("server-side") && DryRun::of(given)? == DryRun::Client {
+        return wrong("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)");
+    }
+    How::of(given)?;
+    if given.on("prune") && given.text("selector").is_none() && !given.on("all") {
+        return wrong("all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector");
+    }
+    if given.on("all") && given.text("selector").is_some() {
+        return wrong("cannot set --all and --selector at the same time");
+    }
+    for text in given.list("prune-allowlist") {
+        if text.split('/').count() != 3 {
+            return wrong(format!("invalid GroupVersionKind format: {text}, please follow <group/version/kind>"));
+        }
+    }
+    Ok(())
+}
+
+async fn one(session: &Session, given: &Given<'_>, m: &Manifest, results: &Results) -> Outcome<(Mapping, Value, &'static str)> {
     let mapping = session.mapping_of(&m.object, &m.source).await?;
     let namespace = session.namespace_of(&m.object, &mapping)?;
     let mut wanted = m.object.clone();
@@ -96,7 +133,10 @@ async fn one(session: &Session, given: &Given<'_>, m: &Manifest, results: &Resul
     }
     let name = wanted["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     if name.is_empty() {
-        return wrong(format!("error when retrieving current configuration of {}: resource name may not be empty", m.source));
+        if let Some(generated) = wanted["metadata"]["generateName"].as_str() {
+            return wrong(format!("from {generated}: cannot use generate name with apply"));
+        }
+        return wrong(format!("error when retrieving current configuration of:\nResource: \"{0}, Resource={1}\", GroupVersionKind: \"{0}, Kind={2}\"\nName: \"\", Namespace: \"{namespace}\"\nfrom server for: \"{3}\": resource name may not be empty", gvk(&mapping), mapping.plural, mapping.kind, m.source));
     }
     let item = Item { mapping: mapping.clone(), namespace, name, object: wanted, source: Some(m.source.clone()) };
     let (object, operation) = if given.on("server-side") {
@@ -104,8 +144,7 @@ async fn one(session: &Session, given: &Given<'_>, m: &Manifest, results: &Resul
     } else {
         client_side(session, given, &item, results).await?
     };
-    results.print(&mapping, &object, operation)?;
-    Ok(object["metadata"]["uid"].as_str().unwrap_or_default().to_owned())
+    Ok((mapping, object, operation))
 }
 
 async fn server_side(session: &Session, given: &Given<'_>, item: &Item, results: &Results) -> Outcome<(Value, &'static str)> {
@@ -134,7 +173,7 @@ async fn client_side(session: &Session, given: &Given<'_>, item: &Item, results:
             let made = session.client.post(&path, &body).await;
             return made.map(|o| (o, "created")).map_err(|e| Failure::from(e).doing(|| format!("error when creating \"{source}\"")));
         }
-        Err(e) => return Err(Failure::from(e).doing(|| format!("error when retrieving current configuration of:\nResource: \"{}, Resource={}\", GroupVersionKind: \"{}, Kind={}\"\nName: \"{}\", Namespace: \"{}\"\nfrom server for: \"{source}\"", item.mapping.api_version(), item.mapping.plural, item.mapping.api_version(), item.mapping.kind, item.name, item.namespace))),
+        Err(e) => return Err(Failure::from(e).doing(|| format!("error when retrieving current configuration of:\nResource: \"{}, Resource={}\", GroupVersionKind: \"{}, Kind={}\"\nName: \"{}\", Namespace: \"{}\"\nfrom server for: \"{source}\"", gvk(&item.mapping), item.mapping.plural, gvk(&item.mapping), item.mapping.kind, item.name, item.namespace))),
     };
     if live["metadata"]["annotations"][LAST_APPLIED].is_null() && results.format.is_human() {
         tell(&format!(
@@ -142,7 +181,7 @@ async fn client_side(session: &Session, given: &Given<'_>, item: &Item, results:
             item.mapping.plural, item.name
         ));
     }
-    patched(session, given, item, live, results).await.map_err(|e| e.doing(|| format!("error when applying patch:\nto:\nResource: \"{}, Resource={}\", GroupVersionKind: \"{}, Kind={}\"\nName: \"{}\", Namespace: \"{}\"\nfor: \"{source}\": error when patching \"{source}\"", gvk(&item.mapping), item.mapping.plural, gvk(&item.mapping), item.mapping.kind, item.name, item.namespace)))
+    patched(session, given, item, live, results).await.map_err(|(patch, e)| e.doing(|| format!("error when applying patch:\n{patch}\nto:\nResource: \"{}, Resource={}\", GroupVersionKind: \"{}, Kind={}\"\nName: \"{}\", Namespace: \"{}\"\nfor: \"{source}\": error when patching \"{source}\"", gvk(&item.mapping), item.mapping.plural, gvk(&item.mapping), item.mapping.kind, item.name, item.namespace)))
 }
 
 fn gvk(mapping: &Mapping) -> String {
@@ -160,7 +199,13 @@ pub(crate) fn difference(mapping: &Mapping, live: &Value, wanted: &Value) -> (Va
     (patch::strategic::three_way(&original, wanted, live, shape), PatchType::Strategic)
 }
 
-async fn patched(session: &Session, given: &Given<'_>, item: &Item, mut live: Value, results: &Results) -> Outcome<(Value, &'static str)> {
+/// Patches until the server takes it; a failure comes with the patch.
+async fn patched(session: &Session, given: &Given<'_>, item: &Item, mut live: Value, results: &Results) -> Result<(Value, &'static str), (String, Failure)> {
+    let bare = |e: Failure| (String::new(), e);
+    if results.dry_run == DryRun::Client {
+        // Nothing is worked out without the server.
+        return Ok((live, "configured"));
+    }
     let wanted = annotated(&item.object);
     let mut tries = 0;
     loop {
@@ -169,24 +214,17 @@ async fn patched(session: &Session, given: &Given<'_>, item: &Item, mut live: Va
         if patch.as_object().is_some_and(Map::is_empty) {
             return Ok((live, "unchanged"));
         }
-        if results.dry_run == DryRun::Client {
-            let mut object = live.clone();
-            let shape = Shape::of_kind(&item.mapping.group, &item.mapping.version, &item.mapping.kind);
-            let done = if kind == PatchType::Merge { patch::merge::apply(&mut object, patch); Ok(()) } else { patch::strategic::apply(&mut object, patch, shape) };
-            done.map_err(|e| Failure::text(e.to_string()))?;
-            return Ok((object, "configured"));
-        }
-        let query = write_query(given, results.dry_run, "kubectl-client-side-apply")?;
+        let query = write_query(given, results.dry_run, "kubectl-client-side-apply").map_err(bare)?;
         match session.client.patch(&format!("{}{}", item.path(), query.text()), kind, &patch).await {
             Ok(object) => {
                 let same = object["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"];
                 return Ok((object, if same && results.dry_run == DryRun::None { "unchanged" } else { "configured" }));
             }
-            Err(e) if e.api().is_some_and(kinds::ApiError::is_conflict) && tries < TRIES_MAX => live = session.client.get(&item.path()).await?,
+            Err(e) if e.api().is_some_and(kinds::ApiError::is_conflict) && tries < TRIES_MAX && patch["metadata"]["resourceVersion"].is_null() => live = session.client.get(&item.path()).await.map_err(|e| bare(e.into()))?,
             Err(e) if given.on("force") && e.api().is_some_and(|a| a.is_conflict() || a.reason == "Invalid") => {
-                return replaced(session, given, item, &live, &wanted, results).await;
+                return replaced(session, given, item, &live, &wanted, results).await.map_err(bare);
             }
-            Err(e) => return Err(e.into()),
+            Err(e) => return Err((crate::print::json_line(&patch), e.into())),
         }
     }
 }
@@ -207,12 +245,16 @@ async fn prune(session: &Session, given: &Given<'_>, kept: &[String], results: &
         "configmaps", "endpoints", "namespaces", "persistentvolumeclaims", "persistentvolumes", "pods", "replicationcontrollers", "secrets",
         "services", "jobs.batch", "cronjobs.batch", "ingresses.networking.k8s.io", "daemonsets.apps", "deployments.apps", "replicasets.apps", "statefulsets.apps",
     ];
-    if given.text("selector").is_none() && !given.on("all") {
-        return wrong("all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector");
-    }
+    let own: Vec<String> = given.list("prune-allowlist").into_iter().filter_map(|t| {
+        let parts: Vec<&str> = t.split('/').collect();
+        let [group, version, kind] = parts[..] else { return None };
+        let group = if group == "core" { "" } else { group };
+        Some(format!("{kind}.{version}.{group}"))
+    }).collect();
+    let kinds: Vec<&str> = if own.is_empty() { KINDS.to_vec() } else { own.iter().map(String::as_str).collect() };
     let scope = Scope::of(session, given);
     let how = How::of(given)?;
-    for kind in KINDS {
+    for kind in kinds {
         let mapping = session.mapping(kind).await?;
         let list = select::list(session, &mapping, &scope).await?;
         for object in list["items"].as_array().into_iter().flatten() {

@@ -2,8 +2,7 @@
 
 use crate::failure::{Failure, Outcome, wrong};
 use crate::flags::Given;
-use crate::generate;
-use crate::print::{DryRun, Results, say, tell};
+use crate::print::{DryRun, Results, say};
 use crate::query::Query;
 use crate::select::{self, Item};
 use crate::session::Session;
@@ -34,7 +33,7 @@ pub(crate) async fn update(session: &Session, given: &Given<'_>, item: &Item, ne
     Ok((object, true))
 }
 
-async fn each<F>(given: &Given<'_>, args: &[&str], manager: &str, word: &str, unchanged: Option<&str>, change: F) -> Outcome
+pub(crate) async fn each<F>(given: &Given<'_>, args: &[&str], manager: &str, word: &str, unchanged: Option<&str>, change: F) -> Outcome
 where
     F: Fn(&Item, &mut Value) -> Outcome,
 {
@@ -44,13 +43,14 @@ where
     for item in &items {
         let mut new = item.object.clone();
         let done = match change(item, &mut new) {
+            Ok(()) if given.on("local") => Ok((new.clone(), true)),
             Ok(()) => update(&session, given, item, new, results.dry_run, manager).await,
             Err(e) => Err(e),
         };
         match done {
             Ok((object, changed)) => {
                 let word = if changed { word } else { unchanged.unwrap_or(word) };
-                if !word.is_empty() {
+                if !word.is_empty() || !results.format.is_human() {
                     results.print(&item.mapping, &object, word)?;
                 }
             }
@@ -69,15 +69,23 @@ pub(crate) async fn scale(given: &Given<'_>) -> Outcome {
     let session = Session::open(given)?;
     let results = Results::of(given)?;
     let (items, mut failures) = select::items(&session, given, &given.args()).await?;
+    if items.is_empty() && !failures.is_empty() && failures.iter().all(Failure::is_not_found) {
+        return wrong(format!("no objects passed to scale {}", failures[0].plain()));
+    }
     let current = given.number("current-replicas")?.filter(|c| *c >= 0);
     for item in &items {
         if !item.mapping.subresources.iter().any(|s| s == "scale") {
-            failures.push(Failure::text(format!("no scale subresource on {}", item.mapping.full_plural())));
+            failures.push(Failure::Bare("Error from server (NotFound): the server could not find the requested resource".to_owned()));
             continue;
         }
         let now = item.object["spec"]["replicas"].as_i64().unwrap_or_default();
         if let Some(current) = current.filter(|c| *c != now) {
             failures.push(Failure::text(format!("Expected replicas to be {current}, was {now}")));
+            continue;
+        }
+        let version = item.object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        if let Some(wanted) = given.text("resource-version").filter(|w| !w.is_empty() && *w != version) {
+            failures.push(Failure::text(format!("Expected resource version to be {wanted}, was {version}")));
             continue;
         }
         if results.dry_run != DryRun::Client {
@@ -97,90 +105,180 @@ pub(crate) async fn scale(given: &Given<'_>) -> Outcome {
     Failure::collect(failures)
 }
 
+/// Labels or annotations to put on and to take off.
+struct Marks<'a> {
+    put: Vec<(&'a str, &'a str)>,
+    remove: Vec<&'a str>,
+}
+
+fn marks<'a>(changes: &[&'a str], labels: bool) -> Outcome<Marks<'a>> {
+    let mut out = Marks { put: Vec::new(), remove: Vec::new() };
+    for change in changes {
+        match change.split_once('=') {
+            Some((_, v)) if labels && v.contains('=') => return wrong(format!("invalid label spec: {change}")),
+            Some((k, v)) => {
+                if labels {
+                    valid_label(change, v)?;
+                }
+                out.put.push((k, v));
+            }
+            None => out.remove.push(change.trim_end_matches('-')),
+        }
+    }
+    let both: Vec<&str> = out.put.iter().map(|(k, _)| *k).filter(|k| out.remove.contains(k)).collect();
+    match (both.is_empty(), labels) {
+        (true, _) => Ok(out),
+        (false, true) => wrong("can not both modify and remove a label in the same command"),
+        (false, false) => wrong(format!("can not both modify and remove the following annotation(s) in the same command: {}", both.join(", "))),
+    }
+}
+
+fn valid_label(spec: &str, value: &str) -> Outcome {
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let ends = value.starts_with(|c: char| c.is_ascii_alphanumeric()) && value.ends_with(|c: char| c.is_ascii_alphanumeric());
+    if value.is_empty() || (ends && value.chars().all(inner) && value.len() <= 63) {
+        return Ok(());
+    }
+    let why = if value.len() > 63 { "must be no more than 63 characters".to_owned() } else { "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')".to_owned() };
+    wrong(format!("invalid label value: \"{spec}\": {why}"))
+}
+
+/// `--list`: what is there, once the changes are made.
+fn list_marks(items: &[Item], objects: &[Value], key: &str) {
+    for (item, object) in items.iter().zip(objects) {
+        let several = items.len() > 1;
+        if several {
+            say(&format!("Listing {key} for {}.{}/{}:\n", item.mapping.kind, item.mapping.group, item.name));
+        }
+        for (k, v) in object["metadata"][key].as_object().into_iter().flatten() {
+            say(&format!("{}{k}={}\n", if several { " " } else { "" }, v.as_str().unwrap_or_default()));
+        }
+    }
+}
+
 /// `kubectl label` and `kubectl annotate`.
 pub(crate) async fn mark(given: &Given<'_>, key: &'static str) -> Outcome {
-    let word = if key == "labels" { "labeled" } else { "annotated" };
+    let labels = key == "labels";
+    let word = if labels { "labeled" } else { "annotated" };
     let all = given.args();
-    let (changes, args): (Vec<&str>, Vec<&str>) = {
-        let files = !given.list("filename").is_empty();
-        let first = usize::from(!files);
-        let is_change = |(i, a): &(usize, &&str)| *i >= first && (a.contains('=') || a.ends_with('-'));
-        let from = all.iter().enumerate().find(is_change).map_or(all.len(), |(i, _)| i);
-        (all[from..].to_vec(), all[..from].to_vec())
-    };
+    let files = crate::manifest::given_any(given);
+    let is_change = |(i, a): &(usize, &&str)| (*i > 0 || files) && (a.contains('=') || a.ends_with('-'));
+    let from = all.iter().enumerate().find(is_change).map_or(all.len(), |(i, _)| i);
+    let (args, changes) = all.split_at(from);
+    if args.is_empty() && !files {
+        return wrong(if given.on("local") { "can only use local files by -f pod.yaml or --filename=pod.json when --local=true is set" } else { "one or more resources must be specified as <resource> <name> or <resource>/<name>" });
+    }
+    if given.on("local") && !files {
+        return wrong("can only use local files by -f pod.yaml or --filename=pod.json when --local=true is set");
+    }
+    if changes.is_empty() && !given.on("list") {
+        return wrong(format!("at least one {} update is required", if labels { "label" } else { "annotation" }));
+    }
+    let wishes = marks(changes, labels)?;
+    let session = Session::open(given)?;
+    let results = Results::of(given)?;
+    let (items, mut failures) = select::items(&session, given, args).await?;
+    let mut objects = Vec::new();
+    for item in &items {
+        match one_mark(&session, given, item, &wishes, key, &results).await {
+            Ok((object, changed)) => {
+                let done = match (changed, labels) {
+                    (false, true) => "not labeled",
+                    (true, true) if wishes.put.is_empty() => "unlabeled",
+                    _ => word,
+                };
+                if !given.on("list") {
+                    results.print(&item.mapping, &object, done)?;
+                }
+                objects.push(object);
+            }
+            Err(e) => {
+                objects.push(item.object.clone());
+                failures.push(e);
+            }
+        }
+    }
     if given.on("list") {
-        let session = Session::open(given)?;
-        let (items, failures) = select::items(&session, given, &args).await?;
-        for (k, v) in items.iter().flat_map(|i| i.object["metadata"][key].as_object().into_iter().flatten()) {
-            say(&format!("{k}={}\n", v.as_str().unwrap_or_default()));
-        }
-        return Failure::collect(failures);
+        list_marks(&items, &objects, key);
     }
-    if changes.is_empty() {
-        return wrong(format!("at least one {} update is required", if key == "labels" { "label" } else { "annotation" }));
+    Failure::collect(failures)
+}
+
+async fn one_mark(session: &Session, given: &Given<'_>, item: &Item, wishes: &Marks<'_>, key: &'static str, results: &Results) -> Outcome<(Value, bool)> {
+    let labels = key == "labels";
+    let overwrite = given.on("overwrite") || given.on("local");
+    let mut new = item.object.clone();
+    let mut marks = new["metadata"][key].as_object().cloned().unwrap_or_default();
+    let mut declared = Vec::new();
+    for (k, v) in &wishes.put {
+        if let Some(old) = marks.get(*k).filter(|old| *old != v && !overwrite) {
+            declared.push(format!("'{k}' already has a value ({})", old.as_str().unwrap_or_default()));
+        }
+        marks.insert((*k).to_owned(), (*v).into());
     }
-    let removed_only = changes.iter().all(|c| c.ends_with('-') && !c.contains('='));
-    let done = if removed_only && key == "labels" { "unlabeled" } else { word };
-    let unchanged = if key == "labels" { "not labeled" } else { "annotated" };
-    let overwrite = given.on("overwrite");
-    each(given, &args, if key == "labels" { "kubectl-label" } else { "kubectl-annotate" }, done, Some(unchanged), |item, object| {
-        let mut marks = object["metadata"][key].as_object().cloned().unwrap_or_default();
-        for change in &changes {
-            match change.split_once('=') {
-                Some((k, v)) => {
-                    if let Some(old) = marks.get(k).filter(|old| *old != v && !overwrite) {
-                        let what = if key == "labels" { format!("'{k}' already has a value ({}), and --overwrite is false", old.as_str().unwrap_or_default()) } else { format!("--overwrite is false but found the following declared annotation(s): '{k}' already has a value ({})", old.as_str().unwrap_or_default()) };
-                        return wrong(what);
-                    }
-                    marks.insert(k.to_owned(), v.into());
-                }
-                None => {
-                    let k = change.trim_end_matches('-');
-                    if marks.remove(k).is_none() {
-                        say(&format!("{} \"{k}\" not found.\n", if key == "labels" { "label" } else { "annotation" }));
-                    }
-                }
-            }
+    if !declared.is_empty() {
+        return wrong(if labels { format!("{}, and --overwrite is false", declared.join(", ")) } else { format!("--overwrite is false but found the following declared annotation(s): {}", declared.join("; ")) });
+    }
+    for k in &wishes.remove {
+        if marks.remove(*k).is_none() && labels {
+            say(&format!("label \"{k}\" not found.\n"));
         }
-        let _ = item;
-        if marks.is_empty() {
-            if let Some(metadata) = object["metadata"].as_object_mut() {
-                metadata.remove(key);
-            }
-        } else {
-            object["metadata"][key] = Value::Object(marks);
+    }
+    if let Some(metadata) = new["metadata"].as_object_mut() {
+        metadata.remove(key);
+        if !marks.is_empty() {
+            metadata.insert(key.to_owned(), Value::Object(marks));
         }
-        Ok(())
-    })
-    .await
+        if let Some(version) = given.text("resource-version").filter(|v| !v.is_empty()) {
+            metadata.insert("resourceVersion".to_owned(), version.into());
+        }
+    }
+    if given.on("local") || given.on("list") {
+        return Ok((new, true));
+    }
+    update(session, given, item, new, results.dry_run, if labels { "kubectl-label" } else { "kubectl-annotate" }).await
 }
 
 /// `kubectl patch`.
 pub(crate) async fn patch(given: &Given<'_>) -> Outcome {
-    let text = match (given.text("patch"), given.text("patch-file")) {
+    let nothing = "must specify --patch or --patch-file containing the contents of the patch";
+    let text = match (given.text("patch").filter(|p| !p.is_empty()), given.text("patch-file").filter(|p| !p.is_empty())) {
         (Some(text), None) => text.to_owned(),
-        (None, Some(file)) => std::fs::read_to_string(file).map_err(|e| Failure::text(format!("unable to read patch file: {e}")))?,
-        _ => return wrong("must specify --patch or --patch-file containing the contents of the patch"),
+        (None, Some(file)) => std::fs::read_to_string(file).map_err(|e| Failure::text(format!("unable to read patch file: {}", crate::failure::opening(file, &e))))?,
+        (Some(_), Some(_)) => return wrong("cannot specify --patch and --patch-file together"),
+        (None, None) => return wrong(nothing),
     };
-    let body = codec::yaml::parse(&text).map_err(|e| Failure::text(format!("unable to parse \"{text}\": {e}")))?.value;
     let kind = match given.text_or("type", "strategic").to_lowercase().as_str() {
         "strategic" => PatchType::Strategic,
         "merge" => PatchType::Merge,
         "json" => PatchType::Json,
         other => return wrong(format!("--type must be one of [json merge strategic], not \"{other}\"")),
     };
+    // What is no YAML is left to the server to refuse.
+    let parsed = codec::yaml::parse(&text).map(|d| d.value);
     let session = Session::open(given)?;
     let results = Results::of(given)?;
     let (items, mut failures) = select::items(&session, given, &given.args()).await?;
     for item in &items {
         let subresource = given.text("subresource").map(|s| format!("/{s}")).unwrap_or_default();
         let path = format!("{}{subresource}{}", item.path(), query(given, results.dry_run, "kubectl-patch").text());
-        let patched = if results.dry_run == DryRun::Client { locally(item, kind, &body) } else { session.client.patch(&path, kind, &body).await.map_err(Failure::from) };
+        let patched = match &parsed {
+            Ok(body) if results.dry_run == DryRun::Client || given.on("local") => locally(item, kind, body),
+            Ok(body) => session.client.patch(&path, kind, body).await.map_err(Failure::from),
+            Err(_) => session.client.patch_text(&path, kind, text.clone()).await.map_err(Failure::from),
+        };
         session.show_warnings();
         match patched {
             Ok(object) => {
                 let same = object == item.object || (results.dry_run == DryRun::None && object["metadata"]["resourceVersion"] == item.object["metadata"]["resourceVersion"]);
-                results.print(&item.mapping, &object, if same { "patched (no change)" } else { "patched" })?;
+                let done = if same && !given.on("local") { "patched (no change)" } else { "patched" };
+                if object["kind"] != item.mapping.kind.as_str() && results.format.is_human() {
+                    let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
+                    let group = object["apiVersion"].as_str().and_then(|v| v.split_once('/')).map(|(g, _)| format!(".{g}")).unwrap_or_default();
+                    say(&format!("{kind}{group}/{} {done}\n", item.name));
+                } else {
+                    results.bare().print(&item.mapping, &object, done)?;
+                }
             }
             Err(e) => failures.push(e),
         }
@@ -193,7 +291,8 @@ fn locally(item: &Item, kind: PatchType, body: &Value) -> Outcome<Value> {
     let shape = Shape::of_kind(&item.mapping.group, &item.mapping.version, &item.mapping.kind);
     match kind {
         PatchType::Merge => patch::merge::apply(&mut object, body.clone()),
-        PatchType::Json => return wrong("--dry-run=client does not know --type=json; use --dry-run=server"),
+        PatchType::Json => patch::json::apply(&mut object, body.to_string().as_bytes()).map_err(|e| Failure::text(e.to_string()))?,
+        _ if matches!(shape, Shape::Any) => patch::merge::apply(&mut object, body.clone()),
         _ => patch::strategic::apply(&mut object, body.clone(), shape).map_err(|e| Failure::text(e.to_string()))?,
     }
     Ok(object)
@@ -206,200 +305,134 @@ pub(crate) fn pod_spec<'a>(item: &Item, object: &'a mut Value) -> Outcome<&'a mu
         "CronJob" => "/spec/jobTemplate/spec/template/spec",
         _ => "/spec/template/spec",
     };
-    object.pointer_mut(path).ok_or_else(|| Failure::text(format!("the object {} has no pod template", item.mapping.named(&item.name))))
+    let go_type = format!("*{}.{}", item.mapping.version, item.mapping.kind);
+    object.pointer_mut(path).filter(|s| s.is_object()).ok_or_else(|| Failure::text(format!("{}/{} the object is not a pod or does not have a pod template: {go_type}", item.mapping.plural, item.name)))
 }
 
-/// `kubectl set image|env|resources|serviceaccount|selector`.
-pub(crate) async fn set(given: &Given<'_>, what: &str) -> Outcome {
-    let all = given.args();
-    match what {
-        "image" => {
-            let (pairs, args): (Vec<&str>, Vec<&str>) = all.iter().partition(|a| a.contains('='));
-            if pairs.is_empty() {
-                return wrong("at least one image update is required");
-            }
-            each(given, &args, "kubectl-set", "image updated", Some(""), |item, object| images(item, object, &pairs)).await
-        }
-        "env" => {
-            let is_pair = |a: &&str| a.contains('=') || (a.ends_with('-') && !a.contains('/'));
-            let (mut pairs, args): (Vec<&str>, Vec<&str>) = all.iter().partition(|a| is_pair(a));
-            pairs.extend(given.list("env"));
-            if given.on("list") {
-                return list_env(given, &args).await;
-            }
-            if pairs.is_empty() {
-                return wrong("at least one environment variable must be provided");
-            }
-            each(given, &args, "kubectl-set", "env updated", Some(""), |item, object| environment(given, item, object, &pairs)).await
-        }
-        "resources" => {
-            let (limits, requests) = (given.text("limits"), given.text("requests"));
-            if limits.is_none() && requests.is_none() {
-                return wrong("you must specify an update to requests or limits (in the form of --requests/--limits)");
-            }
-            each(given, &all, "kubectl-set", "resource requirements updated", Some(""), |item, object| {
-                for container in chosen(given, pod_spec(item, object)?)? {
-                    for (key, text) in [("limits", limits), ("requests", requests)] {
-                        for (name, value) in text.map(generate::pairs).transpose()?.as_ref().and_then(Value::as_object).into_iter().flatten() {
-                            container["resources"][key][name.as_str()] = value.clone();
-                        }
-                    }
-                }
-                Ok(())
-            })
-            .await
-        }
-        "serviceaccount" => {
-            let Some((account, args)) = all.split_last() else { return wrong("serviceaccount is required") };
-            each(given, args, "kubectl-set", "serviceaccount updated", Some(""), |item, object| {
-                pod_spec(item, object)?["serviceAccountName"] = (*account).into();
-                Ok(())
-            })
-            .await
-        }
-        _ => {
-            let Some((selector, args)) = all.split_last() else { return wrong("one resource and one selector are required") };
-            let pairs = generate::pairs(selector)?;
-            each(given, args, "kubectl-set", "selector updated", Some("selector updated"), |_, object| {
-                object["spec"]["selector"] = pairs.clone();
-                Ok(())
-            })
-            .await
-        }
+/// One taint of a command line: `key=value:Effect`, `key:Effect`, with a minus behind it to remove.
+#[derive(Clone, Debug, PartialEq)]
+struct Taint {
+    key: String,
+    value: String,
+    effect: Option<String>,
+}
+
+const LABEL_NAME: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+
+fn taint_of(text: &str, removes: bool) -> Result<Taint, String> {
+    let spec = text.trim_end_matches('-');
+    let (head, effect) = spec.split_once(':').map_or((spec, None), |(h, e)| (h, Some(e.to_owned())));
+    let (key, value) = head.split_once('=').unwrap_or((head, ""));
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let ends = |c: char| c.is_ascii_alphanumeric();
+    if !name.chars().all(inner) || !name.starts_with(ends) || !name.ends_with(ends) {
+        return Err(format!("invalid taint spec: {text}, {LABEL_NAME}"));
     }
-}
-
-fn images(item: &Item, object: &mut Value, pairs: &[&str]) -> Outcome {
-    let spec = pod_spec(item, object)?;
-    for pair in pairs {
-        let (name, image) = pair.split_once('=').unwrap_or((pair, ""));
-        let mut found = false;
-        for list in ["initContainers", "containers"] {
-            for container in spec[list].as_array_mut().into_iter().flatten().filter(|c| name == "*" || c["name"] == name) {
-                container["image"] = image.into();
-                found = true;
-            }
-        }
-        if !found {
-            return wrong(format!("unable to find container named \"{name}\""));
-        }
+    match effect.as_deref() {
+        Some("NoSchedule" | "PreferNoSchedule" | "NoExecute") => {}
+        None if removes => {}
+        None => return Err(format!("invalid taint spec: {text}")),
+        Some(other) => return Err(format!("invalid taint effect: {other}, unsupported taint effect")),
     }
-    if spec["initContainers"].is_null() {
-        // Indexing a missing list made a null of it.
-        if let Some(map) = spec.as_object_mut() {
-            map.remove("initContainers");
+    Ok(Taint { key: key.to_owned(), value: value.to_owned(), effect })
+}
+
+/// Reads the taints of a command line: those to put on and those to take off.
+fn taints(changes: &[&str]) -> Result<(Vec<Taint>, Vec<Taint>), Failure> {
+    let (mut put, mut remove): (Vec<Taint>, Vec<Taint>) = (Vec::new(), Vec::new());
+    for change in changes {
+        let removes = change.ends_with('-');
+        let taint = taint_of(change, removes).map_err(|e| Failure::usage(e, "taint"))?;
+        if removes {
+            remove.push(taint);
+            continue;
         }
+        if let Some(old) = put.iter().find(|t| t.key == taint.key && t.effect == taint.effect) {
+            return Err(Failure::usage(format!("duplicated taints with the same key and effect: {{{} {} {} <nil>}}", old.key, taint.value, taint.effect.unwrap_or_default()), "taint"));
+        }
+        put.push(taint);
     }
-    Ok(())
-}
-
-fn chosen<'a>(given: &Given<'_>, spec: &'a mut Value) -> Outcome<Vec<&'a mut Value>> {
-    let wanted = given.text_or("containers", "*");
-    let all = spec["containers"].as_array_mut().into_iter().flatten();
-    let found: Vec<&mut Value> = all.filter(|c| wanted == "*" || c["name"] == wanted).collect();
-    if found.is_empty() { wrong(format!("unable to find container named {wanted}")) } else { Ok(found) }
-}
-
-fn environment(given: &Given<'_>, item: &Item, object: &mut Value, pairs: &[&str]) -> Outcome {
-    for container in chosen(given, pod_spec(item, object)?)? {
-        let mut env = container["env"].as_array().cloned().unwrap_or_default();
-        for pair in pairs {
-            match pair.split_once('=') {
-                Some((name, value)) => match env.iter_mut().find(|e| e["name"] == name) {
-                    Some(found) => *found = json!({ "name": name, "value": value }),
-                    None => env.push(json!({ "name": name, "value": value })),
-                },
-                None => env.retain(|e| e["name"] != pair.trim_end_matches('-')),
-            }
-        }
-        if env.is_empty() {
-            if let Some(map) = container.as_object_mut() {
-                map.remove("env");
-            }
-        } else {
-            container["env"] = env.into();
-        }
-    }
-    Ok(())
-}
-
-async fn list_env(given: &Given<'_>, args: &[&str]) -> Outcome {
-    let session = Session::open(given)?;
-    let (items, failures) = select::items(&session, given, args).await?;
-    for item in &items {
-        let mut object = item.object.clone();
-        for container in chosen(given, pod_spec(item, &mut object)?)? {
-            say(&format!("# {} {}, container {}\n", item.mapping.plural, item.name, container["name"].as_str().unwrap_or_default()));
-            for env in container["env"].as_array().into_iter().flatten() {
-                let name = env["name"].as_str().unwrap_or_default();
-                match env.get("valueFrom") {
-                    None => say(&format!("{name}={}\n", env["value"].as_str().unwrap_or_default())),
-                    Some(from) => say(&format!("# {name} from {}\n", crate::print::json_line(from))),
-                }
-            }
-        }
-    }
-    Failure::collect(failures)
-}
-
-/// `key=value:Effect`, `key:Effect`, `key:Effect-`, `key-`.
-fn taint_parts(text: &str) -> (String, Option<String>, Option<String>, bool) {
-    let removes = text.ends_with('-');
-    let text = text.trim_end_matches('-');
-    let (head, effect) = text.rsplit_once(':').map_or((text, None), |(h, e)| (h, Some(e.to_owned())));
-    let (key, value) = head.split_once('=').map_or((head, None), |(k, v)| (k, Some(v.to_owned())));
-    (key.to_owned(), value, effect, removes)
+    let both: Vec<String> = put.iter().filter(|t| remove.iter().any(|r| r.key == t.key && r.effect.as_ref().is_none_or(|e| Some(e) == t.effect.as_ref()))).map(|t| format!("{}={}", t.key, t.effect.as_deref().unwrap_or_default())).collect();
+    if both.is_empty() { Ok((put, remove)) } else { Err(Failure::text(format!("can not both modify and remove the following taint(s) in the same command: {}", both.join(", ")))) }
 }
 
 /// `kubectl taint`.
 pub(crate) async fn taint(given: &Given<'_>) -> Outcome {
     let all = given.args();
-    let (changes, args): (Vec<&str>, Vec<&str>) = all.iter().enumerate().fold((Vec::new(), Vec::new()), |(mut c, mut a), (i, word)| {
-        if i > 0 && (word.contains(':') || word.ends_with('-')) { c.push(*word) } else { a.push(*word) }
-        (c, a)
-    });
+    let from = all.iter().enumerate().find(|(i, w)| *i > 0 && (w.contains(['=', ':']) || w.ends_with('-'))).map_or(all.len(), |(i, _)| i);
+    let (args, changes) = all.split_at(from);
+    if args.is_empty() {
+        return wrong("one or more resources must be specified as <resource> <name>");
+    }
+    if !["no", "node", "nodes"].contains(&args[0].split('/').next().unwrap_or_default()) {
+        return wrong(format!("invalid resource type {}, only node types are supported", args[0]));
+    }
     if changes.is_empty() {
         return wrong("at least one taint update is required");
     }
-    for change in &changes {
-        let (_, _, effect, removes) = taint_parts(change);
-        match effect.as_deref() {
-            Some("NoSchedule" | "PreferNoSchedule" | "NoExecute") => {}
-            None if removes => {}
-            other => return wrong(format!("invalid taint effect: {}, unsupported taint effect", other.unwrap_or_default())),
+    let (put, remove) = taints(changes)?;
+    let session = Session::open(given)?;
+    let results = Results::of(given)?;
+    let (items, mut failures) = select::items(&session, given, args).await?;
+    for item in &items {
+        match tainted(item, &put, &remove, given.on("overwrite")) {
+            Ok((new, word)) => match update(&session, given, item, new, results.dry_run, "kubectl-taint").await {
+                Ok((object, _)) => results.bare().print(&item.mapping, &object, word)?,
+                Err(e) => failures.push(e),
+            },
+            Err(e) => failures.push(e),
         }
     }
-    let removed_only = changes.iter().all(|c| c.ends_with('-'));
-    let word = if removed_only { "untainted" } else { "tainted" };
-    let overwrite = given.on("overwrite");
-    each(given, &args, "kubectl-taint", word, None, |item, object| {
-        let mut taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
-        for change in &changes {
-            let (key, value, effect, removes) = taint_parts(change);
-            let same = |t: &Value| t["key"] == key.as_str() && effect.as_deref().is_none_or(|e| t["effect"] == e);
-            if removes {
-                if !taints.iter().any(same) {
-                    return wrong(format!("taint \"{}\" not found", change.trim_end_matches('-')));
-                }
-                taints.retain(|t| !same(t));
-                continue;
-            }
-            let mut new = json!({ "key": key, "effect": effect });
-            if let Some(value) = value.filter(|v| !v.is_empty()) {
-                new["value"] = value.into();
-            }
-            if let Some(old) = taints.iter().find(|t| same(t)) {
-                if !overwrite && old["value"] != new["value"] {
-                    return wrong(format!("node {} already has {key} taint(s) with same effect(s) and --overwrite is false", item.name));
-                }
-                taints.retain(|t| !same(t));
-            }
-            taints.push(new);
+    Failure::collect(failures)
+}
+
+fn tainted(item: &Item, put: &[Taint], remove: &[Taint], overwrite: bool) -> Outcome<(Value, &'static str)> {
+    let mut object = item.object.clone();
+    let mut all = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
+    let same = |t: &Value, w: &Taint| t["key"] == w.key.as_str() && w.effect.as_deref().is_none_or(|e| t["effect"] == e);
+    let mut missing = Vec::new();
+    for gone in remove {
+        if !all.iter().any(|t| same(t, gone)) {
+            let effect = gone.effect.as_ref().map(|e| format!(":{e}")).unwrap_or_default();
+            missing.push(format!("taint \"{}{effect}\" not found", gone.key));
         }
-        object["spec"]["taints"] = taints.into();
-        Ok(())
-    })
-    .await
+        all.retain(|t| !same(t, gone));
+    }
+    match &missing[..] {
+        [] => {}
+        [one] => return wrong(one.clone()),
+        many => return wrong(format!("[{}]", many.join(", "))),
+    }
+    let known: Vec<&str> = put.iter().filter(|w| all.iter().any(|t| same(t, w))).map(|w| w.key.as_str()).collect();
+    let modified = !known.is_empty();
+    if modified && !overwrite {
+        return wrong(format!("node {} already has {} taint(s) with same effect(s) and --overwrite is false", item.name, known.join(",")));
+    }
+    for wish in put {
+        all.retain(|t| !same(t, wish));
+    }
+    let mut new: Vec<Value> = Vec::new();
+    for wish in put {
+        let mut taint = json!({ "effect": wish.effect, "key": wish.key });
+        if !wish.value.is_empty() {
+            taint["value"] = wish.value.as_str().into();
+        }
+        new.push(taint);
+    }
+    new.extend(all);
+    let word = match (put.is_empty(), modified) {
+        (true, _) => "untainted",
+        (false, true) => "modified",
+        (false, false) => "tainted",
+    };
+    if let Some(spec) = object["spec"].as_object_mut() {
+        spec.remove("taints");
+        if !new.is_empty() {
+            spec.insert("taints".to_owned(), new.into());
+        }
+    }
+    Ok((object, word))
 }
 
 /// `kubectl cordon` and `kubectl uncordon`.
@@ -407,9 +440,17 @@ pub(crate) async fn cordon(given: &Given<'_>, unschedulable: bool) -> Outcome {
     let args = given.args();
     let mut words = vec!["nodes"];
     words.extend(args.iter().map(|a| a.trim_start_matches("node/").trim_start_matches("nodes/")));
-    if words.len() == 1 && given.text("selector").is_none() {
-        return Err(Failure::usage("at least one node must be specified", &given.command));
+    let selected = given.text("selector").is_some();
+    if words.len() == 1 && !selected {
+        return Err(Failure::usage(format!("USAGE: {} NODE [flags]", given.command), &given.command));
     }
+    if words.len() > 1 && selected {
+        return Err(Failure::usage("cannot specify both a node name and a --selector option", &given.command));
+    }
+    // One node that is missing, and none is touched.
+    let session = Session::open(given)?;
+    let (_, failures) = select::items(&session, given, &words).await?;
+    Failure::collect(failures)?;
     let (word, already) = if unschedulable { ("cordoned", "already cordoned") } else { ("uncordoned", "already uncordoned") };
     each(given, &words, "kubectl-cordon", word, Some(already), |_, object| {
         if unschedulable {
@@ -421,99 +462,3 @@ pub(crate) async fn cordon(given: &Given<'_>, unschedulable: bool) -> Outcome {
     })
     .await
 }
-
-/// `kubectl replace`.
-pub(crate) async fn replace(given: &Given<'_>) -> Outcome {
-    use crate::commands::delete::{How, delete_one, until_gone};
-    let session = Session::open(given)?;
-    let results = Results::of(given)?;
-    let files = given.list("filename");
-    if files.is_empty() {
-        return wrong("must specify --filename to replace");
-    }
-    let mut failures = Vec::new();
-    for m in crate::manifest::read(&files, given.on("recursive"))? {
-        let mapping = session.mapping_of(&m.object, &m.source).await?;
-        let namespace = session.namespace_of(&m.object, &mapping)?;
-        let mut object = m.object.clone();
-        if !namespace.is_empty() {
-            object["metadata"]["namespace"] = namespace.clone().into();
-        }
-        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let item = Item { mapping: mapping.clone(), namespace: namespace.clone(), name, object: object.clone(), source: Some(m.source.clone()) };
-        let query = crate::commands::apply::write_query(given, results.dry_run, "kubectl-replace")?;
-        let done = if results.dry_run == DryRun::Client {
-            Ok(object)
-        } else if given.on("force") {
-            match delete_one(&session, &item, &How::of(given)?).await {
-                Ok(uid) => {
-                    say(&format!("{} \"{}\" deleted\n", mapping.full_singular(), item.name));
-                    until_gone(&session, &item, &uid, std::time::Instant::now() + std::time::Duration::from_secs(300)).await?;
-                }
-                Err(e) if e.is_not_found() => {}
-                Err(e) => return Err(e),
-            }
-            session.client.post(&format!("{}{}", mapping.collection(Some(&namespace)), query.text()), &object).await
-        } else {
-            session.client.put(&format!("{}{}", item.path(), query.text()), &object).await
-        };
-        session.show_warnings();
-        match done {
-            Ok(object) => results.print(&mapping, &object, "replaced")?,
-            Err(e) => failures.push(Failure::from(e).doing(|| format!("error when replacing \"{}\"", m.source))),
-        }
-    }
-    Failure::collect(failures)
-}
-
-/// `kubectl edit`.
-pub(crate) async fn edit(given: &Given<'_>) -> Outcome {
-    let session = Session::open(given)?;
-    let results = Results::of(given)?;
-    let (items, failures) = select::items(&session, given, &given.args()).await?;
-    Failure::collect(failures)?;
-    for item in &items {
-        let mut shown = item.object.clone();
-        crate::print::without_managed_fields(&mut shown);
-        let json = given.text("output") == Some("json");
-        let text = if json { crate::print::json(&shown) } else { codec::yaml::write(&shown) };
-        const HEAD: &str = "# Please edit the object below. Lines beginning with a '#' will be ignored,\n# and an empty file will abort the edit. If an error occurs while saving this file will be\n# reopened with the relevant failures.\n#\n";
-        let path = std::env::temp_dir().join(format!("kubectl-edit-{}.{}", std::process::id(), if json { "json" } else { "yaml" }));
-        let mut head = HEAD.to_owned();
-        let mut body = text.clone();
-        loop {
-            std::fs::write(&path, format!("{head}{body}"))?;
-            let editor = std::env::var("KUBE_EDITOR").or_else(|_| std::env::var("EDITOR")).unwrap_or_else(|_| "vi".to_owned());
-            let status = std::process::Command::new("sh").arg("-c").arg(format!("{editor} \"$0\"")).arg(&path).status()?;
-            if !status.success() {
-                return wrong(format!("there was a problem with the editor \"{editor}\""));
-            }
-            let edited = std::fs::read_to_string(&path)?;
-            let kept: String = edited.lines().filter(|l| !l.starts_with('#')).map(|l| format!("{l}\n")).collect();
-            if kept.trim().is_empty() || kept == text || kept == body && body != text {
-                // The file was only scratch.
-                let _ = std::fs::remove_file(&path);
-                tell("Edit cancelled, no changes made.");
-                break;
-            }
-            let why = match codec::yaml::parse(&kept) {
-                Err(e) => e.to_string(),
-                Ok(document) => {
-                    let before = Item { object: shown.clone(), ..item.clone() };
-                    match update(&session, given, &before, document.value, DryRun::None, "kubectl-edit").await {
-                        Ok((object, _)) => {
-                            let _ = std::fs::remove_file(&path);
-                            results.print(&item.mapping, &object, "edited")?;
-                            break;
-                        }
-                        Err(e) => e.message(),
-                    }
-                }
-            };
-            head = format!("{HEAD}# {}\n#\n", why.replace('\n', "\n# "));
-            body = kept;
-        }
-    }
-    Ok(())
-}
-

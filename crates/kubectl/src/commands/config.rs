@@ -14,13 +14,15 @@ use std::path::{Path, PathBuf};
 
 pub(crate) fn run(given: &Given<'_>, what: &str) -> Outcome {
     let overrides = overrides(given)?;
-    let flag = overrides.kubeconfig.as_deref().filter(|f| f.exists() || !what.starts_with("set"));
+    let flag = overrides.kubeconfig.as_deref().filter(|f| f.exists());
     let files = kubeconfig::files(overrides.kubeconfig.as_deref(), std::env::var_os("KUBECONFIG"), std::env::var_os("HOME"));
-    let config = Kubeconfig::load(flag)?;
+    let missing = overrides.kubeconfig.as_ref().is_some_and(|f| !f.exists());
+    let config = if missing { Kubeconfig { merged: kubeconfig::empty(), files: files.clone() } } else { Kubeconfig::load(flag)? };
     let args = given.args();
     let current = config.current(&overrides).to_owned();
     let names = |list: &str| -> Vec<String> { config.merged[list].as_array().into_iter().flatten().filter_map(|e| e["name"].as_str()).map(str::to_owned).collect() };
-    let first = || args.first().copied().ok_or_else(|| Failure::usage("Unexpected args: []", &given.command));
+    let unexpected = || Failure::text(format!("Unexpected args: [{}]", args.join(" ")));
+    let first = || args.first().copied().ok_or_else(unexpected);
     match what {
         "view" => view(given, &config, &current),
         "current-context" if current.is_empty() => wrong("current-context is not set"),
@@ -40,9 +42,12 @@ pub(crate) fn run(given: &Given<'_>, what: &str) -> Outcome {
             Ok(say(&format!("Switched to context \"{name}\".\n")))
         }
         "rename-context" => {
-            let [old, new] = args[..] else { return Err(Failure::usage("Unexpected args", &given.command)) };
+            let [old, new] = args[..] else { return Err(unexpected()) };
             if !names("contexts").iter().any(|n| n == old) {
                 return wrong(format!("cannot rename the context \"{old}\", it's not in {}", files.first().map(|f| f.display().to_string()).unwrap_or_default()));
+            }
+            if names("contexts").iter().any(|n| n == new) {
+                return wrong(format!("cannot rename the context \"{old}\", the context \"{new}\" already exists in {}", files.first().map(|f| f.display().to_string()).unwrap_or_default()));
             }
             change(&files, Some(("contexts", old)), |document| {
                 for entry in document["contexts"].as_array_mut().into_iter().flatten().filter(|e| e["name"] == old) {
@@ -56,6 +61,8 @@ pub(crate) fn run(given: &Given<'_>, what: &str) -> Outcome {
         }
         "delete-context" | "delete-cluster" | "delete-user" => delete(&files, what.trim_start_matches("delete-"), first()?),
         "set-context" | "set-cluster" | "set-credentials" => entry(given, &files, what, &current),
+        "set" if args.len() != 2 => Err(unexpected()),
+        "unset" if args.len() != 1 => Err(unexpected()),
         "set" | "unset" => property(&files, first()?, if what == "set" { args.get(1).copied() } else { None }),
         _ => wrong(format!("unknown command \"{what}\" for \"kubectl config\"")),
     }
@@ -64,7 +71,8 @@ pub(crate) fn run(given: &Given<'_>, what: &str) -> Outcome {
 fn view(given: &Given<'_>, config: &Kubeconfig, current: &str) -> Outcome {
     let mut document = config.merged.clone();
     if given.on("minify") {
-        let context = config.entry("contexts", current).cloned().unwrap_or_default();
+        let Some(context) = config.entry("contexts", current).cloned() else { return wrong(format!("cannot locate context {current}")) };
+        document["current-context"] = current.into();
         let keep = [("contexts", current.to_owned()), ("clusters", context["cluster"].as_str().unwrap_or_default().to_owned()), ("users", context["user"].as_str().unwrap_or_default().to_owned())];
         for (list, name) in keep {
             if let Some(all) = document[list].as_array_mut() {
@@ -99,6 +107,9 @@ fn contexts(given: &Given<'_>, config: &Kubeconfig, current: &str) -> Outcome {
     let mut all: Vec<&Value> = config.merged["contexts"].as_array().into_iter().flatten().collect();
     all.sort_by_key(|e| e["name"].as_str().unwrap_or_default());
     if let Some(missing) = wanted.iter().find(|w| !all.iter().any(|e| e["name"] == **w)) {
+        if given.text("output") != Some("name") && !given.on("no-headers") {
+            say(&align("CURRENT\tNAME\tCLUSTER\tAUTHINFO\tNAMESPACE\n", TABLE));
+        }
         return wrong(format!("context {missing} not found"));
     }
     all.retain(|e| wanted.is_empty() || wanted.iter().any(|w| e["name"] == *w));
@@ -126,6 +137,12 @@ fn change(files: &[PathBuf], holds: Option<(&str, &str)>, edit: impl FnOnce(&mut
         document = kubeconfig::empty();
     }
     edit(&mut document);
+    for list in ["clusters", "contexts", "users"] {
+        match document[list].as_array_mut() {
+            Some(all) if !all.is_empty() => all.sort_by_key(|e| e["name"].as_str().unwrap_or_default().to_owned()),
+            _ => document[list] = Value::Null,
+        }
+    }
     write(file, &document)
 }
 
@@ -152,6 +169,9 @@ fn delete(files: &[PathBuf], kind: &str, name: &str) -> Outcome {
         }
     })?;
     let file = files.first().map(|f| f.display().to_string()).unwrap_or_default();
+    if found && kind == "context" && kubeconfig::read(&files[0])?["current-context"] == name {
+        crate::print::tell("warning: this removed your active context, use \"kubectl config use-context\" to select a different one");
+    }
     if !found {
         return wrong(format!("cannot delete {kind} {name}, not in {file}"));
     }
@@ -161,7 +181,7 @@ fn delete(files: &[PathBuf], kind: &str, name: &str) -> Outcome {
 /// Flags of `set-…` and the keys that they write.
 const KEYS: &[(&str, &str)] = &[
     ("cluster", "cluster"), ("user", "user"), ("namespace", "namespace"), ("server", "server"), ("tls-server-name", "tls-server-name"), ("certificate-authority", "certificate-authority"),
-    ("client-certificate", "client-certificate"), ("client-key", "client-key"), ("token", "token"), ("username", "username"), ("password", "password"),
+    ("client-certificate", "client-certificate"), ("client-key", "client-key"), ("proxy-url", "proxy-url"), ("token", "token"), ("username", "username"), ("password", "password"),
 ];
 
 fn entry(given: &Given<'_>, files: &[PathBuf], what: &str, current: &str) -> Outcome {
@@ -171,12 +191,24 @@ fn entry(given: &Given<'_>, files: &[PathBuf], what: &str, current: &str) -> Out
         _ => ("users", "user", "User"),
     };
     let name = if given.on("current") { current } else { given.args().first().copied().unwrap_or_default() };
+    if given.on("current") && !given.args().is_empty() {
+        return wrong("you cannot specify both a context name and --current");
+    }
     if name.is_empty() {
-        return Err(Failure::usage("you must specify a non-empty context name or --current", &given.command));
+        return wrong(if key == "context" { "you must specify a non-empty context name or --current".to_owned() } else { format!("Unexpected args: [{}]", given.args().join(" ")) });
+    }
+    if key == "user" {
+        let set = |f: &str| given.text(f).is_some_and(|t| !t.is_empty());
+        let mut ways: Vec<&str> = Vec::new();
+        ways.extend(set("token").then_some("--token"));
+        ways.extend((set("username") || set("password")).then_some("--username/--password"));
+        if ways.len() > 1 {
+            return wrong(format!("you cannot specify more than one authentication method at the same time: {}", ways.join(", ")));
+        }
     }
     let belongs: &[&str] = match key {
         "context" => &["cluster", "user", "namespace"],
-        "cluster" => &["server", "tls-server-name", "certificate-authority"],
+        "cluster" => &["server", "tls-server-name", "certificate-authority", "proxy-url"],
         _ => &["client-certificate", "client-key", "token", "username", "password"],
     };
     let mut fields = Map::new();
@@ -184,16 +216,19 @@ fn entry(given: &Given<'_>, files: &[PathBuf], what: &str, current: &str) -> Out
         if let Some(text) = given.text(flag) {
             let is_file = ["certificate-authority", "client-certificate", "client-key"].contains(flag);
             if is_file && given.on("embed-certs") {
-                let bytes = std::fs::read(text).map_err(|e| Failure::text(format!("could not read {flag} data from {text}: {e}")))?;
+                let bytes = std::fs::read(text).map_err(|e| Failure::text(format!("could not stat {flag} file {text}: {}", crate::failure::opening(text, &e).replacen("open", "stat", 1))))?;
                 fields.insert(format!("{field}-data"), STANDARD.encode(bytes).into());
             } else {
-                let text = if is_file { std::path::absolute(text)?.display().to_string() } else { text.to_owned() };
+                let text = if is_file { beside(files, text)? } else { text.to_owned() };
                 fields.insert((*field).to_owned(), text.into());
             }
         }
     }
     if key == "cluster" && given.text("insecure-skip-tls-verify").is_some() {
         fields.insert("insecure-skip-tls-verify".to_owned(), given.on("insecure-skip-tls-verify").into());
+    }
+    if key == "user" {
+        plugins(given, &mut fields)?;
     }
     let mut created = true;
     change(files, Some((list, name)), |document| {
@@ -204,18 +239,82 @@ fn entry(given: &Given<'_>, files: &[PathBuf], what: &str, current: &str) -> Out
         match all.iter_mut().find(|e| e["name"] == name) {
             Some(found) => {
                 created = false;
+                if fields.contains_key("token") {
+                    drop_keys(&mut found[key], &["username", "password"]);
+                } else if fields.contains_key("username") || fields.contains_key("password") {
+                    drop_keys(&mut found[key], &["token"]);
+                }
+                if fields.contains_key("certificate-authority") || fields.contains_key("certificate-authority-data") {
+                    drop_keys(&mut found[key], &["insecure-skip-tls-verify", "certificate-authority-data", "certificate-authority"]);
+                }
                 fields.into_iter().for_each(|(k, v)| found[key][k] = v);
+            }
+            None if key == "context" => {
+                let text = |k: &str| fields.get(k).cloned().unwrap_or_else(|| "".into());
+                let mut context = json!({ "cluster": text("cluster"), "user": text("user") });
+                if let Some(namespace) = fields.get("namespace") {
+                    context["namespace"] = namespace.clone();
+                }
+                all.push(json!({ "name": name, key: context }));
             }
             None => all.push(json!({ "name": name, key: fields })),
         }
     })?;
-    let done = if key == "user" { "set" } else if created { "created" } else { "modified" };
+    let done = if key != "context" { "set" } else if created { "created" } else { "modified" };
     Ok(say(&format!("{label} \"{name}\" {done}.\n")))
+}
+
+/// A path as the kubeconfig keeps it: relative to the file's own directory where it lies below.
+fn beside(files: &[PathBuf], path: &str) -> Outcome<String> {
+    let full = std::path::absolute(path)?;
+    let dir = files.first().map(std::path::absolute).transpose()?.and_then(|f| f.parent().map(Path::to_owned)).unwrap_or_default();
+    Ok(full.strip_prefix(&dir).unwrap_or(&full).display().to_string())
+}
+
+fn drop_keys(entry: &mut Value, keys: &[&str]) {
+    if let Some(map) = entry.as_object_mut() {
+        map.retain(|k, _| !keys.contains(&k.as_str()));
+    }
+}
+
+/// Credential plugins of `set-credentials`.
+fn plugins(given: &Given<'_>, fields: &mut Map<String, Value>) -> Outcome {
+    let pair = |text: &str| text.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).ok_or_else(|| Failure::text(format!("error: env {text} is not a key=value pair")));
+    if let Some(command) = given.text("exec-command") {
+        let mut exec = json!({ "apiVersion": given.text_or("exec-api-version", ""), "command": command, "args": Value::Null, "env": Value::Null, "provideClusterInfo": given.on("exec-provide-cluster-info") });
+        if let Some(mode) = given.text("exec-interactive-mode") {
+            exec["interactiveMode"] = mode.into();
+        }
+        if !given.list("exec-arg").is_empty() {
+            exec["args"] = json!(given.list("exec-arg"));
+        }
+        let mut env = Vec::new();
+        for text in given.list("exec-env") {
+            let (name, value) = pair(text)?;
+            env.push(json!({ "name": name, "value": value }));
+        }
+        if !env.is_empty() {
+            exec["env"] = env.into();
+        }
+        fields.insert("exec".to_owned(), exec);
+    }
+    if let Some(provider) = given.text("auth-provider") {
+        let mut config = Map::new();
+        for text in given.list("auth-provider-arg") {
+            let (key, value) = pair(text)?;
+            config.insert(key, value.into());
+        }
+        fields.insert("auth-provider".to_owned(), json!({ "name": provider, "config": config }));
+    }
+    Ok(())
 }
 
 /// `set a.b.c value`, `unset a.b.c`.
 fn property(files: &[PathBuf], path: &str, value: Option<&str>) -> Outcome {
     let parts: Vec<&str> = path.split('.').collect();
+    if !["apiVersion", "kind", "clusters", "contexts", "users", "current-context", "preferences", "extensions"].contains(&parts[0]) {
+        return wrong(format!("unable to parse {path} after [] at api.Config"));
+    }
     change(files, None, |document| {
         let mut at = document;
         let mut rest = &parts[..];

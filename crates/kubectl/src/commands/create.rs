@@ -11,14 +11,28 @@ use serde_json::{Value, json};
 
 /// `create -f`.
 pub(crate) async fn files(given: &Given<'_>) -> Outcome {
-    let files = given.list("filename");
-    if files.is_empty() {
-        return Err(Failure::Bare("error: must specify one of -f and -k".to_owned()));
+    if !given.args().is_empty() {
+        return Err(Failure::usage(format!("Unexpected args: [{}]", given.args().join(" ")), &given.command));
     }
     let session = Session::open(given)?;
+    if let Some(path) = given.text("raw").filter(|p| !p.is_empty()) {
+        return crate::commands::edit::raw(&session, given, http::Method::POST, path).await;
+    }
+    if !manifest::given_any(given) {
+        return Err(Failure::Bare("error: must specify one of -f and -k".to_owned()));
+    }
     let results = Results::of(given)?;
     let mut failures = Vec::new();
-    for m in manifest::read(&files, given.on("recursive"))? {
+    for mut m in manifest::gather(given, "create").await? {
+        if given.on("edit") {
+            match crate::commands::edit::edited(&m.object, given.text("output") == Some("json"))? {
+                Some(object) => m.object = object,
+                None => {
+                    crate::print::tell("Edit cancelled, no changes made.");
+                    continue;
+                }
+            }
+        }
         let done = create(&session, given, &results, m.object, &m.source).await;
         session.show_warnings();
         if let Err(e) = done {
@@ -57,14 +71,23 @@ pub(crate) async fn generated(given: &Given<'_>) -> Outcome {
     let from = given.text("from").filter(|f| !f.is_empty());
     let object = match from {
         Some(from) => {
-            let Some(name) = from.strip_prefix("cronjob/").or_else(|| from.strip_prefix("cronjobs/")).or_else(|| from.strip_prefix("cj/")) else {
-                return wrong(format!("from must be an existing cronjob: {from}"));
-            };
             let own = given.args().first().copied().ok_or_else(|| Failure::usage("exactly one NAME is required, got 0", &given.command))?;
-            let path = format!("/apis/batch/v1/namespaces/{}/cronjobs/{name}", session.namespace);
-            generate::job_from(own, &session.client.get(&path).await?)
+            if given.text("image").is_some_and(|i| !i.is_empty()) {
+                return wrong("either --image or --from must be specified");
+            }
+            let targets = crate::select::targets(&session, &from.splitn(2, '/').collect::<Vec<_>>()).await?;
+            let [crate::select::Target { mapping, name: Some(name) }] = &targets[..] else { return wrong(format!("from must be an existing cronjob: {from}")) };
+            let source = session.client.get(&mapping.object(Some(&session.namespace), name)).await?;
+            if mapping.kind != "CronJob" {
+                return wrong(format!("unknown object type: only cronjob is supported"));
+            }
+            generate::job_from(own, &source)
         }
-        None => generate::object(given)?,
+        None if given.command.ends_with("role") => {
+            let served = if given.list("resource").is_empty() { None } else { Some(session.discovery().await?) };
+            generate::object(given, served)?
+        }
+        None => generate::object(given, None)?,
     };
     let words: Vec<&str> = given.command.split(' ').skip(1).collect();
     made(&session, given, &results, object).await.map_err(|e| match (&e, &words[..]) {
@@ -105,11 +128,11 @@ pub(crate) async fn made(session: &Session, given: &Given<'_>, results: &Results
         ..Default::default()
     });
     let mapping = mapping.ok_or_else(|| Failure::text(format!("no matches for kind \"{kind}\"")))?;
+    if given.on("save-config") {
+        object = crate::commands::apply::annotated_as_is(&object);
+    }
     if namespaced && (session.namespace_given || results.dry_run != DryRun::Client) {
         object["metadata"]["namespace"] = session.namespace.clone().into();
-    }
-    if given.on("save-config") {
-        object = annotated(&object);
     }
     let namespace = if namespaced { session.namespace.clone() } else { String::new() };
     let object = send(session, given, results, &mapping, &namespace, object).await;
@@ -117,11 +140,34 @@ pub(crate) async fn made(session: &Session, given: &Given<'_>, results: &Results
     results.print(&mapping, &object?, "created")
 }
 
+/// Flags of `create token` that do not go together.
+fn check_token(given: &Given<'_>) -> Outcome {
+    const KINDS: [&str; 3] = ["Node", "Pod", "Secret"];
+    if given.text("duration").is_some_and(|d| d.starts_with('-')) {
+        return wrong("--duration must be greater than or equal to 0");
+    }
+    let set = |flag: &str| given.text(flag).is_some_and(|t| !t.is_empty());
+    let kind = given.text_or("bound-object-kind", "");
+    if kind.is_empty() {
+        for flag in ["bound-object-name", "bound-object-uid"] {
+            if set(flag) {
+                return wrong(format!("--{flag} can only be set if --bound-object-kind is provided"));
+            }
+        }
+    } else if !KINDS.contains(&kind) {
+        return wrong(format!("supported --bound-object-kind values are {}", KINDS.join(", ")));
+    } else if !set("bound-object-name") {
+        return wrong("--bound-object-name is required if --bound-object-kind is provided");
+    }
+    Ok(())
+}
+
 /// `create token`.
 pub(crate) async fn token(given: &Given<'_>) -> Outcome {
     let [name] = given.args()[..] else {
         return Err(Failure::usage(format!("exactly one NAME is required, got {}", given.args().len()), &given.command));
     };
+    check_token(given)?;
     let session = Session::open(given)?;
     let mut spec = json!({});
     let audiences = given.list("audience");
@@ -138,7 +184,10 @@ pub(crate) async fn token(given: &Given<'_>) -> Outcome {
     }
     let body = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {}, "spec": spec, "status": { "expirationTimestamp": null, "token": "" } });
     let path = format!("/api/v1/namespaces/{}/serviceaccounts/{name}/token{}", session.namespace, Query::default().text());
-    let answer = session.client.post(&path, &body).await.map_err(|e| Failure::from(e).doing(|| "failed to create token".to_owned()))?;
+    let answer = session.client.post(&path, &body).await.map_err(|e| match e {
+        client::Error::Api(a) => Failure::text(format!("failed to create token: {}", a.message)),
+        other => other.into(),
+    })?;
     let format = crate::print::Format::of(given)?;
     if format.is_human() {
         say(&format!("{}\n", answer["status"]["token"].as_str().unwrap_or_default()));

@@ -82,13 +82,12 @@ async fn chosen(session: &Session, given: &Given<'_>) -> Outcome<(Vec<Item>, Vec
         object: Value::Null,
         source: None,
     };
-    let files = given.list("filename");
-    if !files.is_empty() {
+    if manifest::given_any(given) {
         if !args.is_empty() {
             return wrong("when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well");
         }
         let (mut out, mut failures) = (Vec::new(), Vec::new());
-        for m in manifest::read(&files, given.on("recursive"))? {
+        for m in manifest::gather(given, "delete").await? {
             match session.mapping_of(&m.object, &m.source).await {
                 Ok(mapping) => {
                     let namespace = session.namespace_of(&m.object, &mapping)?;
@@ -101,7 +100,7 @@ async fn chosen(session: &Session, given: &Given<'_>) -> Outcome<(Vec<Item>, Vec
         return Ok((out, failures));
     }
     if args.is_empty() {
-        return wrong("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'");
+        return wrong(select::NOTHING);
     }
     let scope = Scope::of(session, given);
     let (all, selected) = (given.on("all"), scope.selector.is_some() || scope.fields.is_some());
@@ -124,13 +123,36 @@ async fn chosen(session: &Session, given: &Given<'_>) -> Outcome<(Vec<Item>, Vec
     Ok((out, failures))
 }
 
+/// Asks the person, and reads one line.
+fn confirmed(items: &[Item]) -> Outcome<bool> {
+    say(&format!("You are about to delete the following {} resource(s):\n", items.len()));
+    items.iter().for_each(|i| say(&format!("{}\n", i.mapping.named(&i.name))));
+    say("Do you want to continue? (y/n): ");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim().eq_ignore_ascii_case("y"))
+}
+
 pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     let session = Session::open(given)?;
+    if let Some(path) = given.text("raw").filter(|p| !p.is_empty()) {
+        if !given.args().is_empty() {
+            return wrong("arguments may not be passed when --raw is specified");
+        }
+        return crate::commands::edit::raw(&session, given, http::Method::DELETE, path).await;
+    }
+    if !matches!(given.text_or("output", ""), "" | "name") {
+        return Err(Failure::usage(format!("unexpected -o output mode: {}. We only support '-o name'", given.text_or("output", "")), &given.command));
+    }
     let how = How::of(given)?;
     if how.force && how.dry_run == DryRun::None {
         tell("Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.");
     }
     let (items, mut failures) = chosen(&session, given).await?;
+    if given.on("interactive") && !items.is_empty() && !confirmed(&items)? {
+        say("deletion is cancelled\n");
+        return Ok(());
+    }
     let ignore = given.on_or("ignore-not-found", given.on("all"));
     let short = given.text_or("output", "") == "name";
     let mut gone = Vec::new();
@@ -153,7 +175,7 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
         if short {
             say(&format!("{}\n", item.mapping.named(&item.name)));
         } else {
-            let place = if item.namespace.is_empty() { String::new() } else { format!(" from {} namespace", item.namespace) };
+            let place = item.place();
             let forced = if how.force { " force" } else { "" };
             say(&format!("{} \"{}\"{forced} deleted{place}{}\n", item.mapping.full_singular(), item.name, how.dry_run.suffix()));
         }
@@ -161,7 +183,7 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     }
     session.show_warnings();
     if items.is_empty() && failures.is_empty() {
-        tell("No resources found");
+        say("No resources found\n");
     }
     if given.on_or("wait", true) && how.dry_run == DryRun::None && how.cascade != "Orphan" {
         let limit = given.duration("timeout")?.filter(|t| !t.is_zero()).unwrap_or(WAIT_DEFAULT);
@@ -173,6 +195,14 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
         }
     }
     Failure::collect(failures)
+}
+
+/// Where a watch of one object can begin: the list's own revision, which no compaction has taken yet; nothing if it has gone.
+pub(crate) async fn revision_to_watch(session: &Session, item: &Item) -> Outcome<Option<String>> {
+    let query = Query::default().and("fieldSelector", &format!("metadata.name={}", item.name));
+    let list = session.client.get(&format!("{}{}", item.mapping.collection(Some(&item.namespace)), query.text())).await?;
+    let there = list["items"].as_array().is_some_and(|i| !i.is_empty());
+    Ok(there.then(|| list["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()))
 }
 
 /// Waits until an object (or at least the one of that uid) is no more.
@@ -189,8 +219,8 @@ pub(crate) async fn until_gone(session: &Session, item: &Item, uid: &str, deadli
         if !uid.is_empty() && object["metadata"]["uid"] != uid {
             return Ok(());
         }
-        let revision = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-        let query = Query::default().and("watch", "true").and("fieldSelector", &format!("metadata.name={}", item.name)).and("resourceVersion", revision);
+        let Some(revision) = revision_to_watch(session, item).await? else { return Ok(()) };
+        let query = Query::default().and("watch", "true").and("fieldSelector", &format!("metadata.name={}", item.name)).and("resourceVersion", &revision);
         let path = format!("{}{}", item.mapping.collection(Some(&item.namespace)), query.text());
         let left = deadline.saturating_duration_since(Instant::now());
         let waiting = async {

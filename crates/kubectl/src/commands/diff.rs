@@ -1,7 +1,7 @@
 //! `kubectl diff`: the live object against what an apply would make of it, by the server's own dry run. Exit code 1 tells of
 //! differences, more than 1 of errors.
 
-use crate::commands::apply::{annotated, difference};
+use crate::commands::apply::difference;
 use crate::failure::{Failure, Outcome, wrong};
 use crate::flags::Given;
 use crate::manifest;
@@ -24,8 +24,7 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
 }
 
 async fn compare(given: &Given<'_>) -> Outcome {
-    let files = given.list("filename");
-    if files.is_empty() {
+    if !manifest::given_any(given) {
         return wrong("must specify one of -f and -k");
     }
     let session = Session::open(given)?;
@@ -34,7 +33,7 @@ async fn compare(given: &Given<'_>) -> Outcome {
     std::fs::create_dir_all(&live_dir)?;
     std::fs::create_dir_all(&merged_dir)?;
     let mut outcome = Ok(());
-    for m in manifest::read(&files, given.on("recursive"))? {
+    for m in manifest::gather(given, "diff").await? {
         if let Err(e) = one(&session, given, m, &live_dir, &merged_dir).await {
             outcome = Err(e);
             break;
@@ -57,6 +56,24 @@ async fn compare(given: &Given<'_>) -> Outcome {
     outcome
 }
 
+/// A Secret's values hidden, so that it still shows which of them differ.
+fn mask(live: &mut Value, merged: &mut Value) {
+    const HIDDEN: &str = "***";
+    let keys = |v: &Value| v["data"].as_object().into_iter().flatten().map(|(k, _)| k.clone()).collect::<Vec<_>>();
+    let mut all = keys(live);
+    all.extend(keys(merged));
+    for key in all {
+        let (before, after) = (live["data"].get(&key).cloned(), merged["data"].get(&key).cloned());
+        let differs = before.is_some() && after.is_some() && before != after;
+        if before.is_some() {
+            live["data"][&key] = if differs { format!("{HIDDEN} (before)") } else { HIDDEN.to_owned() }.into();
+        }
+        if after.is_some() {
+            merged["data"][&key] = if differs { format!("{HIDDEN} (after)") } else { HIDDEN.to_owned() }.into();
+        }
+    }
+}
+
 async fn one(session: &Session, given: &Given<'_>, m: manifest::Manifest, live_dir: &std::path::Path, merged_dir: &std::path::Path) -> Outcome {
     let mapping = session.mapping_of(&m.object, &m.source).await?;
     let namespace = session.namespace_of(&m.object, &mapping)?;
@@ -71,14 +88,14 @@ async fn one(session: &Session, given: &Given<'_>, m: manifest::Manifest, live_d
         Err(e) if e.is_not_found() => Value::Null,
         Err(e) => return Err(e.into()),
     };
-    let query = Query::default().and("dryRun", "All").and("fieldManager", given.text_or("field-manager", "kubectl-client-side-apply"));
+    let query = Query::default().and("dryRun", "All").and("fieldManager", given.text_or("field-manager", if given.on("server-side") { "kubectl" } else { "kubectl-client-side-apply" }));
     let mut merged = if given.on("server-side") {
         let query = query.when(given.on("force-conflicts"), "force", "true");
         session.client.patch(&format!("{path}{}", query.text()), PatchType::Apply, &wanted).await?
     } else if live.is_null() {
-        session.client.post(&format!("{}{}", mapping.collection(Some(&namespace)), query.text()), &annotated(&wanted)).await?
+        session.client.post(&format!("{}{}", mapping.collection(Some(&namespace)), query.text()), &wanted).await?
     } else {
-        let (patch, kind) = difference(&mapping, &live, &annotated(&wanted));
+        let (patch, kind) = difference(&mapping, &live, &wanted);
         session.client.patch(&format!("{path}{}", query.text()), kind, &patch).await?
     };
     let mut live = live;
@@ -86,12 +103,9 @@ async fn one(session: &Session, given: &Given<'_>, m: manifest::Manifest, live_d
         if !given.on("show-managed-fields") {
             without_managed_fields(object);
         }
-        if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-            annotations.remove(super::apply::LAST_APPLIED);
-            if annotations.is_empty() && let Some(metadata) = object["metadata"].as_object_mut() {
-                metadata.remove("annotations");
-            }
-        }
+    }
+    if mapping.kind == "Secret" && mapping.group.is_empty() {
+        mask(&mut live, &mut merged);
     }
     let group = if mapping.group.is_empty() { String::new() } else { format!("{}.", mapping.group) };
     let file = format!("{group}{}.{}.{namespace}.{name}", mapping.version, mapping.kind);

@@ -46,7 +46,11 @@ pub(crate) async fn join(session: &Session, wish: &Wish<'_>) -> Outcome<i32> {
     let ends = Ends { stdin: wish.stdin.then(tokio::io::stdin), stdout: tokio::io::stdout(), stderr: tokio::io::stderr(), sizes: terminal::sizes(wish.tty) };
     let code = opened.run(ends).await;
     drop(raw);
-    Ok(code?)
+    // What goes wrong once the session is open is no answer of the server any more.
+    code.map_err(|e| match e {
+        client::Error::Api(e) => Failure::text(e.message),
+        other => other.into(),
+    })
 }
 
 /// Runs a command with given ends; gives its exit code.
@@ -72,16 +76,20 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     let (args, command) = (given.args(), given.rest());
     let word = match args[..] {
         [word] => word,
-        [] => return Err(Failure::usage("expected 'exec (POD | TYPE/NAME) COMMAND [ARG1] [ARG2] ... [ARGN]'.\nPOD or TYPE/NAME is a required argument for the exec command", &given.command)),
+        [] => return wrong("pod, type/name or --filename must be specified"),
         _ => return wrong("exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\nSee 'kubectl exec -h' for help and examples"),
     };
     if command.is_empty() {
-        return Err(Failure::usage("you must specify at least one command for the container", &given.command));
+        return wrong("you must specify at least one command for the container");
     }
     let session = Session::open(given)?;
     let pod = pods::one(&session, word, given.duration("pod-running-timeout")?.unwrap_or(PATIENCE)).await?;
     refuse_finished(&pod)?;
-    let container = pods::container(&pod, given.text("container"), given.on("quiet"))?;
+    // Whether a named container is there is for the server to say.
+    let container = match given.text("container").filter(|c| !c.is_empty()) {
+        Some(named) => named.to_owned(),
+        None => pods::container(&pod, None, given.on("quiet"))?,
+    };
     let (stdin, mut tty) = (given.on("stdin"), given.on("tty"));
     if tty && !(stdin && terminal::is_terminal()) {
         tell("Unable to use a TTY - input is not a terminal or the right kind of file");
@@ -107,17 +115,26 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
 /// `kubectl attach`.
 pub(crate) async fn attach(given: &Given<'_>) -> Outcome {
     let [word] = given.args()[..] else {
-        return Err(Failure::usage("at least 1 argument is required for attach", &given.command));
+        return wrong("at least 1 argument is required for attach");
     };
     let session = Session::open(given)?;
     let pod = pods::one(&session, word, PATIENCE).await?;
-    let container = pods::container(&pod, given.text("container"), given.on("quiet"))?;
-    let spec = pod["spec"]["containers"].as_array().into_iter().flatten().find(|c| c["name"] == container.as_str());
-    let tty = given.on("tty") && spec.is_some_and(|c| c["tty"] == true);
-    if given.on("tty") && !tty {
-        tell(&format!("Unable to use a TTY - container {container} did not allocate one"));
+    let phase = pod["status"]["phase"].as_str().unwrap_or_default();
+    if matches!(phase, "Succeeded" | "Failed") {
+        return wrong(format!("cannot attach a container in a completed pod; current phase is {phase}"));
     }
-    attach_to(&session, &pod, container, given.on("stdin"), tty && terminal::is_terminal(), given.on("quiet")).await
+    let container = pods::container(&pod, given.text("container"), given.on("quiet")).map_err(|e| Failure::text(format!("cannot attach to the container: {}", e.plain())))?;
+    let spec = pod["spec"]["containers"].as_array().into_iter().flatten().find(|c| c["name"] == container.as_str());
+    // A container that was started with a terminal is joined with one.
+    let has = spec.is_some_and(|c| c["tty"] == true);
+    if given.on("tty") && !has {
+        tell(&format!("error: Unable to use a TTY - container {container} did not allocate one"));
+    }
+    let stdin = given.on("stdin");
+    if has && stdin && !terminal::is_terminal() {
+        tell("Unable to use a TTY - input is not a terminal or the right kind of file");
+    }
+    attach_to(&session, &pod, container, stdin, has && stdin && terminal::is_terminal(), given.on("quiet")).await
 }
 
 /// Joins a running container with this terminal.
@@ -130,7 +147,7 @@ pub(crate) async fn attach_to(session: &Session, pod: &Value, container: String,
         stdin,
         tty,
     };
-    if tty && !quiet {
+    if !quiet {
         tell("If you don't see a command prompt, try pressing enter.");
     }
     join(session, &wish).await.map(|_| ())

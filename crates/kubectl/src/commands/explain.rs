@@ -74,20 +74,29 @@ async fn load(session: &Session, mapping: &Mapping) -> Outcome<Document> {
     Ok(Document { root: session.client.get(path).await? })
 }
 
+/// Words with the blanks before them, put on lines that are not too long; a line's own beginning keeps its blanks.
 fn wrap(text: &str, indent: usize) -> String {
     let pad = " ".repeat(indent);
     let mut out = String::new();
     for paragraph in text.split('\n') {
-        let mut line = String::new();
-        for word in paragraph.split_whitespace() {
-            if !line.is_empty() && indent + line.len() + 1 + word.len() > WIDTH {
+        let paragraph = paragraph.replace('\t', "  ");
+        let body = paragraph.trim_start_matches(' ');
+        let mut line = " ".repeat(paragraph.len() - body.len());
+        let mut rest = body.trim_end();
+        let mut empty = true;
+        while !rest.is_empty() {
+            let blanks = rest.len() - rest.trim_start_matches(' ').len();
+            let word_end = rest[blanks..].find(' ').map_or(rest.len(), |i| blanks + i);
+            let word = &rest[blanks..word_end];
+            if !empty && indent + line.chars().count() + blanks + word.chars().count() > WIDTH {
                 out.push_str(&format!("{pad}{line}\n"));
                 line.clear();
-            }
-            if !line.is_empty() {
-                line.push(' ');
+            } else {
+                line.push_str(&rest[..blanks]);
             }
             line.push_str(word);
+            empty = false;
+            rest = &rest[word_end..];
         }
         out.push_str(&format!("{pad}{line}\n"));
     }
@@ -108,8 +117,26 @@ fn field(document: &Document, name: &str, schema: &Value, required: bool, indent
     out
 }
 
-fn description<'a>(document: &'a Document, schema: &'a Value) -> &'a str {
-    schema["description"].as_str().or_else(|| document.resolve(schema)["description"].as_str()).unwrap_or("<empty>")
+/// The words about a field.
+fn description<'a>(schema: &'a Value) -> &'a str {
+    schema["description"].as_str().unwrap_or("<no description>")
+}
+
+/// The words about a field, and about everything that its type refers to.
+fn whole_description(document: &Document, schema: &Value) -> String {
+    let mut parts = Vec::new();
+    let mut at = schema;
+    for _ in 0..8 {
+        parts.extend(at["description"].as_str().map(str::to_owned));
+        let reference = at["$ref"].as_str().or_else(|| at["allOf"][0]["$ref"].as_str());
+        at = match reference.and_then(|r| r.rsplit('/').next()) {
+            Some(name) => &document.root["components"]["schemas"][name],
+            None if at["items"].is_object() => &at["items"],
+            None if at["additionalProperties"].is_object() => &at["additionalProperties"],
+            None => break,
+        };
+    }
+    if parts.is_empty() { "<empty>".to_owned() } else { parts.join("\n") }
 }
 
 fn fields(document: &Document, schema: &Value, recursive: bool, indent: usize, seen: &mut Vec<*const Value>) -> String {
@@ -125,7 +152,7 @@ fn fields(document: &Document, schema: &Value, recursive: bool, indent: usize, s
         if recursive {
             out.push_str(&fields(document, child, true, indent + 2, seen));
         } else {
-            out.push_str(&wrap(description(document, child), indent + 2));
+            out.push_str(&wrap(description(child), indent + 2));
             out.push('\n');
         }
     }
@@ -135,6 +162,9 @@ fn fields(document: &Document, schema: &Value, recursive: bool, indent: usize, s
 
 pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     let [path] = given.args()[..] else {
+        if !given.args().is_empty() {
+            return wrong("We accept only this format: explain RESOURCE");
+        }
         return wrong("You must specify the type of resource to explain. Use \"kubectl api-resources\" for a complete list of supported resources.");
     };
     let session = Session::open(given)?;
@@ -144,7 +174,7 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     // The longest beginning that names a resource counts: `deployments.apps.spec`.
     let parts: Vec<&str> = path.split('.').collect();
     let longest = (1..=parts.len()).rev().find_map(|n| discovery.find(&parts[..n].join(".")).map(|m| (m.clone(), n)));
-    let Some((mut mapping, used)) = longest else { return wrong(format!("the server doesn't have a resource type \"{word}\"")) };
+    let Some((mut mapping, used)) = longest else { return Err(Failure::Bare(format!("the server doesn't have a resource type \"{word}\""))) };
     if let Some(version) = given.text("api-version") {
         let found = discovery.all.iter().find(|m| m.plural == mapping.plural && m.api_version() == version).cloned();
         mapping = found.ok_or_else(|| Failure::text(format!("couldn't find resource for \"{version}, Resource={}\"", mapping.plural)))?;
@@ -156,27 +186,30 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
         return wrong(format!("GVR ({}/{}, {}) not found in OpenAPI schema", mapping.group, mapping.version, mapping.plural));
     };
     let mut schema = top;
+    let head = format!("{}KIND:       {}\nVERSION:    {}\n", if mapping.group.is_empty() { String::new() } else { format!("GROUP:      {}\n", mapping.group) }, mapping.kind, mapping.version);
     let mut last = None;
     for name in &parts[used..] {
         let inner = document.inner(schema);
         schema = &inner["properties"][name];
         if schema.is_null() {
-            return wrong(format!("field \"{name}\" does not exist"));
+            say(&format!("{head}\n"));
+            return wrong(format!("field \"{}\" does not exist", parts.last().copied().unwrap_or_default()));
         }
         last = Some(*name);
     }
-    let mut out = if mapping.group.is_empty() { String::new() } else { format!("GROUP:      {}\n", mapping.group) };
-    out.push_str(&format!("KIND:       {}\nVERSION:    {}\n\n", mapping.kind, mapping.version));
+    let mut out = format!("{head}\n");
     if let Some(name) = last {
         out.push_str(&format!("FIELD: {name} <{}>\n", document.type_name(schema)));
         let values = enumeration(schema);
         if !values.is_empty() {
             out.push_str(&format!("ENUM:\n{}", values.iter().map(|v| format!("    {v}\n")).collect::<String>()));
+        } else {
+            out.push('\n');
         }
         out.push('\n');
     }
     out.push_str("DESCRIPTION:\n");
-    out.push_str(&wrap(description(&document, schema), 4));
+    out.push_str(&wrap(&whole_description(&document, schema), 4));
     out.push_str("    \n");
     let list = fields(&document, schema, given.on("recursive"), 2, &mut Vec::new());
     if !list.is_empty() {

@@ -61,18 +61,37 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
     let addresses = given.list("address");
-    let addresses = if addresses.is_empty() { vec!["localhost"] } else { addresses };
+    let mut addresses = if addresses.is_empty() { vec!["localhost"] } else { addresses };
+    addresses.sort_unstable();
+    if let Some(bad) = addresses.iter().find(|a| **a != "localhost" && a.parse::<std::net::IpAddr>().is_err()) {
+        return wrong(format!("{bad} is not a valid IP"));
+    }
     let mut tasks = tokio::task::JoinSet::new();
     for port in ports {
-        let (local, remote) = port.split_once(':').unwrap_or((port, port));
+        let parts: Vec<&str> = port.split(':').collect();
+        let (local, remote) = if parts.len() == 2 { (parts[0], parts[1]) } else { (parts[0], parts[0]) };
+        for (word, side) in [(local, "local"), (remote, "remote")] {
+            if !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit()) && word.parse::<u16>().is_err() {
+                return wrong(format!("error parsing {side} port '{word}': strconv.ParseUint: parsing \"{word}\": value out of range"));
+            }
+        }
         let remote = resolve(&pod, service.as_ref(), remote)?;
         let local: u16 = if local.is_empty() { 0 } else { local.parse().or_else(|_| resolve(&pod, service.as_ref(), local))? };
         let mut bound = 0;
+        let mut refused = Vec::new();
         for address in &addresses {
             let all: &[&str] = if *address == "localhost" { &["127.0.0.1", "::1"] } else { std::slice::from_ref(address) };
             for ip in all {
                 let local = if local == 0 { bound } else { local };
-                let Ok(listener) = TcpListener::bind((*ip, local)).await else { continue };
+                let listener = match TcpListener::bind((*ip, local)).await {
+                    Ok(listener) => listener,
+                    Err(e) => {
+                        let (v, shown) = if ip.contains(':') { (6, format!("[{ip}]")) } else { (4, (*ip).to_owned()) };
+                        let why = if e.kind() == std::io::ErrorKind::AddrInUse { "address already in use".to_owned() } else { e.to_string() };
+                        refused.push(format!("unable to create listener: Error listen tcp{v} {shown}:{local}: bind: {why}"));
+                        continue;
+                    }
+                };
                 let own = listener.local_addr()?;
                 bound = own.port();
                 say(&format!("Forwarding from {own} -> {remote}\n"));
@@ -81,24 +100,38 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
             }
         }
         if bound == 0 {
-            tell(&format!("Unable to listen on port {local}: unable to create listener: address already in use"));
+            tell(&format!("Unable to listen on port {local}: Listeners failed to create with the following errors: [{}]", refused.join(" ")));
             return wrong(format!("unable to listen on any of the requested ports: [{{{local} {remote}}}]"));
         }
     }
+    // A connection that the pod refuses ends it all, as the original does.
     tasks.join_next().await;
-    Ok(())
+    wrong("lost connection to pod")
 }
 
 async fn listen(client: client::Client, listener: TcpListener, path: String, local: u16, remote: u16) {
-    while let Ok((stream, _)) = listener.accept().await {
-        say(&format!("Handling connection for {local}\n"));
-        let (client, path) = (client.clone(), path.clone());
-        tokio::spawn(async move {
-            match client.forward(&path, stream).await {
-                Ok(None) => {}
-                Ok(Some(wrong)) => tell(&format!("an error occurred forwarding {local} -> {remote}: {wrong}")),
-                Err(e) => tell(&format!("error forwarding port {remote}: {e}")),
+    let mut open = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { return };
+                say(&format!("Handling connection for {local}\n"));
+                let (client, path) = (client.clone(), path.clone());
+                open.spawn(async move {
+                    match client.forward(&path, stream).await {
+                        Ok(None) => true,
+                        Ok(Some(wrong)) => {
+                            tell(&format!("an error occurred forwarding {local} -> {remote}: {wrong}"));
+                            false
+                        }
+                        Err(e) => {
+                            tell(&format!("error creating forwarding stream for port {local} -> {remote}: {e}"));
+                            false
+                        }
+                    }
+                });
             }
-        });
+            Some(done) = open.join_next() => if !done.unwrap_or(false) { return },
+        }
     }
 }

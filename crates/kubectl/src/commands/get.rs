@@ -3,13 +3,13 @@
 use crate::discovery::Mapping;
 use crate::failure::{Failure, Outcome, wrong};
 use crate::flags::Given;
+use crate::manifest;
 use crate::print::jsonpath::Template;
 use crate::print::table::{Look, render};
 use crate::print::{Format, say, tell, without_managed_fields};
 use crate::query::Query;
 use crate::select::{self, Scope, Target};
 use crate::session::Session;
-use crate::manifest;
 use client::RequestBody;
 use http::Method;
 use serde_json::{Value, json};
@@ -37,6 +37,7 @@ impl Wanted {
 
 pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     let session = Session::open(given)?;
+    check(given)?;
     if let Some(path) = given.text("raw") {
         let bytes = session.client.bytes(Method::GET, path, "application/json, */*", RequestBody::Empty).await?;
         say(&String::from_utf8_lossy(&bytes));
@@ -54,8 +55,21 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     }
     let watch = given.on("watch") || given.on("watch-only");
     let result = if watch {
-        let [one] = &wanted[..] else { return wrong("watch is only supported on individual resources and resource collections") };
-        watching(&session, given, one, &scope, &format).await
+        let [one] = &wanted[..] else {
+            let several = wanted.iter().any(|w| w.mapping != wanted[0].mapping);
+            return wrong(if several { "you may only specify a single resource type" } else { "watch is only supported on individual resources and resource collections - more than 1 resource was found" });
+        };
+        if given.on("watch-only") && given.text("sort-by").is_some() {
+            tell("warning: --watch-only requested, --sort-by will be ignored");
+        } else if given.text("sort-by").is_some() {
+            tell("warning: --watch requested, --sort-by will be ignored for watch events received");
+        }
+        let shown = watching(&session, given, one, &scope, &format);
+        match session.client.config().timeout {
+            // A watch that has lasted that long ends well.
+            Some(limit) => tokio::time::timeout(limit, shown).await.unwrap_or(Ok(())),
+            None => shown.await,
+        }
     } else if format.is_human() {
         tables(&session, given, &wanted, &scope, &format, select::many_types(&args, &targets)).await
     } else {
@@ -65,12 +79,37 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     result
 }
 
+/// Flags that do not go together.
+fn check(given: &Given<'_>) -> Outcome {
+    given.number("chunk-size")?;
+    if let Some(path) = given.text("raw").filter(|r| !r.is_empty()) {
+        if !given.args().is_empty() || !given.list("filename").is_empty() {
+            return wrong("arguments may not be passed when --raw is specified");
+        }
+        if given.on("watch") || given.on("watch-only") || given.text("selector").is_some() {
+            return wrong("--raw may not be specified with other flags that filter the server request or alter the output");
+        }
+        if given.text("output").is_some() {
+            return wrong("--raw and --output are mutually exclusive");
+        }
+        if !path.starts_with('/') {
+            return wrong(format!("--raw must be a valid URL path: parse \"{path}\": invalid URI for request"));
+        }
+    }
+    if given.on("output-watch-events") && !given.on("watch") && !given.on("watch-only") {
+        return wrong("--output-watch-events option can only be used with --watch or --watch-only");
+    }
+    Ok(())
+}
+
 async fn wanted(session: &Session, given: &Given<'_>, args: &[&str]) -> Outcome<(Vec<Wanted>, Vec<Target>)> {
-    let files = given.list("filename");
     let all = given.on("all-namespaces");
-    if !files.is_empty() {
+    if manifest::given_any(given) {
+        if !args.is_empty() {
+            return wrong("when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well");
+        }
         let mut out = Vec::new();
-        for m in manifest::read(&files, given.on("recursive"))? {
+        for m in manifest::gather(given, "get").await? {
             let mapping = session.mapping_of(&m.object, &m.source).await?;
             let namespace = session.namespace_of(&m.object, &mapping)?;
             out.push(Wanted { mapping, namespace: Some(namespace), name: m.object["metadata"]["name"].as_str().map(str::to_owned) });
@@ -80,9 +119,12 @@ async fn wanted(session: &Session, given: &Given<'_>, args: &[&str]) -> Outcome<
     }
     if args.is_empty() {
         tell("You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n");
-        return Err(Failure::usage("Required resource not specified.", &given.command));
+        return Err(Failure::usage("Required resource not specified.\nUse \"kubectl explain <resource>\" for a detailed description of that resource (e.g. kubectl explain pods).", &given.command));
     }
     let targets = select::targets(session, args).await?;
+    if given.text("subresource").is_some_and(|s| !s.is_empty()) && targets.iter().any(|t| t.name.is_none()) {
+        return wrong("subresource cannot be used when bulk resources are specified");
+    }
     if all && targets.iter().any(|t| t.name.is_some()) {
         return wrong("a resource cannot be retrieved by name across all namespaces");
     }
@@ -96,9 +138,15 @@ async fn fetch_table(session: &Session, given: &Given<'_>, wanted: &Wanted, scop
     let mut whole: Option<Value> = None;
     let mut next = String::new();
     loop {
-        let mut query = if wanted.name.is_some() { Query::default() } else { scope.query().and("limit", CHUNK) };
+        let limit = scope.chunk.map_or_else(|| CHUNK.to_owned(), |c| c.to_string());
+        let mut query = if wanted.name.is_some() { Query::default() } else { scope.query().when(limit != "0", "limit", &limit) };
         query = query.and_some("continue", Some(&next)).when(given.text("sort-by").is_some(), "includeObject", "Object");
-        let mut page = session.client.json(Method::GET, &format!("{path}{}", query.text()), AS_TABLE, RequestBody::Empty).await?;
+        let accept = if given.on_or("server-print", true) { AS_TABLE } else { "application/json" };
+        let got = session.client.json(Method::GET, &format!("{path}{}", query.text()), accept, RequestBody::Empty).await;
+        let mut page = got.map_err(|e| if wanted.name.is_some() { e.into() } else { select::unlisted(e, &wanted.mapping, scope) })?;
+        if page["kind"] != "Table" {
+            page = bare_table(page);
+        }
         next = page["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
         match &mut whole {
             None => whole = Some(page),
@@ -112,6 +160,18 @@ async fn fetch_table(session: &Session, given: &Given<'_>, wanted: &Wanted, scop
             return Ok(whole.unwrap_or_default());
         }
     }
+}
+
+/// Name and age alone, of objects whose server makes no tables.
+fn bare_table(answer: Value) -> Value {
+    let single = !answer["items"].is_array();
+    let row = |o: &Value| {
+        let age = crate::times::age(o["metadata"]["creationTimestamp"].as_str());
+        json!({ "cells": [o["metadata"]["name"], age], "object": o })
+    };
+    let rows: Vec<Value> = if single { vec![row(&answer)] } else { answer["items"].as_array().into_iter().flatten().map(row).collect() };
+    json!({ "kind": "Table", "metadata": answer["metadata"], "rows": rows,
+        "columnDefinitions": [{ "name": "Name", "type": "string", "format": "name", "priority": 0 }, { "name": "Age", "type": "string", "format": "", "priority": 0 }] })
 }
 
 fn look(given: &Given<'_>, mapping: &Mapping, format: &Format, with_kind: bool) -> Look {
@@ -143,9 +203,14 @@ fn compare(a: Option<&Value>, b: Option<&Value>) -> Ordering {
 
 fn sort(list: &mut [Value], given: &Given<'_>, inner: bool) -> Outcome {
     let Some(by) = given.text("sort-by").filter(|b| !b.is_empty()) else { return Ok(()) };
-    let path = Template::relaxed(by).map_err(Failure::text)?;
+    let Ok(path) = Template::relaxed(by) else { return if inner { list.fill(Value::Null); Ok(()) } else { wrong(format!("unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{{name1.name2}}' or '{{.name1.name2}}'")) } };
     let key = |v: &Value| path.find(if inner { &v["object"] } else { v }).first().map(|v| (*v).clone());
-    if !list.is_empty() && list.iter().all(|v| key(v).is_none()) {
+    if inner && !list.is_empty() && list.iter().all(|v| key(v).is_none()) {
+        // The original then has nothing to show.
+        list.fill(Value::Null);
+        return Ok(());
+    }
+    if !inner && !list.is_empty() && list.iter().all(|v| key(v).is_none()) {
         return wrong(format!("couldn't find any field with path \"{}\" in the list of objects", if by.starts_with('{') { by.to_owned() } else { format!("{{{by}}}") }));
     }
     list.sort_by(|a, b| compare(key(a).as_ref(), key(b).as_ref()));
@@ -174,13 +239,18 @@ async fn tables(session: &Session, given: &Given<'_>, wanted: &[Wanted], scope: 
             None => groups.push((&one.mapping, table)),
         }
     }
-    groups.retain(|(_, t)| t["rows"].as_array().is_some_and(|r| !r.is_empty()));
-    for (i, (mapping, table)) in groups.iter_mut().enumerate() {
-        if i > 0 {
-            say("\n");
-        }
+    let types: Vec<&Mapping> = groups.iter().map(|(m, _)| *m).collect();
+    let with_kind = with_kind && types.iter().any(|m| *m != types[0]);
+    for (_, table) in &mut groups {
         if let Some(rows) = table["rows"].as_array_mut() {
             sort(rows, given, true)?;
+            rows.retain(|r| !r.is_null());
+        }
+    }
+    groups.retain(|(_, t)| t["rows"].as_array().is_some_and(|r| !r.is_empty()));
+    for (i, (mapping, table)) in groups.iter_mut().enumerate() {
+        if i > 0 && !given.on("no-headers") {
+            say("\n");
         }
         say(&render(table, &look(given, mapping, format, with_kind), &mut Vec::new()));
     }
@@ -192,6 +262,9 @@ async fn tables(session: &Session, given: &Given<'_>, wanted: &[Wanted], scope: 
 }
 
 async fn objects(session: &Session, given: &Given<'_>, wanted: Vec<Wanted>, scope: &Scope, format: &Format) -> Outcome {
+    if !wanted.is_empty() && wanted.len() > 1 && wanted.iter().all(|w| w.name.is_some()) && given.on("ignore-not-found") {
+        return named(session, given, wanted, format).await;
+    }
     let single = wanted.len() == 1 && wanted[0].name.is_some();
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for one in &wanted {
@@ -222,6 +295,26 @@ async fn objects(session: &Session, given: &Given<'_>, wanted: Vec<Wanted>, scop
     Failure::collect(failures)
 }
 
+/// Several by name, of which none need be there.
+async fn named(session: &Session, given: &Given<'_>, wanted: Vec<Wanted>, format: &Format) -> Outcome {
+    let (mut found, mut failures) = (Vec::new(), Vec::new());
+    for one in &wanted {
+        match session.client.get(&one.path(given.text_or("subresource", ""))).await {
+            Ok(object) => found.push(object),
+            Err(e) if e.is_not_found() => {}
+            Err(e) => failures.push(Failure::from(e)),
+        }
+    }
+    if !found.is_empty() {
+        let mut object = json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": found });
+        if !given.on("show-managed-fields") {
+            without_managed_fields(&mut object);
+        }
+        say(&format.text(&object)?);
+    }
+    Failure::collect(failures)
+}
+
 async fn watching(session: &Session, given: &Given<'_>, wanted: &Wanted, scope: &Scope, format: &Format) -> Outcome {
     let events = given.on("output-watch-events");
     let mut look = look(given, &wanted.mapping, format, false);
@@ -239,12 +332,21 @@ async fn watching(session: &Session, given: &Given<'_>, wanted: &Wanted, scope: 
             look.no_headers = true;
             return Ok(());
         }
+        let whole = object.clone();
         let mut object = object.clone();
         if !given.on("show-managed-fields") {
             without_managed_fields(&mut object);
         }
         if events {
             object = json!({ "type": kind, "object": object });
+        }
+        if let Format::Columns(columns) = format {
+            say(&columns.render_more(&object, &mut widths));
+            return Ok(());
+        }
+        if events && matches!(format, Format::Json) {
+            say(&format!("{{\"type\":\"{kind}\",\"object\":{}}}\n", crate::print::json_line(&whole)));
+            return Ok(());
         }
         if matches!(format, Format::Yaml) && std::mem::replace(&mut look.no_headers, true) {
             say("---\n");

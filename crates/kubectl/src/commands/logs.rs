@@ -25,10 +25,13 @@ struct Source {
 pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     let args = given.args();
     let selector = given.text("selector");
+    if let Some(text) = given.text("since-time").filter(|t| t.parse::<jiff::Timestamp>().is_err()) {
+        return wrong(format!("parsing time \"{text}\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"{text}\" as \"2006\""));
+    }
     let session = Session::open(given)?;
     let (word, container) = match (&args[..], selector) {
         ([], Some(_)) => (None, None),
-        (_, Some(_)) if !args.is_empty() => return wrong("only a selector (-l) or a POD name is allowed"),
+        (_, Some(_)) if !args.is_empty() => return Err(Failure::usage("only a selector (-l) or a POD name is allowed", &given.command)),
         ([word], _) => (Some(*word), None),
         ([word, container], _) => (Some(*word), Some(*container)),
         _ => return Err(Failure::usage("expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command", &given.command)),
@@ -38,7 +41,7 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     }
     let container = given.text("container").or(container);
     if given.on("all-containers") && container.is_some() {
-        return wrong("--all-containers=true should not be specified with container name");
+        return wrong(format!("--all-containers=true should not be specified with container name {}", container.unwrap_or_default()));
     }
     let chosen = chosen(&session, given, word, selector).await?;
     if chosen.is_empty() {
@@ -81,7 +84,10 @@ async fn chosen(session: &Session, given: &Given<'_>, word: Option<&str>, select
         return Ok(vec![session.client.get(&mapping.object(Some(&session.namespace), name)).await?]);
     }
     let object = session.client.get(&mapping.object(Some(&session.namespace), name)).await?;
-    let text = pods::selector_of(mapping, &object)?;
+    let text = pods::selector_of(mapping, &object).map_err(|_| {
+        let go = format!("*{}.{}", mapping.version, mapping.kind);
+        Failure::text(format!("cannot get the logs from {go}: selector for {go} not implemented"))
+    })?;
     let found = pods::selected(session, &session.namespace, &text).await?;
     if given.on("all-pods") {
         return Ok(found);
@@ -116,7 +122,7 @@ fn options(given: &Given<'_>, selector: bool) -> Outcome<Query> {
 
 fn sources(given: &Given<'_>, chosen: &[Value], container: Option<&str>, selector: bool) -> Outcome<Vec<Source>> {
     let query = options(given, selector)?;
-    let prefixed = given.on_or("prefix", given.on("all-pods"));
+    let prefixed = given.on("prefix") || given.on("all-pods");
     let mut out = Vec::new();
     for pod in chosen {
         let text = |k: &str| pod["metadata"][k].as_str().unwrap_or_default();

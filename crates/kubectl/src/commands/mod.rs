@@ -1,19 +1,30 @@
 //! The commands, a file each.
 
 pub(crate) mod apply;
+pub(crate) mod autoscale;
+pub(crate) mod certificate;
 pub(crate) mod change;
 pub(crate) mod config;
 pub(crate) mod copy;
 pub(crate) mod create;
+pub(crate) mod debug;
 pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod diff;
+pub(crate) mod dump;
+pub(crate) mod edit;
 pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod forward;
 pub(crate) mod get;
+pub(crate) mod kustomize;
+pub(crate) mod last_applied;
 pub(crate) mod logs;
+pub(crate) mod plugin;
+pub(crate) mod proxy;
+pub(crate) mod reconcile;
 pub(crate) mod rollout;
 pub(crate) mod run;
 pub(crate) mod server;
+pub(crate) mod set;
 pub(crate) mod wait;

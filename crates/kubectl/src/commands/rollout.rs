@@ -18,8 +18,19 @@ const HASH: &str = "pod-template-hash";
 
 pub(crate) async fn run(given: &Given<'_>, what: &str) -> Outcome {
     let session = Session::open(given)?;
-    let (items, failures) = select::items(&session, given, &given.args()).await?;
+    let args = given.args();
+    if args.is_empty() && !crate::manifest::given_any(given) {
+        return wrong("required resource not specified");
+    }
+    let (items, failures) = if let [one] = args[..] && !one.contains('/') {
+        (all_of(&session, given, one).await?, Vec::new())
+    } else {
+        select::items(&session, given, &args).await?
+    };
     Failure::collect(failures)?;
+    if items.is_empty() {
+        crate::print::tell(&format!("No resources found in {} namespace.", session.namespace));
+    }
     for item in &items {
         match what {
             "status" => status(&session, given, item).await?,
@@ -30,6 +41,17 @@ pub(crate) async fn run(given: &Given<'_>, what: &str) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// Every object of a type, or those that `-l` leaves.
+async fn all_of(session: &Session, given: &Given<'_>, word: &str) -> Outcome<Vec<Item>> {
+    let scope = select::Scope::of(session, given);
+    let mut out = Vec::new();
+    for target in select::targets(session, &[word]).await? {
+        let list = select::list(session, &target.mapping, &scope).await?;
+        out.extend(list["items"].as_array().into_iter().flatten().map(|o| Item::of(&target.mapping, o.clone())));
+    }
+    Ok(out)
 }
 
 fn number(v: &Value) -> i64 {
@@ -139,30 +161,44 @@ async fn status(session: &Session, given: &Given<'_>, item: &Item) -> Outcome {
 pub(crate) async fn next_version(session: &Session, item: &Item, known: &Value) -> Outcome<Value> {
     let revision = known["metadata"]["resourceVersion"].as_str().unwrap_or_default();
     loop {
-        let query = Query::default().and("watch", "true").and("fieldSelector", &format!("metadata.name={}", item.name)).and("resourceVersion", revision);
+        let query = Query::default().and("fieldSelector", &format!("metadata.name={}", item.name));
+        let list = session.client.get(&format!("{}{}", item.mapping.collection(Some(&item.namespace)), query.text())).await?;
+        let Some(now) = list["items"].get(0) else { return wrong("object has been deleted") };
+        if now["metadata"]["resourceVersion"] != revision {
+            let mut now = now.clone();
+            now["apiVersion"] = item.mapping.api_version().into();
+            now["kind"] = item.mapping.kind.clone().into();
+            return Ok(now);
+        }
+        // The list's own revision is one that no compaction has taken yet.
+        let query = query.and("watch", "true").and("resourceVersion", list["metadata"]["resourceVersion"].as_str().unwrap_or_default());
         let mut watch = session.client.watch(&format!("{}{}", item.mapping.collection(Some(&item.namespace)), query.text()), "application/json").await?;
         while let Some(event) = watch.next().await? {
             match event.kind.as_str() {
-                "DELETED" => return wrong(format!("object has been deleted")),
+                "DELETED" => return wrong("object has been deleted"),
                 "BOOKMARK" => {}
                 _ if event.object["metadata"]["resourceVersion"] != revision => return Ok(event.object),
                 _ => {}
             }
         }
-        let now = session.client.get(&item.path()).await?;
-        if now["metadata"]["resourceVersion"] != revision {
-            return Ok(now);
-        }
     }
 }
 
+/// One revision of an object.
+struct Revision {
+    number: i64,
+    cause: String,
+    template: Value,
+    object: Value,
+}
+
 /// Revisions of an object: number, change cause, pod template.
-async fn revisions(session: &Session, item: &Item) -> Outcome<Vec<(i64, String, Value)>> {
+async fn revisions(session: &Session, item: &Item, what: &str) -> Outcome<Vec<Revision>> {
     let controlled = |o: &Value| o["metadata"]["ownerReferences"].as_array().is_some_and(|r| r.iter().any(|r| r["controller"] == true && r["uid"] == item.object["metadata"]["uid"]));
     let plural = match item.mapping.kind.as_str() {
         "Deployment" => "replicasets",
         "DaemonSet" | "StatefulSet" => "controllerrevisions",
-        other => return wrong(format!("no history viewer has been implemented for \"{other}\"")),
+        other => return wrong(format!("error retrieving {what} for \"{other}\", no visitor method exists for {{{} {other}}}", item.mapping.group)),
     };
     let selector = selector_text(&item.object["spec"]["selector"]);
     let path = format!("/apis/apps/v1/namespaces/{}/{plural}{}", item.namespace, Query::default().and("labelSelector", &selector).text());
@@ -175,25 +211,40 @@ async fn revisions(session: &Session, item: &Item) -> Outcome<Vec<(i64, String, 
         } else {
             (number(&object["revision"]), object["data"]["spec"]["template"].clone())
         };
-        out.push((revision, annotations[CAUSE].as_str().unwrap_or_default().to_owned(), template));
+        let cause = annotations[CAUSE].as_str().unwrap_or_default().to_owned();
+        let mut object = object.clone();
+        object["apiVersion"] = "apps/v1".into();
+        object["kind"] = if plural == "replicasets" { "ReplicaSet" } else { "ControllerRevision" }.into();
+        out.push(Revision { number: revision, cause, template, object });
     }
-    out.sort_by_key(|(revision, ..)| *revision);
+    out.sort_by_key(|r| r.number);
     Ok(out)
 }
 
 async fn history(session: &Session, given: &Given<'_>, item: &Item) -> Outcome {
-    let revisions = revisions(session, item).await?;
+    let revisions = revisions(session, item, "history").await?;
     let named = item.mapping.named(&item.name);
     let revision = given.number("revision")?.unwrap_or_default();
+    let format = crate::print::Format::of(given)?;
+    if !format.is_human() {
+        for r in revisions.iter().filter(|r| revision == 0 || r.number == revision) {
+            let mut object = r.object.clone();
+            if !given.on("show-managed-fields") {
+                crate::print::without_managed_fields(&mut object);
+            }
+            say(&format.text(&object)?);
+        }
+        return Ok(());
+    }
     if revision > 0 {
-        let Some((_, _, template)) = revisions.iter().find(|(r, ..)| *r == revision) else {
+        let Some(Revision { template, .. }) = revisions.iter().find(|r| r.number == revision) else {
             return wrong("unable to find the specified revision");
         };
         say(&format!("{named} with revision #{revision}\n{}\n", crate::commands::describe::template_text(template)));
         return Ok(());
     }
     let mut text = "REVISION\tCHANGE-CAUSE\n".to_owned();
-    for (revision, cause, _) in &revisions {
+    for Revision { number: revision, cause, .. } in &revisions {
         text.push_str(&format!("{revision}\t{}\n", if cause.is_empty() { "<none>" } else { cause }));
     }
     say(&format!("{named} \n{}\n", crate::print::tabwriter::align(&text, crate::print::tabwriter::Layout { min_width: 0, padding: 2 })));
@@ -204,19 +255,24 @@ async fn undo(session: &Session, given: &Given<'_>, item: &Item) -> Outcome {
     let results = Results::of(given)?;
     let to = given.number("to-revision")?.unwrap_or_default();
     if item.object["spec"]["paused"] == true {
-        return wrong(format!("you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume deployment/{}' and try again", item.name));
+        return wrong("you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again");
     }
-    let revisions = revisions(session, item).await?;
+    let revisions = revisions(session, item, "rollbacker").await?;
     let found = if to > 0 {
-        revisions.iter().find(|(r, ..)| *r == to)
+        revisions.iter().find(|r| r.number == to)
     } else {
         // The newest is what runs now.
         revisions.len().checked_sub(2).and_then(|i| revisions.get(i))
     };
-    let Some((_, _, template)) = found else {
+    let Some(Revision { template, .. }) = found else {
         return if to > 0 { wrong(format!("unable to find specified revision {to} in history")) } else { wrong(format!("no rollout history found for {} \"{}\"", item.mapping.kind.to_lowercase(), item.name)) };
     };
     let mut template = template.clone();
+    if results.dry_run == DryRun::Client {
+        let text = crate::commands::describe::template_text(&template);
+        let lead = if item.mapping.kind == "Deployment" { "" } else { "will roll back to " };
+        return results_word(&results, item, &item.object, &format!("{lead}{text}"));
+    }
     if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
         labels.remove(HASH);
     }
@@ -244,7 +300,7 @@ async fn restart(session: &Session, given: &Given<'_>, item: &Item) -> Outcome {
         return wrong(format!("{} \"{}\" restarting is not supported", item.mapping.plural, item.name));
     }
     if item.object["spec"]["paused"] == true {
-        return wrong("can't restart paused deployment (run rollout resume first)");
+        return wrong(format!("{} \"{}\" can't restart paused deployment (run rollout resume first)", item.mapping.full_plural(), item.name));
     }
     let results = Results::of(given)?;
     let mut new = item.object.clone();
@@ -257,7 +313,7 @@ async fn restart(session: &Session, given: &Given<'_>, item: &Item) -> Outcome {
 async fn pause(session: &Session, given: &Given<'_>, item: &Item, paused: bool) -> Outcome {
     let word = if paused { "paused" } else { "resumed" };
     if item.mapping.kind != "Deployment" {
-        return wrong(format!("{} \"{}\" {} is not supported", item.mapping.plural, item.name, if paused { "pausing" } else { "resuming" }));
+        return wrong(format!("{} \"{}\" {} is not supported", item.mapping.full_plural(), item.name, if paused { "pausing" } else { "resuming" }));
     }
     if (item.object["spec"]["paused"] == true) == paused {
         return wrong(format!("{} \"{}\" is {}", item.mapping.full_plural(), item.name, if paused { "already paused" } else { "not paused" }));

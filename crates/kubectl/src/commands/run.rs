@@ -24,10 +24,10 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     let interactive = given.on("stdin");
     let attach = given.on_or("attach", interactive);
     if given.on("tty") && !interactive {
-        return wrong("-i/--stdin is required for containers with -t/--tty=true");
+        return Err(Failure::usage("-i/--stdin is required for containers with -t/--tty=true", &given.command));
     }
     if given.on("rm") && !attach {
-        return wrong("--rm should only be used for attached containers");
+        return Err(Failure::usage("--rm should only be used for attached containers", &given.command));
     }
     let session = Session::open(given)?;
     let results = Results::of(given)?;
@@ -79,7 +79,9 @@ async fn attached(session: &Session, given: &Given<'_>, name: &str, mut object: 
         let how = How { cascade: "Background", grace_s: given.number("grace-period")?.unwrap_or(-1), force: false, dry_run: DryRun::None };
         match delete_one(session, &item, &how).await {
             Ok(uid) => {
-                say(&format!("pod \"{name}\" deleted from {} namespace\n", session.namespace));
+                if !given.on("quiet") {
+                    say(&format!("pod \"{name}\" deleted from {} namespace\n", session.namespace));
+                }
                 until_gone(session, &item, &uid, Instant::now() + END_LIMIT).await?;
             }
             Err(e) if e.is_not_found() => {}
@@ -101,7 +103,7 @@ async fn follow(session: &Session, given: &Given<'_>, name: &str, pod: &Value) -
     if finished(&pod) {
         logs(session, namespace, name, &container).await?;
     } else if let Err(e) = attach_to(session, &pod, container.clone(), given.on("stdin"), tty, given.on("quiet")).await {
-        tell(&format!("warning: couldn't attach to pod/{name}, falling back to streaming logs: {}", e.message().trim_start_matches("error: ")));
+        tell(&format!("warning: couldn't attach to pod/{name}, falling back to streaming logs: {}", e.plain()));
         logs(session, namespace, name, &container).await?;
     }
     if given.text_or("restart", "Always") != "Never" {

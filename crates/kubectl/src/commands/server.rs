@@ -3,7 +3,7 @@
 use crate::commands::describe::event_age;
 use crate::failure::{Failure, Outcome, wrong};
 use crate::flags::Given;
-use crate::print::tabwriter::{TABLE, align};
+use crate::print::tabwriter::{TABLE, align, align_with};
 use crate::print::{Format, say, tell};
 use crate::query::Query;
 use crate::session::Session;
@@ -11,9 +11,20 @@ use serde_json::{Value, json};
 
 /// The version whose behaviour this is.
 const VERSION: &str = "v1.36.0";
+/// The version whose kustomizations we read a part of.
+const KUSTOMIZE: &str = "v5.7.1";
+const VERBS: &[&str] = &["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "use", "bind", "impersonate", "escalate", "approve", "sign", "attest", "*", "proxy"];
+const URL_VERBS: &[&str] = &["get", "put", "post", "head", "options", "delete", "patch", "*"];
 
 /// `kubectl api-resources`.
 pub(crate) async fn resources(given: &Given<'_>) -> Outcome {
+    given.no_args()?;
+    if !matches!(given.text_or("output", ""), "" | "name" | "wide") {
+        return wrong(format!("--output {} is not available", given.text_or("output", "")));
+    }
+    if !matches!(given.text_or("sort-by", ""), "" | "name" | "kind") {
+        return wrong("--sort-by accepts only name or kind");
+    }
     let session = Session::open(given)?;
     let discovery = session.discovery().await?;
     let verbs = given.list("verbs");
@@ -35,8 +46,7 @@ pub(crate) async fn resources(given: &Given<'_>) -> Outcome {
             return Ok(());
         }
         "wide" => true,
-        "" => false,
-        other => return wrong(format!("unable to match a printer suitable for the output format \"{other}\", allowed formats are: json,name,wide,yaml")),
+        _ => false,
     };
     let mut out = String::new();
     if !given.on("no-headers") {
@@ -55,6 +65,7 @@ pub(crate) async fn resources(given: &Given<'_>) -> Outcome {
 
 /// `kubectl api-versions`.
 pub(crate) async fn versions(given: &Given<'_>) -> Outcome {
+    given.no_args()?;
     let session = Session::open(given)?;
     let mut all = session.discovery().await?.versions();
     all.sort();
@@ -64,10 +75,16 @@ pub(crate) async fn versions(given: &Given<'_>) -> Outcome {
 
 /// `kubectl version`.
 pub(crate) async fn version(given: &Given<'_>) -> Outcome {
+    if !given.args().is_empty() {
+        return wrong(format!("extra arguments: [{}]", given.args().join(" ")));
+    }
+    if !matches!(given.text_or("output", ""), "" | "yaml" | "json") {
+        return wrong("--output must be 'yaml' or 'json'");
+    }
     let own = json!({ "major": "1", "minor": "36", "gitVersion": VERSION, "gitCommit": "", "gitTreeState": "clean", "buildDate": "", "goVersion": "", "compiler": "rustc", "platform": format!("linux/{}", if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" }) });
     let server = if given.on("client") { Ok(Value::Null) } else { Session::open(given)?.client.get("/version").await };
     let text = given.text_or("output", "");
-    let mut both = json!({ "clientVersion": own, "kustomizeVersion": "none" });
+    let mut both = json!({ "clientVersion": own, "kustomizeVersion": KUSTOMIZE });
     if let Ok(server) = &server && !server.is_null() {
         both["serverVersion"] = server.clone();
     }
@@ -75,7 +92,7 @@ pub(crate) async fn version(given: &Given<'_>) -> Outcome {
         "json" => say(&crate::print::json(&both)),
         "yaml" => say(&codec::yaml::write(&both)),
         "" => {
-            say(&format!("Client Version: {VERSION}\nKustomize Version: none\n"));
+            say(&format!("Client Version: {VERSION}\nKustomize Version: {KUSTOMIZE}\n"));
             if let Ok(server) = &server && !server.is_null() {
                 say(&format!("Server Version: {}\n", server["gitVersion"].as_str().unwrap_or_default()));
             }
@@ -106,15 +123,25 @@ pub(crate) async fn can_i(given: &Given<'_>) -> Outcome {
     let session = Session::open(given)?;
     let args = given.args();
     if given.on("list") {
+        if given.on("quiet") || given.on("all-namespaces") || given.text("subresource").is_some_and(|s| !s.is_empty()) {
+            return wrong("list option can't be specified with neither quiet, all-namespaces nor subresource options");
+        }
+        if !args.is_empty() {
+            return wrong("list option must be specified with no arguments");
+        }
         return rules(&session, given).await;
     }
-    let [verb, what, ref rest @ ..] = args[..] else {
+    let [verb, what] = args[..] else {
         return wrong("you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples.");
     };
+    let known = if what.starts_with('/') { URL_VERBS } else { VERBS };
+    if !known.contains(&verb) {
+        tell(&format!("Warning: verb '{verb}' is not a known verb\n"));
+    }
     let spec = if what.starts_with('/') {
         json!({ "nonResourceAttributes": { "verb": verb, "path": what } })
     } else {
-        let (word, name) = what.split_once('/').map_or((what, rest.first().copied().unwrap_or_default()), |(w, n)| (w, n));
+        let (word, name) = what.split_once('/').unwrap_or((what, ""));
         let mapping = if word == "*" { None } else { session.discovery().await?.find(word).cloned() };
         if mapping.is_none() && word != "*" {
             tell(&format!("Warning: the server doesn't have a resource type '{word}'\n"));
@@ -137,21 +164,18 @@ pub(crate) async fn can_i(given: &Given<'_>) -> Outcome {
     if allowed { Ok(()) } else { Err(Failure::Exit(1)) }
 }
 
+/// Rules with equal verbs, names and groups stand together; every resource and every path has a line of its own.
 async fn rules(session: &Session, given: &Given<'_>) -> Outcome {
     let body = json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": { "namespace": session.namespace } });
     let answer = session.client.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", &body).await?;
-    let list = |v: &Value| format!("[{}]", v.as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(" "));
-    let mut out = if given.on("no-headers") { String::new() } else { "Resources\tNon-Resource URLs\tResource Names\tVerbs\n".to_owned() };
-    for rule in answer["status"]["resourceRules"].as_array().into_iter().flatten() {
-        for resource in rule["resources"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            for group in rule["apiGroups"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-                let name = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
-                out.push_str(&format!("{name}\t[]\t{}\t{}\n", list(&rule["resourceNames"]), list(&rule["verbs"])));
-            }
-        }
+    if answer["status"]["incomplete"] == true {
+        tell(&format!("warning: the list may be incomplete: {}", answer["status"]["evaluationError"].as_str().unwrap_or_default()));
     }
-    for rule in answer["status"]["nonResourceRules"].as_array().into_iter().flatten() {
-        out.push_str(&format!("\t{}\t[]\t{}\n", list(&rule["nonResourceURLs"]), list(&rule["verbs"])));
+    let mut lines = crate::commands::describe::rule_lines(answer["status"]["resourceRules"].as_array().map_or(&[], Vec::as_slice));
+    lines.extend(crate::commands::describe::rule_lines(answer["status"]["nonResourceRules"].as_array().map_or(&[], Vec::as_slice)));
+    let mut out = if given.on("no-headers") { String::new() } else { "Resources\tNon-Resource URLs\tResource Names\tVerbs\n".to_owned() };
+    for [resource, url, name, verbs] in lines {
+        out.push_str(&format!("{resource}\t{url}\t{name}\t{verbs}\n"));
     }
     say(&align(&out, TABLE));
     Ok(())
@@ -186,24 +210,71 @@ pub(crate) async fn whoami(given: &Given<'_>) -> Outcome {
 
 /// `kubectl events`.
 pub(crate) async fn events(given: &Given<'_>) -> Outcome {
+    for wanted in given.list("types") {
+        if !["normal", "warning"].contains(&wanted.to_lowercase().as_str()) {
+            return wrong("valid --types are Normal or Warning");
+        }
+    }
     let session = Session::open(given)?;
     let everywhere = given.on("all-namespaces");
     let place = if everywhere { "/api/v1/events".to_owned() } else { format!("/api/v1/namespaces/{}/events", session.namespace) };
     let mut fields = Vec::new();
-    if let Some((kind, name)) = given.text("for").and_then(|f| f.split_once('/')) {
+    if let Some(target) = given.text("for").filter(|f| !f.is_empty()) {
+        if target.matches('/').count() > 1 {
+            return wrong("arguments in resource/name form may not have more than one slash");
+        }
+        let Some((kind, name)) = target.split_once('/') else { return wrong("--for must be in resource/name form") };
         let mapping = session.mapping(kind).await?;
         fields = vec![format!("involvedObject.kind={}", mapping.kind), format!("involvedObject.name={name}")];
     }
     let list = session.client.get(&format!("{place}{}", Query::default().and_some("fieldSelector", Some(&fields.join(","))).text())).await?;
     let types = given.list("types");
-    let mut all: Vec<&Value> = list["items"].as_array().into_iter().flatten().filter(|e| types.is_empty() || types.iter().any(|t| e["type"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(t)))).collect();
-    if all.is_empty() {
+    let mut all: Vec<&Value> = list["items"].as_array().into_iter().flatten().filter(|e| typed(e, &types)).collect();
+    if all.is_empty() && !given.on("watch") {
         tell(&if everywhere { "No events found.".to_owned() } else { format!("No events found in {} namespace.", session.namespace) });
         return Ok(());
     }
-    all.sort_by_key(|e| e["lastTimestamp"].as_str().or_else(|| e["eventTime"].as_str()).unwrap_or_default().to_owned());
+    all.sort_by_key(|e| e["series"]["lastObservedTime"].as_str().or_else(|| e["lastTimestamp"].as_str()).or_else(|| e["eventTime"].as_str()).unwrap_or_default().to_owned());
+    let format = Format::of(given)?;
+    let mut widths = Vec::new();
+    let mut head = !given.on("no-headers");
+    if format.is_human() {
+        say(&align_with(&event_rows(&all, everywhere, head), TABLE, &mut widths));
+        head = false;
+    } else {
+        let clean: Vec<Value> = all.iter().map(|e| {
+            let mut e = (*e).clone();
+            e["apiVersion"] = "v1".into();
+            e["kind"] = "Event".into();
+            if !given.on("show-managed-fields") {
+                crate::print::without_managed_fields(&mut e);
+            }
+            e
+        }).collect();
+        say(&format.text(&json!({ "apiVersion": "v1", "kind": "EventList", "metadata": list["metadata"], "items": clean }))?);
+    }
+    if !given.on("watch") {
+        return Ok(());
+    }
+    let query = Query::default().and_some("fieldSelector", Some(&fields.join(","))).and("watch", "true").and("resourceVersion", list["metadata"]["resourceVersion"].as_str().unwrap_or_default());
+    let mut watch = session.client.watch(&format!("{place}{}", query.text()), "application/json").await?;
+    while let Some(event) = watch.next().await? {
+        if matches!(event.kind.as_str(), "DELETED" | "BOOKMARK") || !typed(&event.object, &types) {
+            continue;
+        }
+        say(&if format.is_human() { align_with(&event_rows(&[&event.object], everywhere, head), TABLE, &mut widths) } else { format.text(&event.object)? });
+        head = false;
+    }
+    Ok(())
+}
+
+fn typed(event: &Value, types: &[&str]) -> bool {
+    types.is_empty() || types.iter().any(|t| event["type"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(t)))
+}
+
+fn event_rows(all: &[&Value], everywhere: bool, header: bool) -> String {
     let head = if everywhere { "NAMESPACE\t" } else { "" };
-    let mut out = if given.on("no-headers") { String::new() } else { format!("{head}LAST SEEN\tTYPE\tREASON\tOBJECT\tMESSAGE\n") };
+    let mut out = if !header { String::new() } else { format!("{head}LAST SEEN\tTYPE\tREASON\tOBJECT\tMESSAGE\n") };
     for e in all {
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
         if everywhere {
@@ -211,6 +282,5 @@ pub(crate) async fn events(given: &Given<'_>) -> Outcome {
         }
         out.push_str(&format!("{}\t{}\t{}\t{}/{}\t{}\n", event_age(e), text(&e["type"]), text(&e["reason"]), text(&e["involvedObject"]["kind"]), text(&e["involvedObject"]["name"]), text(&e["message"]).trim()));
     }
-    say(&align(&out, TABLE));
-    Ok(())
+    out
 }

@@ -6,7 +6,7 @@ use crate::commands::rollout::next_version;
 use crate::failure::{Failure, Outcome, wrong};
 use crate::flags::Given;
 use crate::print::jsonpath::{Template, text};
-use crate::print::{DryRun, say, tell};
+use crate::print::{DryRun, Results, say, tell};
 use crate::query::Query;
 use crate::select::{self, Item};
 use crate::session::Session;
@@ -42,6 +42,9 @@ impl For {
             let end = path.rfind('}').map_or(0, |i| i + 1);
             let (expression, value) = path.split_at(end.max(path[end..].find('=').map_or(path.len(), |i| end + i)));
             let value = value.strip_prefix('=').map(|v| v.trim_matches(['"', '\'']).to_owned());
+            if value.as_deref() == Some("") {
+                return wrong("jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3");
+            }
             let parsed = Template::relaxed(expression.trim_matches(['"', '\''])).map_err(Failure::text)?;
             return Ok(Self::Path(parsed, value));
         }
@@ -69,14 +72,17 @@ impl For {
 }
 
 pub(crate) async fn run(given: &Given<'_>) -> Outcome {
-    let Some(spec) = given.text("for") else { return wrong("required flag(s) \"for\" not set") };
-    let wanted = For::parse(spec)?;
+    let wanted = For::parse(given.text_or("for", ""))?;
+    let results = Results::of(given)?;
     let limit = given.duration("timeout")?.unwrap_or(DEFAULT);
     let limit = if given.text("timeout").is_some_and(|t| t.starts_with('-')) { FOREVER } else { limit };
     let deadline = Instant::now() + limit;
     let session = Session::open(given)?;
     let (items, failures) = loop {
         let (items, failures) = select::items(&session, given, &given.args()).await?;
+        if matches!(wanted, For::Create) && !failures.is_empty() && failures.iter().all(Failure::is_not_found) && Instant::now() >= deadline {
+            return wrong("timed out waiting for the condition");
+        }
         let missing = !failures.is_empty() && failures.iter().all(Failure::is_not_found) || items.is_empty();
         if !matches!(wanted, For::Create) || !missing || Instant::now() >= deadline {
             break (items, failures);
@@ -92,26 +98,27 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     }
     for item in &items {
         match one(&session, item, &wanted, deadline).await {
-            Ok(()) => say(&format!("{} {}\n", item.mapping.named(&item.name), if matches!(wanted, For::Delete) { "deleted" } else { "condition met" })),
+            Ok(object) => results.print(&item.mapping, &object, if matches!(wanted, For::Delete) { "deleted" } else { "condition met" })?,
             Err(e) => failures.push(e),
         }
     }
     Failure::collect(failures)
 }
 
-async fn one(session: &Session, item: &Item, wanted: &For, deadline: Instant) -> Outcome {
+async fn one(session: &Session, item: &Item, wanted: &For, deadline: Instant) -> Outcome<Value> {
     if matches!(wanted, For::Delete) {
-        return until_gone(session, item, item.object["metadata"]["uid"].as_str().unwrap_or_default(), deadline).await;
+        until_gone(session, item, item.object["metadata"]["uid"].as_str().unwrap_or_default(), deadline).await?;
+        return Ok(item.object.clone());
     }
     let waiting = async {
         let mut object = item.object.clone();
         while !wanted.holds(&object) {
             object = next_version(session, item, &object).await?;
         }
-        Ok(())
+        Ok(object)
     };
     let left = deadline.saturating_duration_since(Instant::now());
-    tokio::time::timeout(left, waiting).await.unwrap_or_else(|_| wrong(format!("timed out waiting for the condition on {}/{}", item.mapping.plural, item.name)))
+    tokio::time::timeout(left, waiting).await.unwrap_or_else(|_| Err(Failure::Bare(format!("error: timed out waiting for the condition on {}/{}", item.mapping.plural, item.name))))
 }
 
 /// `kubectl drain`.
@@ -122,6 +129,12 @@ pub(crate) async fn drain(given: &Given<'_>) -> Outcome {
     words.extend(args.iter().map(|a| a.trim_start_matches("node/").trim_start_matches("nodes/")));
     if words.len() == 1 && given.text("selector").is_none() {
         return Err(Failure::usage("USAGE: drain NODE [flags]", &given.command));
+    }
+    if words.len() > 1 && given.text("selector").is_some() {
+        return Err(Failure::usage("cannot specify both a node name and a --selector option", &given.command));
+    }
+    if given.text("pod-selector").is_some_and(|s| kinds::Selector::parse(s).is_err()) {
+        return wrong("--pod-selector=<pod_selector> must be a valid label selector");
     }
     let dry_run = DryRun::of(given)?;
     let (nodes, failures) = select::items(&session, given, &words).await?;
@@ -167,21 +180,24 @@ async fn evict_all(session: &Session, given: &Given<'_>, node: &Item, dry_run: D
         why.push(format!("cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore): {}", daemons.join(", ")));
     }
     if !bare.is_empty() && !given.on("force") {
-        why.push(format!("cannot delete Pods that declare no controller (use --force to override): {}", bare.join(", ")));
+        why.push(format!("cannot delete cannot delete Pods that declare no controller (use --force to override): {}", bare.join(", ")));
     }
     if !local.is_empty() && !given.on("delete-emptydir-data") {
         why.push(format!("cannot delete Pods with local storage (use --delete-emptydir-data to override): {}", local.join(", ")));
     }
     if !why.is_empty() {
-        return wrong(format!("unable to drain node \"{}\" due to error: [{}], continuing command...\nThere are pending nodes to be drained:\n {}\n{}", node.name, why.join(", "), node.name, why.join("\n")));
+        let joined = if why.len() == 1 { why[0].clone() } else { format!("[{}]", why.join(", ")) };
+        return wrong(format!("unable to drain node \"{}\" due to error: {joined}, continuing command...\nThere are pending nodes to be drained:\n {}\n{}", node.name, node.name, joined.trim_matches(['[', ']'])));
     }
-    if !daemons.is_empty() {
-        tell(&format!("Warning: ignoring DaemonSet-managed Pods: {}", daemons.join(", ")));
+    let notes = [("ignoring DaemonSet-managed Pods", &daemons), ("deleting Pods that declare no controller", &bare), ("deleting Pods with local storage", &local)];
+    let notes: Vec<String> = notes.into_iter().filter(|(_, all)| !all.is_empty()).map(|(word, all)| format!("{word}: {}", all.join(", "))).collect();
+    if !notes.is_empty() {
+        tell(&format!("Warning: {}", notes.join("; ")));
     }
     let limit = given.duration("timeout")?.filter(|t| !t.is_zero()).unwrap_or(FOREVER);
     let deadline = Instant::now() + limit;
     for item in &chosen {
-        say(&format!("evicting pod {}/{}\n", item.namespace, item.name));
+        say(&format!("evicting pod {}/{}{}\n", item.namespace, item.name, dry_run.suffix()));
         if dry_run == DryRun::None {
             evict(session, given, item, deadline).await?;
         }

@@ -37,8 +37,19 @@ impl Columns {
         Self::parse(&pairs.join(","))
     }
 
+    /// A later part of a table, whose columns are as wide as before and whose header has been shown.
+    pub(crate) fn render_more(&self, object: &Value, widths: &mut Vec<usize>) -> String {
+        let first = widths.is_empty();
+        let shown = Self { columns: self.columns.clone(), headers: self.headers && first };
+        align_with(&shown.raw(object), TABLE, widths)
+    }
+
     /// The table of an object or of a list's items.
     pub(crate) fn render(&self, object: &Value) -> String {
+        align_with(&self.raw(object), TABLE, &mut Vec::new())
+    }
+
+    fn raw(&self, object: &Value) -> String {
         let mut out = String::new();
         if self.headers {
             out.push_str(&self.columns.iter().map(|(h, _)| h.as_str()).collect::<Vec<_>>().join("\t"));
@@ -53,7 +64,7 @@ impl Columns {
             out.push_str(&cells.join("\t"));
             out.push('\n');
         }
-        align_with(&out, TABLE, &mut Vec::new())
+        out
     }
 }
 

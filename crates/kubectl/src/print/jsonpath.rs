@@ -87,12 +87,32 @@ impl Template {
         paths.flat_map(|steps| walk(steps, root, root)).collect()
     }
 
+    /// The first name that the template asks for and the value has not.
+    pub(crate) fn missing(&self, root: &Value) -> Option<String> {
+        self.parts.iter().find_map(|part| match part {
+            Part::Path(steps) | Part::Range(steps, _) => unfound(steps, root),
+            Part::Text(_) => None,
+        })
+    }
+
     /// The template's text for a value.
     pub(crate) fn render(&self, root: &Value) -> String {
         let mut out = String::new();
         render(&self.parts, root, root, &mut out, 0);
         out
     }
+}
+
+fn unfound(steps: &[Step], root: &Value) -> Option<String> {
+    let mut found = vec![root];
+    for step in steps {
+        let next: Vec<&Value> = found.iter().flat_map(|v| one(step, root, v)).collect();
+        if let (Step::Field(name), true) = (step, next.is_empty() && !found.is_empty()) {
+            return Some(name.clone());
+        }
+        found = next;
+    }
+    None
 }
 
 fn render(parts: &[Part], root: &Value, here: &Value, out: &mut String, depth: usize) {

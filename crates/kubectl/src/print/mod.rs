@@ -27,6 +27,8 @@ pub(crate) enum Format {
     Json,
     Name,
     JsonPath(jsonpath::Template, bool),
+    /// JSONPath that must find everything that it asks for, with its text.
+    StrictPath(jsonpath::Template, String),
     GoTemplate(gotemplate::Template),
     Columns(Columns),
 }
@@ -46,7 +48,7 @@ pub(crate) fn tell(text: &str) {
 }
 
 fn file(path: &str) -> Outcome<String> {
-    std::fs::read_to_string(path).map_err(|e| Failure::text(format!("error reading {path}: {e}")))
+    std::fs::read_to_string(path).map_err(|e| Failure::text(format!("error reading --template {path}, {}", crate::failure::opening(path, &e))))
 }
 
 impl Format {
@@ -57,13 +59,15 @@ impl Format {
         let template = argument.filter(|a| !a.is_empty()).or_else(|| given.text("template")).unwrap_or_default();
         let jsonpath = |text: &str, json: bool| {
             let parsed = jsonpath::Template::parse(text).map_err(|e| Failure::text(format!("error parsing jsonpath {text}, {e}")))?;
+            if !json && !given.on_or("allow-missing-template-keys", true) {
+                return Ok(Self::StrictPath(parsed, text.to_owned()));
+            }
             Ok(Self::JsonPath(parsed, json))
         };
         let go = |text: &str| {
             let parsed = gotemplate::Template::parse(text).map_err(|e| Failure::text(format!("error parsing template {text}, template: output:1: {e}")))?;
             Ok(Self::GoTemplate(parsed))
         };
-        let needs = |what: &str| wrong(format!("{what} format specified but no {what} given"));
         match name {
             "" if given.text("template").is_some_and(|t| !t.is_empty()) => go(template),
             "" => Ok(Self::Human { wide: false }),
@@ -79,7 +83,7 @@ impl Format {
             "jsonpath-file" => jsonpath(&file(template)?, false),
             "go-template" | "template" => go(template),
             "go-template-file" | "templatefile" => go(&file(template)?),
-            "custom-columns" | "custom-columns-file" if argument.is_none_or(str::is_empty) => needs("custom-columns"),
+            "custom-columns" | "custom-columns-file" if argument.is_none_or(str::is_empty) => wrong("custom-columns format specified but no custom columns given"),
             "custom-columns" => Columns::parse(template).map(Self::Columns),
             "custom-columns-file" => Columns::from_file(&file(template)?).map(Self::Columns),
             other => wrong(format!("unable to match a printer suitable for the output format \"{other}\", allowed formats are: {FORMATS}")),
@@ -99,12 +103,29 @@ impl Format {
             Self::Json => json(object),
             Self::Name => names(object),
             Self::JsonPath(template, false) => template.render(object),
+            Self::StrictPath(template, text) => match template.missing(object) {
+                None => template.render(object),
+                Some(name) => {
+                    let dump = go_dump(object);
+                    return wrong(format!("error executing jsonpath \"{text}\": Error executing template: {name} is not found. Printing more information for debugging the template:\n\ttemplate was:\n\t\t{text}\n\tobject given to jsonpath engine was:\n\t\t{dump}\n\n"));
+                }
+            },
             Self::JsonPath(template, true) => json(&Value::Array(template.find(object).into_iter().cloned().collect())),
             Self::GoTemplate(template) => template.render(object).map_err(|e| {
                 Failure::text(format!("error executing template: template: output: {e}"))
             })?,
             Self::Columns(columns) => columns.render(object),
         })
+    }
+}
+
+/// A value as Go's `%#v` prints it.
+fn go_dump(value: &Value) -> String {
+    match value {
+        Value::Object(map) => format!("map[string]interface {{}}{{{}}}", map.iter().map(|(k, v)| format!("{k:?}:{}", go_dump(v))).collect::<Vec<_>>().join(", ")),
+        Value::Array(list) => format!("[]interface {{}}{{{}}}", list.iter().map(go_dump).collect::<Vec<_>>().join(", ")),
+        Value::Null => "interface {}(nil)".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -158,10 +179,7 @@ impl DryRun {
             "none" | "false" => Ok(Self::None),
             "client" => Ok(Self::Client),
             "server" => Ok(Self::Server),
-            "unchanged" => {
-                tell("W: --dry-run is deprecated and can be replaced with --dry-run=client.");
-                Ok(Self::Client)
-            }
+            "unchanged" => Ok(Self::Client),
             "true" => wrong("Invalid dry-run value (true). Must be \"none\", \"server\", or \"client\"."),
             other => wrong(format!("Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\".")),
         }
@@ -191,6 +209,21 @@ impl Results {
     pub(crate) fn of(given: &Given<'_>) -> Outcome<Self> {
         let dry_run = DryRun::of(given)?;
         Ok(Self { format: Format::of(given)?, dry_run, managed: given.on("show-managed-fields"), printed: false.into() })
+    }
+
+    /// Several objects as one list.
+    pub(crate) fn print_list(&self, list: &Value) -> Outcome {
+        let mut list = list.clone();
+        if !self.managed {
+            without_managed_fields(&mut list);
+        }
+        say(&self.format.text(&list)?);
+        Ok(())
+    }
+
+    /// The same without the word that it is a trial.
+    pub(crate) fn bare(&self) -> Self {
+        Self { dry_run: DryRun::None, ..self.clone() }
     }
 
     /// `pod/web created`, or the object as `-o` asks.

@@ -1,7 +1,12 @@
 //! `kubectl describe`: objects in words, with their events.
 
+mod access;
 mod objects;
 mod pod;
+mod policy;
+mod storage;
+
+pub(crate) use access::rule_lines;
 
 use crate::failure::{Failure, Outcome, wrong};
 use crate::flags::Given;
@@ -172,8 +177,17 @@ fn generic(page: &mut Page, level: usize, value: &Value) {
     }
 }
 
-/// `resourceVersion` as `Resource Version`.
+/// `resourceVersion` as `Resource Version`; a run of capitals stays together.
 fn words(key: &str) -> String {
+    match key {
+        "uid" => return "UID".to_owned(),
+        "apiVersion" => return "API Version".to_owned(),
+        "openAPIV3Schema" => return key.to_owned(),
+        _ => {}
+    }
+    if key.contains(['/', '.']) || key.chars().all(|c| c.is_uppercase() || !c.is_alphabetic()) {
+        return key.to_owned();
+    }
     let mut out = String::new();
     let chars: Vec<char> = key.chars().collect();
     for (i, c) in chars.iter().enumerate() {
@@ -193,7 +207,7 @@ async fn describe(session: &Session, item: &Item, show_events: bool) -> Outcome<
         "Pod" if item.mapping.group.is_empty() => pod::pod(&mut page, object),
         kind if objects::known(kind) => objects::describe(session, &mut page, item).await?,
         _ => {
-            page.head(object, item.mapping.namespaced);
+            page.head(object, true);
             page.pair(0, "API Version", item.mapping.api_version());
             page.pair(0, "Kind", &item.mapping.kind);
             page.line(0, "Metadata:");
@@ -218,12 +232,17 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     let args = given.args();
     let mut failures = Vec::new();
     let mut items = Vec::new();
-    if given.list("filename").is_empty() {
+    let mut prefixed = false;
+    if !crate::manifest::given_any(given) {
         if args.is_empty() {
             return wrong("You must specify the type of resource to describe. Use \"kubectl api-resources\" for a complete list of supported resources.\n".trim_end());
         }
         let scope = Scope::of(&session, given);
-        for target in select::targets(&session, &args).await? {
+        let targets = select::targets(&session, &args).await?;
+        if given.on("all-namespaces") && targets.iter().any(|t| t.name.is_some()) {
+            return wrong("a resource cannot be retrieved by name across all namespaces");
+        }
+        for target in targets {
             let Some(name) = &target.name else {
                 let list = select::list(&session, &target.mapping, &scope).await?;
                 items.extend(each(&list["items"]).map(|o| Item::of(&target.mapping, o.clone())));
@@ -231,13 +250,14 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
             };
             match session.client.get(&target.mapping.object(Some(&session.namespace), name)).await {
                 Ok(object) => items.push(Item::of(&target.mapping, object)),
-                Err(e) if e.is_not_found() => {
+                Err(e) if e.is_not_found() && args.first().is_some_and(|a| !a.contains('/')) => {
                     // A name may also be the beginning of names.
                     let list = select::list(&session, &target.mapping, &scope).await?;
                     let begin: Vec<Item> = each(&list["items"]).map(|o| Item::of(&target.mapping, o.clone())).filter(|i| i.name.starts_with(name.as_str())).collect();
                     if begin.is_empty() {
                         failures.push(Failure::from(e));
                     }
+                    prefixed = prefixed || !begin.is_empty();
                     items.extend(begin);
                 }
                 Err(e) => failures.push(e.into()),
@@ -248,9 +268,13 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     }
     for (i, item) in items.iter().enumerate() {
         if i > 0 {
-            say("\n\n");
+            say(if prefixed { "\n" } else { "\n\n" });
         }
         say(&describe(&session, item, given.on_or("show-events", true)).await?);
+        // What was found by the beginning of its name is followed by an empty line.
+        if prefixed {
+            say("\n");
+        }
     }
     if items.is_empty() && failures.is_empty() {
         tell(&if given.on("all-namespaces") { "No resources found".to_owned() } else { format!("No resources found in {} namespace.", session.namespace) });

@@ -1,6 +1,6 @@
 //! Workloads, services, nodes and the other kinds that have a page of their own.
 
-use super::{Page, controller, each, or_none, plain, pod};
+use super::{Page, access, controller, each, or_none, plain, pod, policy, storage};
 use crate::failure::Outcome;
 use crate::pods::selector_text;
 use crate::query::Query;
@@ -13,6 +13,8 @@ use serde_json::Value;
 
 const KNOWN: &[&str] = &[
     "Deployment", "ReplicaSet", "ReplicationController", "DaemonSet", "StatefulSet", "Job", "CronJob", "Service", "Node", "Namespace", "ConfigMap", "Secret", "ServiceAccount", "Ingress", "PersistentVolumeClaim",
+    "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "HorizontalPodAutoscaler", "NetworkPolicy", "PodDisruptionBudget", "ResourceQuota", "LimitRange", "PersistentVolume", "StorageClass", "PriorityClass",
+    "Endpoints", "EndpointSlice", "IngressClass", "CertificateSigningRequest",
 ];
 
 /// Whether a kind has its own page.
@@ -22,7 +24,7 @@ pub(super) fn known(kind: &str) -> bool {
 
 /// Whether a kind's page ends with its events.
 pub(super) fn has_events(kind: &str) -> bool {
-    !matches!(kind, "Secret" | "Namespace" | "Event" | "ClusterRole" | "Role" | "RoleBinding" | "ClusterRoleBinding")
+    !matches!(kind, "Secret" | "Namespace" | "Event" | "ClusterRole" | "Role" | "RoleBinding" | "ClusterRoleBinding" | "ResourceQuota" | "LimitRange" | "NetworkPolicy")
 }
 
 /// The page of an object.
@@ -51,12 +53,32 @@ pub(super) async fn describe(session: &Session, page: &mut Page, item: &Item) ->
                 page.pair(0, label, or_none(each(&object[key]).map(|s| plain(&s["name"])).collect::<Vec<_>>().join(", ")));
             }
         }
-        "Ingress" => ingress(page, object),
-        "PersistentVolumeClaim" => claim(page, object),
+        "Ingress" => ingress(session, page, item).await,
+        "PersistentVolumeClaim" => claim(session, page, item).await,
+        "Role" | "ClusterRole" => access::role(page, object),
+        "RoleBinding" | "ClusterRoleBinding" => access::binding(page, object),
+        "HorizontalPodAutoscaler" => policy::autoscaler(page, object),
+        "NetworkPolicy" => policy::network(page, object),
+        "PodDisruptionBudget" => policy::budget(page, object),
+        "ResourceQuota" => policy::quota(page, object),
+        "LimitRange" => policy::limits(page, object),
+        "PriorityClass" => policy::priority(page, object),
+        "PersistentVolume" => storage::volume(page, object),
+        "StorageClass" => storage::class(page, object),
+        "Endpoints" => storage::endpoints(page, object),
+        "EndpointSlice" => storage::slice(page, object),
+        "IngressClass" => storage::ingress_class(page, object),
+        "CertificateSigningRequest" => storage::request(page, object),
         _ => {
             page.head(object, false);
             page.pair(0, "Status", plain(&object["status"]["phase"]));
-            page.line(0, "\nNo resource quota.\n\nNo LimitRange resource.");
+            let list = async |plural: &str| {
+                // What cannot be read is not shown.
+                let answer = session.client.get(&format!("/api/v1/namespaces/{}/{plural}", item.name)).await.unwrap_or_default();
+                answer["items"].as_array().cloned().unwrap_or_default()
+            };
+            let (quotas, limits) = (list("resourcequotas").await, list("limitranges").await);
+            policy::of_namespace(page, &quotas, &limits);
         }
     }
     Ok(())
@@ -135,11 +157,11 @@ async fn workload(session: &Session, page: &mut Page, item: &Item) {
     }
     match kind {
         "DaemonSet" => {
-            page.pair(0, "Desired Number of Nodes Scheduled", number(&status["desiredNumberScheduled"]).to_string());
-            page.pair(0, "Current Number of Nodes Scheduled", number(&status["currentNumberScheduled"]).to_string());
-            page.pair(0, "Number of Nodes Scheduled with Up-to-date Pods", number(&status["updatedNumberScheduled"]).to_string());
-            page.pair(0, "Number of Nodes Scheduled with Available Pods", number(&status["numberAvailable"]).to_string());
-            page.pair(0, "Number of Nodes Misscheduled", number(&status["numberMisscheduled"]).to_string());
+            page.line(0, format!("Desired Number of Nodes Scheduled: {}", number(&status["desiredNumberScheduled"])));
+            page.line(0, format!("Current Number of Nodes Scheduled: {}", number(&status["currentNumberScheduled"])));
+            page.line(0, format!("Number of Nodes Scheduled with Up-to-date Pods: {}", number(&status["updatedNumberScheduled"])));
+            page.line(0, format!("Number of Nodes Scheduled with Available Pods: {}", number(&status["numberAvailable"])));
+            page.line(0, format!("Number of Nodes Misscheduled: {}", number(&status["numberMisscheduled"])));
         }
         "StatefulSet" => {
             page.pair(0, "Replicas", format!("{} desired | {} total", number(&spec["replicas"]), number(&status["replicas"])));
@@ -159,8 +181,8 @@ async fn workload(session: &Session, page: &mut Page, item: &Item) {
         page.pair(0, "Pods Status", format!("{} Running / {} Waiting / {} Succeeded / {} Failed", count("Running"), count("Pending"), count("Succeeded"), count("Failed")));
     }
     pod::template(page, &spec["template"]);
-    if kind == "StatefulSet" && each(&spec["volumeClaimTemplates"]).next().is_none() {
-        page.pair(0, "Volume Claims", "<none>");
+    if kind == "StatefulSet" {
+        claims(page, &spec["volumeClaimTemplates"]);
     }
     if matches!(kind, "ReplicaSet" | "ReplicationController") && each(&status["conditions"]).next().is_some() {
         page.line(0, "Conditions:\n  Type\tStatus\tReason\n  ----\t------\t------");
@@ -270,39 +292,109 @@ fn configmap(page: &mut Page, object: &Value) {
     page.line(0, "");
 }
 
-fn ingress(page: &mut Page, object: &Value) {
-    let spec = &object["spec"];
-    let backend = |b: &Value| {
-        let port = &b["service"]["port"];
-        format!("{}:{}", plain(&b["service"]["name"]), if port["number"].is_null() { plain(&port["name"]) } else { plain(&port["number"]) })
+/// The addresses behind a Service's port, or why there are none.
+async fn behind(session: &Session, namespace: &str, service: &Value) -> String {
+    let name = plain(&service["name"]);
+    let Ok(found) = session.client.get(&format!("/api/v1/namespaces/{namespace}/services/{name}")).await else {
+        return format!("<error: services \"{name}\" not found>");
     };
-    page.pair(0, "Name", plain(&object["metadata"]["name"]));
+    let wanted = &service["port"];
+    let port = each(&found["spec"]["ports"]).find(|p| p["port"] == wanted["number"] || (wanted["name"].is_string() && p["name"] == wanted["name"]));
+    let port_name = port.map(|p| plain(&p["name"])).unwrap_or_default();
+    let query = Query::default().and("labelSelector", &format!("kubernetes.io/service-name={name}"));
+    let slices = session.client.get(&format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices{}", query.text())).await.unwrap_or_default();
+    let mut all = Vec::new();
+    for slice in each(&slices["items"]) {
+        let number = each(&slice["ports"]).find(|p| plain(&p["name"]) == port_name).map(|p| plain(&p["port"]));
+        for endpoint in each(&slice["endpoints"]).filter(|e| e["conditions"]["ready"] != false) {
+            all.extend(each(&endpoint["addresses"]).zip(number.iter()).map(|(a, n)| format!("{}:{n}", plain(a))));
+        }
+    }
+    let more = if all.len() > 3 { format!(" + {} more...", all.len() - 3) } else { String::new() };
+    all.truncate(3);
+    all.join(",") + &more
+}
+
+async fn ingress(session: &Session, page: &mut Page, item: &Item) {
+    let (object, spec) = (&item.object, &item.object["spec"]);
+    let backend = async |b: &Value| {
+        if b["resource"].is_object() {
+            return format!("APIGroup: {}, Kind: {}, Name: {}", plain(&b["resource"]["apiGroup"]), plain(&b["resource"]["kind"]), plain(&b["resource"]["name"]));
+        }
+        let port = &b["service"]["port"];
+        let port = if port["number"].is_null() { plain(&port["name"]) } else { plain(&port["number"]) };
+        format!("{}:{port} ({})", plain(&b["service"]["name"]), behind(session, &item.namespace, &b["service"]).await)
+    };
+    page.pair(0, "Name", &item.name);
     page.map(0, "Labels", &object["metadata"]["labels"], "=");
-    page.pair(0, "Namespace", plain(&object["metadata"]["namespace"]));
+    page.pair(0, "Namespace", &item.namespace);
     page.pair(0, "Address", each(&object["status"]["loadBalancer"]["ingress"]).map(|i| plain(if i["ip"].is_null() { &i["hostname"] } else { &i["ip"] })).collect::<Vec<_>>().join(","));
     page.pair(0, "Ingress Class", or_none(plain(&spec["ingressClassName"])));
-    page.pair(0, "Default backend", if spec["defaultBackend"].is_null() { "<default>".to_owned() } else { backend(&spec["defaultBackend"]) });
+    let default = if spec["defaultBackend"].is_null() { "<default>".to_owned() } else { backend(&spec["defaultBackend"]).await };
+    page.pair(0, "Default backend", &default);
+    if each(&spec["tls"]).next().is_some() {
+        page.line(0, "TLS:");
+        for tls in each(&spec["tls"]) {
+            let hosts = each(&tls["hosts"]).map(plain).collect::<Vec<_>>().join(",");
+            match tls["secretName"].as_str().unwrap_or_default() {
+                "" => page.line(1, format!("SNI routes {hosts}")),
+                secret => page.line(1, format!("{secret} terminates {hosts}")),
+            }
+        }
+    }
     page.line(0, "Rules:\n  Host\tPath\tBackends\n  ----\t----\t--------");
+    let mut count = 0;
     for rule in each(&spec["rules"]) {
-        page.line(1, format!("{}\t", rule["host"].as_str().unwrap_or("*")));
-        each(&rule["http"]["paths"]).for_each(|p| page.line(1, format!("  \t{} \t{}", plain(&p["path"]), backend(&p["backend"]))));
+        if each(&rule["http"]["paths"]).next().is_none() {
+            continue;
+        }
+        count += 1;
+        page.line(1, format!("{}\t", rule["host"].as_str().filter(|h| !h.is_empty()).unwrap_or("*")));
+        for p in each(&rule["http"]["paths"]) {
+            page.line(1, format!("  \t{} \t{}", plain(&p["path"]), backend(&p["backend"]).await));
+        }
+    }
+    if count == 0 {
+        page.line(1, format!("*\t* \t{default}"));
     }
     page.map(0, "Annotations", &object["metadata"]["annotations"], ": ");
 }
 
-fn claim(page: &mut Page, object: &Value) {
-    let (spec, status) = (&object["spec"], &object["status"]);
-    page.pair(0, "Name", plain(&object["metadata"]["name"]));
-    page.pair(0, "Namespace", plain(&object["metadata"]["namespace"]));
+async fn claim(session: &Session, page: &mut Page, item: &Item) {
+    let (object, spec, status) = (&item.object, &item.object["spec"], &item.object["status"]);
+    page.pair(0, "Name", &item.name);
+    page.pair(0, "Namespace", &item.namespace);
     page.pair(0, "StorageClass", plain(&spec["storageClassName"]));
     page.pair(0, "Status", plain(&status["phase"]));
     page.pair(0, "Volume", plain(&spec["volumeName"]));
     page.map(0, "Labels", &object["metadata"]["labels"], "=");
     page.map(0, "Annotations", &object["metadata"]["annotations"], ": ");
-    page.pair(0, "Finalizers", format!("[{}]", each(&object["metadata"]["finalizers"]).map(plain).collect::<Vec<_>>().join(" ")));
+    page.pair(0, "Finalizers", storage::finalizers(object));
     page.pair(0, "Capacity", plain(&status["capacity"]["storage"]));
-    page.pair(0, "Access Modes", each(&status["accessModes"]).map(|m| plain(m).chars().filter(|c| c.is_uppercase()).collect::<String>()).collect::<Vec<_>>().join(","));
-    page.pair(0, "VolumeMode", plain(&spec["volumeMode"]));
+    page.pair(0, "Access Modes", storage::modes(&status["accessModes"]));
+    page.some(0, "VolumeMode", &spec["volumeMode"]);
+    // Pods that cannot be read are not shown.
+    let pods = session.client.get(&format!("/api/v1/namespaces/{}/pods", item.namespace)).await.unwrap_or_default();
+    let uses = |p: &&Value| each(&p["spec"]["volumes"]).any(|v| v["persistentVolumeClaim"]["claimName"] == item.name.as_str());
+    let users: Vec<String> = each(&pods["items"]).filter(uses).map(|p| plain(&p["metadata"]["name"])).collect();
+    page.pair(0, "Used By", or_none(users.join("\n\t")));
+}
+
+/// The claims that a StatefulSet makes.
+fn claims(page: &mut Page, templates: &Value) {
+    if each(templates).next().is_none() {
+        page.pair(0, "Volume Claims", "<none>");
+        return;
+    }
+    page.line(0, "Volume Claims:");
+    for t in each(templates) {
+        page.pair(1, "Name", plain(&t["metadata"]["name"]));
+        page.pair(1, "StorageClass", plain(&t["spec"]["storageClassName"]));
+        page.map(1, "Labels", &t["metadata"]["labels"], "=");
+        page.map(1, "Annotations", &t["metadata"]["annotations"], ": ");
+        page.pair(1, "Capacity", or_none(plain(&t["spec"]["resources"]["requests"]["storage"])).replace("<none>", "<default>"));
+        page.pair(1, "Access Modes", format!("[{}]", each(&t["spec"]["accessModes"]).map(plain).collect::<Vec<_>>().join(" ")));
+    }
 }
 
 fn amount(v: &Value) -> Option<Quantity> {
@@ -383,7 +475,9 @@ async fn node_pods(session: &Session, page: &mut Page, item: &Item) {
     }
     page.line(0, "Allocated resources:\n  (Total limits may be over 100 percent, i.e., overcommitted.)");
     page.line(1, "Resource\tRequests\tLimits\n  --------\t--------\t------");
-    for resource in ["cpu", "memory", "ephemeral-storage"] {
+    let mut resources = vec!["cpu", "memory", "ephemeral-storage"];
+    resources.extend(allocatable.as_object().into_iter().flatten().map(|(k, _)| k.as_str()).filter(|k| k.starts_with("hugepages-")));
+    for resource in resources {
         let of = |key: &str| cell(resource, pods.iter().map(|p| used(p, key, resource)).sum());
         page.line(1, format!("{resource}\t{}\t{}", of("requests"), of("limits")));
     }

@@ -266,7 +266,7 @@ fn volumes(page: &mut Page, volumes: &Value, level: usize) {
     }
 }
 
-fn volume_source(page: &mut Page, volume: &Value, at: usize) {
+pub(super) fn volume_source(page: &mut Page, volume: &Value, at: usize) {
     let Some((kind, v)) = volume.as_object().and_then(|m| m.iter().find(|(k, _)| *k != "name")) else { return };
     match kind.as_str() {
         "emptyDir" => {
