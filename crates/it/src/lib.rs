@@ -4,6 +4,8 @@
 //! What a test needs and a machine may lack is told by [`machine::missing`], in words for `SKIP <name>: <reason>`.
 
 pub mod cluster;
+pub mod compare;
+pub mod control;
 pub mod machine;
 pub mod script;
 pub mod steps;
