@@ -175,7 +175,7 @@ fn position(list: &[Value], value: &Value, key: &str) -> Option<usize> {
 }
 
 /// Elements of the patch come in its order, the server's own in theirs; where both are known to the server, the server's
-/// order decides between the two, and otherwise the server's element comes first.
+/// order decides between the two, and otherwise the patch's element comes first.
 fn arrange(merged: Vec<Value>, order: &[Value], server: &[Value], key: &str) -> Vec<Value> {
     let (mut ours, mut theirs): (Vec<_>, Vec<_>) = merged.into_iter().partition(|value| position(order, value, key).is_some());
     ours.sort_by_key(|value| position(order, value, key));
@@ -183,8 +183,8 @@ fn arrange(merged: Vec<Value>, order: &[Value], server: &[Value], key: &str) -> 
     let mut out = Vec::with_capacity(ours.len() + theirs.len());
     let (mut ours, mut theirs) = (ours.into_iter().peekable(), theirs.into_iter().peekable());
     while let (Some(mine), Some(other)) = (ours.peek(), theirs.peek()) {
-        let mine_first = position(server, mine, key).zip(position(server, other, key)).is_some_and(|(a, b)| a < b);
-        out.extend(if mine_first { ours.next() } else { theirs.next() });
+        let theirs_first = position(server, mine, key).zip(position(server, other, key)).is_some_and(|(a, b)| b < a);
+        out.extend(if theirs_first { theirs.next() } else { ours.next() });
     }
     out.extend(ours);
     out.extend(theirs);

@@ -71,6 +71,8 @@ pub(crate) fn merge_map(mut original: Map<String, Value>, mut patch: Map<String,
 fn merge_key(original: &mut Map<String, Value>, key: String, value: Value, shape: Shape<'_>, depth: u32) -> Result<(), PatchError> {
     let merged = match (original.remove(&key), value) {
         (_, Value::Null) => return Ok(()),
+        // What the type does not have is nobody's to merge; decoding has its say about it.
+        (None, unknown) if shape.child(&key).is_none() => plain(unknown),
         (before, Value::Object(patch)) => {
             let child = child(shape, &key)?;
             let before = match before {
@@ -91,6 +93,18 @@ fn merge_key(original: &mut Map<String, Value>, key: String, value: Value, shape
     };
     original.insert(key, merged);
     Ok(())
+}
+
+/// A value of a patch without its directives and nulls.
+fn plain(value: Value) -> Value {
+    let directive = |key: &str| key == PATCH || key == RETAIN_KEYS || key.starts_with(SET_ORDER) || key.starts_with(DELETE_PRIMITIVE);
+    match value {
+        Value::Object(map) => {
+            Value::Object(map.into_iter().filter(|(k, v)| !directive(k) && !v.is_null()).map(|(k, v)| (k, plain(v))).collect())
+        }
+        Value::Array(list) => Value::Array(list.into_iter().map(plain).collect()),
+        other => other,
+    }
 }
 
 /// The shape under a key; the API refuses maps and lists in fields that the type does not have.

@@ -24,13 +24,14 @@ fn refuse(kind: Shape<'_>, mut object: Value, patch: Value, text: &str) {
 }
 
 #[test]
-fn containers_merge_by_name_and_new_ones_come_last() {
+fn containers_merge_by_name_in_the_order_of_both() {
     check(
         deployment(),
         spec(json!([{"name": "a", "image": "1"}, {"name": "b", "image": "1"}])),
         spec(json!([{"name": "b", "image": "2"}, {"name": "c", "image": "1"}])),
         spec(json!([{"name": "a", "image": "1"}, {"name": "b", "image": "2"}, {"name": "c", "image": "1"}])),
     );
+    check(deployment(), spec(json!([{"name": "a"}, {"name": "b"}])), spec(json!([{"name": "c"}])), spec(json!([{"name": "c"}, {"name": "a"}, {"name": "b"}])));
 }
 
 #[test]
@@ -57,7 +58,8 @@ fn directives_delete_and_replace() {
 #[test]
 fn null_removes_and_unknown_maps_are_refused() {
     check(deployment(), json!({"metadata": {"labels": {"a": "1", "b": "2"}}}), json!({"metadata": {"labels": {"a": null}}}), json!({"metadata": {"labels": {"b": "2"}}}));
-    refuse(deployment(), json!({}), json!({"spec": {"foo": {}}}), "unable to find api field in struct DeploymentSpec for the json field \"foo\"");
+    check(deployment(), json!({}), json!({"spec": {"foo": {"a": null, "b": 1}}}), json!({"spec": {"foo": {"b": 1}}}));
+    refuse(deployment(), json!({"spec": {"foo": {}}}), json!({"spec": {"foo": {}}}), "unable to find api field in struct DeploymentSpec for the json field \"foo\"");
 }
 
 #[test]
@@ -83,7 +85,7 @@ fn element_order_and_primitive_lists() {
         deployment(),
         json!({"metadata": {"finalizers": ["a", "b"]}}),
         json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]}}),
-        json!({"metadata": {"finalizers": ["b", "c"]}}),
+        json!({"metadata": {"finalizers": ["c", "b"]}}),
     );
     check(
         deployment(),
