@@ -46,17 +46,21 @@ pub(crate) fn keep_all_but(subresource: &str, object: &mut Object, old: &Object)
 
 fn pod_part(subresource: &str, next: &mut Pod, given: &Pod) {
     let (Some(n), Some(g)) = (next.spec.as_mut(), given.spec.as_ref()) else { return };
+    let before = n.clone();
     match subresource {
         "ephemeralcontainers" => n.ephemeral_containers.clone_from(&g.ephemeral_containers),
         "resize" => {
             n.resources.clone_from(&g.resources);
-            for (c, from) in n.containers.iter_mut().zip(&g.containers) {
+            let (inits, given) = (n.init_containers.iter_mut().flatten(), g.init_containers.iter().flatten());
+            for (c, from) in n.containers.iter_mut().zip(&g.containers).chain(inits.zip(given)) {
                 c.resources.clone_from(&from.resources);
                 c.resize_policy.clone_from(&from.resize_policy);
             }
-            next.metadata.generation = next.metadata.generation.map(|g| g + 1);
         }
         _ => {}
+    }
+    if *n != before {
+        next.metadata.generation = next.metadata.generation.map(|g| g + 1);
     }
 }
 
@@ -99,6 +103,11 @@ impl Registry {
             || pod.metadata.deletion_timestamp.is_some();
         if !free {
             self.use_budget(caller, &snapshot, pod, &options).await?;
+        }
+        if options.dry_run.is_none() {
+            let now = Time(crate::registry::whole_seconds(self.clock.now()));
+            let next = move |old: &Entry| Ok(disrupted(old, &now));
+            self.modify(caller, &target.clone().sub("status"), &WriteOptions::default(), Next::Compute(&next)).await?;
         }
         self.delete_admitted(caller, &target, &options, false).await.map(|_| ())
     }
@@ -220,6 +229,27 @@ fn bound(old: &Entry, binding: &Binding, now: Time) -> Result<Object, ApiError> 
         ..PodCondition::default()
     });
     Ok(pod.into())
+}
+
+/// The pod with the condition that says why it goes.
+fn disrupted(old: &Entry, now: &Time) -> Object {
+    let Object::Pod(pod) = &old.object else { return old.object.clone() };
+    let mut pod = Pod::clone(pod);
+    let generation = pod.metadata.generation;
+    let conditions = pod.status.get_or_insert_default().conditions.get_or_insert_default();
+    let before = conditions.iter().find(|c| c.type_ == "DisruptionTarget" && c.status == "True");
+    let since = before.and_then(|c| c.last_transition_time.clone()).unwrap_or_else(|| now.clone());
+    conditions.retain(|c| c.type_ != "DisruptionTarget");
+    conditions.push(PodCondition {
+        type_: "DisruptionTarget".into(),
+        status: "True".into(),
+        reason: Some("EvictionByEvictionAPI".into()),
+        message: Some("Eviction API: evicting".into()),
+        last_transition_time: Some(since),
+        observed_generation: generation,
+        ..PodCondition::default()
+    });
+    pod.into()
 }
 
 fn spend(old: &Entry, pod: &str, now: &Time) -> Result<Object, ApiError> {
