@@ -3,8 +3,11 @@
 //! protocol with each other. Docs: "Manually constructing apiserver proxy URLs".
 
 use crate::handler::Call;
+use crate::links::{Place, Rewriter};
 use crate::respond::{Body, Reply};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -15,22 +18,38 @@ use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
 /// Connecting to a kubelet or a pod may take this long.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The kubelet's port where the node does not say another.
 const KUBELET_PORT: u16 = 10_250;
 
+/// Pieces of a page that wait for a slow client.
+const PAGE_FRAMES_MAX: usize = 8;
+
 /// Where a request goes on.
 struct Upstream {
     host: String,
     port: u16,
-    tls: bool,
+    tls: Tls,
     path: String,
+    /// Links of what comes back are moved below this place.
+    place: Option<Place>,
+}
+
+/// How an upstream is spoken to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tls {
+    Plain,
+    /// Both sides show certificates of the cluster.
+    Kubelet,
+    /// Pods have certificates of anybody's making; they are not judged, and get none of ours.
+    Any,
 }
 
 /// Answers `log`, `exec`, `attach` and `portforward`.
-pub(crate) async fn stream(call: Call) -> Result<Reply, ApiError> {
+pub(crate) async fn stream(mut call: Call) -> Result<Reply, ApiError> {
     let verb = call.info.subresource.clone();
     let key = ObjectKey::new(call.info.namespace.clone(), call.info.name.clone());
     let snapshot = call.shared.registry.snapshot();
@@ -56,7 +75,12 @@ pub(crate) async fn stream(call: Call) -> Result<Reply, ApiError> {
         _ => format!("/portForward/{base}?{}", port_query(&call)),
     };
     let upstream = Upstream { path, ..kubelet(node)? };
-    relay(call, upstream).await
+    let socket = if verb == "log" { crate::sockets::take(&mut call.request)? } else { None };
+    let reply = relay(call, upstream).await?;
+    match socket {
+        Some(socket) => socket.carry(reply),
+        None => Ok(reply),
+    }
 }
 
 fn container(pod: &Pod, asked: Option<&str>, verb: &str) -> Result<String, ApiError> {
@@ -161,21 +185,28 @@ fn kubelet(node: &Node) -> Result<Upstream, ApiError> {
     let host = host.ok_or_else(|| ApiError::internal(format!("no preferred addresses found for node {name}")))?;
     let port = status.and_then(|s| s.daemon_endpoints.as_ref()?.kubelet_endpoint.as_ref().map(|k| k.port));
     let port = port.and_then(|p| u16::try_from(p).ok()).filter(|p| *p > 0).unwrap_or(KUBELET_PORT);
-    Ok(Upstream { host, port, tls: true, path: String::new() })
+    Ok(Upstream { host, port, tls: Tls::Kubelet, path: String::new(), place: None })
 }
 
 /// Answers `proxy` of pods, services and nodes.
 pub(crate) async fn proxy(call: Call) -> Result<Reply, ApiError> {
     let (scheme, name, port) = split_name(&call.info.name);
-    let rest = if call.info.rest.is_empty() { "/".to_owned() } else { call.info.rest.clone() };
     let query = call.request.uri().query().map(|q| format!("?{q}")).unwrap_or_default();
+    let asked = call.request.uri().path();
+    let reads = matches!(*call.request.method(), Method::GET | Method::HEAD);
+    if call.info.rest.is_empty() && reads && !is_upgrade(call.request.headers()) {
+        return moved_permanently(&format!("{asked}/{query}"));
+    }
+    let rest = if call.info.rest.is_empty() { "/".to_owned() } else { call.info.rest.clone() };
     let path = format!("{rest}{query}");
+    let place = Some(place(&call.request, &call.info.rest));
+    let tls = if scheme == "https" { Tls::Any } else { Tls::Plain };
     let snapshot = call.shared.registry.snapshot();
     let ns = call.info.namespace.as_str();
     let upstream = match call.info.resource.as_str() {
         "nodes" => {
             let node = snapshot.get::<Node>("", name).ok_or_else(|| ApiError::not_found(&Kind::Node.into(), name))?;
-            Upstream { path, ..kubelet(node)? }
+            Upstream { path, place, ..kubelet(node)? }
         }
         "pods" => {
             let pod = snapshot.get::<Pod>(ns, name).ok_or_else(|| ApiError::not_found(&Kind::Pod.into(), name))?;
@@ -185,14 +216,32 @@ pub(crate) async fn proxy(call: Call) -> Result<Reply, ApiError> {
             }
             let first = pod.spec.iter().flat_map(|s| &s.containers).flat_map(|c| c.ports.iter().flatten()).next();
             let port = if port.is_empty() { first.map_or(80, |p| p.container_port) } else { pod_port(pod, port)? };
-            Upstream { host, port: port_number(port)?, tls: scheme == "https", path }
+            Upstream { host, port: port_number(port)?, tls, path, place }
         }
         _ => {
             let (host, port) = endpoint(&snapshot, ns, name, port, &call)?;
-            Upstream { host, port, tls: scheme == "https", path }
+            Upstream { host, port, tls, path, place }
         }
     };
     relay(call, upstream).await
+}
+
+/// Pages that are asked for without a path have relative links that would lead elsewhere: the client is sent to the path
+/// with a slash at its end.
+fn moved_permanently(to: &str) -> Result<Reply, ApiError> {
+    let mut reply = Response::new(Body::from(Vec::new()));
+    *reply.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    let to = HeaderValue::from_str(to).map_err(|e| ApiError::bad_request(e.to_string()))?;
+    reply.headers_mut().insert(header::LOCATION, to);
+    Ok(reply)
+}
+
+fn place(request: &Request<Incoming>, rest: &str) -> Place {
+    let uri = request.uri();
+    let named = request.headers().get(header::HOST).and_then(|h| h.to_str().ok());
+    let host = named.or_else(|| uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default().to_owned();
+    let prefix = uri.path().strip_suffix(rest).unwrap_or(uri.path()).to_owned();
+    Place { prefix, host }
 }
 
 /// `[scheme:]name[:port]`.
@@ -265,13 +314,54 @@ async fn relay(call: Call, upstream: Upstream) -> Result<Reply, ApiError> {
     let _ = tcp.set_nodelay(true);
     let uri: Uri = upstream.path.parse().map_err(|e| ApiError::bad_request(format!("{e}")))?;
     let inner = call.request;
-    if upstream.tls {
-        let name = ServerName::try_from(upstream.host.clone()).map_err(|e| failed(&e))?;
-        let connector = tokio_rustls::TlsConnector::from(call.shared.kubelet_tls.clone());
-        let tls = connector.connect(name, tcp).await.map_err(|e| failed(&e))?;
-        forward(tls, inner, uri, &authority, &failed).await
+    let reply = if upstream.tls == Tls::Plain {
+        forward(tcp, inner, uri, &authority, &failed).await?
     } else {
-        forward(tcp, inner, uri, &authority, &failed).await
+        let name = ServerName::try_from(upstream.host.clone()).map_err(|e| failed(&e))?;
+        let config = if upstream.tls == Tls::Kubelet { call.shared.kubelet_tls.clone() } else { crate::strangers::tls() };
+        let tls = tokio_rustls::TlsConnector::from(config).connect(name, tcp).await.map_err(|e| failed(&e))?;
+        forward(tls, inner, uri, &authority, &failed).await?
+    };
+    Ok(match upstream.place {
+        Some(place) => resettle(reply, place),
+        None => reply,
+    })
+}
+
+/// Moves the links of an answer below the place that it is shown at.
+fn resettle(mut reply: Reply, place: Place) -> Reply {
+    let text = |h: HeaderName| reply.headers().get(h).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let (location, kind, coding) = (text(header::LOCATION), text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING));
+    if !location.is_empty() {
+        if let Some(to) = place.moved(&location).and_then(|l| HeaderValue::from_str(&l).ok()) {
+            reply.headers_mut().insert(header::LOCATION, to);
+        }
+        return reply;
+    }
+    let html = kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/html");
+    if !html || !coding.is_empty() {
+        return reply;
+    }
+    let Body::Relay(body) = std::mem::replace(reply.body_mut(), Body::from(Vec::new())) else { return reply };
+    let (out, frames) = mpsc::channel(PAGE_FRAMES_MAX);
+    tokio::spawn(rewrite(body, Rewriter::new(place), out));
+    *reply.body_mut() = Body::Stream(frames);
+    reply.headers_mut().remove(header::CONTENT_LENGTH);
+    reply
+}
+
+async fn rewrite(mut body: Incoming, mut rewriter: Rewriter, out: mpsc::Sender<Bytes>) {
+    while let Some(Ok(frame)) = body.frame().await {
+        let Ok(data) = frame.into_data() else { continue };
+        let page = rewriter.push(&data);
+        if !page.is_empty() && out.send(page.into()).await.is_err() {
+            return;
+        }
+    }
+    let rest = rewriter.finish();
+    if !rest.is_empty() {
+        // The client has gone: nobody waits for the end.
+        let _ = out.send(rest.into()).await;
     }
 }
 
