@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
@@ -272,6 +272,45 @@ pub struct Usage {
     pub pids: u64,
     pub rootfs_used_bytes: u64,
     pub rootfs_inodes_used: u64,
+    pub cpu_user_ns: u64,
+    pub cpu_system_ns: u64,
+    /// CPU periods that had something to run, and of those the ones that ran into the quota.
+    pub periods: u64,
+    pub throttled_periods: u64,
+    pub throttled_ns: u64,
+    pub memory_cache_bytes: u64,
+    pub memory_swap_bytes: u64,
+    pub memory_mapped_bytes: u64,
+    pub memory_active_file_bytes: u64,
+    pub memory_inactive_file_bytes: u64,
+    pub memory_kernel_bytes: u64,
+    pub memory_max_bytes: u64,
+    /// How often the limit was hit.
+    pub memory_failures: u64,
+    pub oom_kills: u64,
+    pub processes: u64,
+    /// Of sandboxes with a network of their own.
+    pub interfaces: Vec<InterfaceUsage>,
+}
+
+/// What one network device has carried: (bytes, packets, errors, dropped) each way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceUsage {
+    pub name: String,
+    pub received: [u64; 4],
+    pub sent: [u64; 4],
+}
+
+/// The devices of the network that a process is in, from the text of its `/proc/PID/net/dev`; without the loopback.
+#[must_use]
+pub fn interfaces(text: &str) -> Vec<InterfaceUsage> {
+    let row = |line: &str| {
+        let (name, rest) = line.split_once(':')?;
+        let n: Vec<u64> = rest.split_whitespace().filter_map(|f| f.parse().ok()).collect();
+        let four = |at: usize| Some([*n.get(at)?, *n.get(at + 1)?, *n.get(at + 2)?, *n.get(at + 3)?]);
+        Some(InterfaceUsage { name: name.trim().to_owned(), received: four(0)?, sent: four(8)? })
+    };
+    text.lines().filter_map(row).filter(|i| i.name != "lo").collect()
 }
 
 /// An image that is present.
@@ -339,6 +378,8 @@ pub trait ContainerRuntime: Send + Sync {
     fn stop_container<'a>(&'a self, id: &'a str, grace_s: u64) -> Fut<'a, Result<(), RuntimeError>>;
     fn remove_container<'a>(&'a self, id: &'a str) -> Fut<'a, Result<(), RuntimeError>>;
     fn update_resources<'a>(&'a self, id: &'a str, resources: Resources) -> Fut<'a, Result<(), RuntimeError>>;
+    /// New limits for the whole pod's cgroup.
+    fn update_sandbox<'a>(&'a self, id: &'a str, resources: Resources) -> Fut<'a, Result<(), RuntimeError>>;
     /// Every container that is not removed.
     fn containers(&self) -> Fut<'_, Result<Vec<ContainerStatus>, RuntimeError>>;
     fn container<'a>(&'a self, id: &'a str) -> Fut<'a, Result<ContainerStatus, RuntimeError>>;
@@ -364,6 +405,8 @@ pub trait ContainerRuntime: Send + Sync {
         stream: tokio::io::DuplexStream,
     ) -> Fut<'a, Result<(), RuntimeError>>;
 
+    /// Of the whole pod, with its network.
+    fn sandbox_usage<'a>(&'a self, id: &'a str) -> Fut<'a, Result<Usage, RuntimeError>>;
     fn container_usage<'a>(&'a self, id: &'a str) -> Fut<'a, Result<Usage, RuntimeError>>;
     /// Changes from now on. Bounded; a slow reader gets `Event::Lagged`.
     fn events(&self) -> tokio::sync::broadcast::Receiver<Event>;
@@ -374,6 +417,11 @@ pub trait ContainerRuntime: Send + Sync {
     /// Pulls and unpacks; returns the image's id.
     fn pull_image<'a>(&'a self, reference: &'a str, auth: Option<Auth>) -> Fut<'a, Result<String, RuntimeError>>;
     fn remove_image<'a>(&'a self, reference: &'a str) -> Fut<'a, Result<(), RuntimeError>>;
+    /// Mounts an image's files at a directory of the node, to be read and not to be run. `key` names the mount for ever
+    /// (it begins with `volume-`).
+    fn mount_image<'a>(&'a self, reference: &'a str, key: &'a str, target: &'a Path) -> Fut<'a, Result<(), RuntimeError>>;
+    /// Lets go of the images whose keys begin so. Idempotent.
+    fn unmount_images<'a>(&'a self, prefix: &'a str) -> Fut<'a, Result<(), RuntimeError>>;
     /// (bytes used, inodes used) of the image file system and where it is mounted.
     fn image_fs(&self) -> Fut<'_, Result<(u64, u64, PathBuf), RuntimeError>>;
 }

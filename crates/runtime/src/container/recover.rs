@@ -60,7 +60,7 @@ impl Core {
         let known = self.index().containers.keys().cloned().collect::<Vec<_>>();
         let core = self.clone();
         blocking(move || {
-            for orphan in core.images.rootfs_ids().into_iter().filter(|id| !known.contains(id)) {
+            for orphan in core.images.rootfs_ids().into_iter().filter(|id| !known.contains(id) && !id.starts_with("volume-")) {
                 core.images.remove_rootfs(&orphan)?;
             }
             Ok(())

@@ -11,7 +11,7 @@ use super::cgroup::Cgroup;
 use super::layout::{self, SandboxFile, now_ns};
 use super::link::{self, Link};
 use super::{Core, Sandbox, blocking, errors, new_id, not_found};
-use crate::cri::{Event, RuntimeError, SandboxConfig};
+use crate::cri::{Event, Resources, RuntimeError, SandboxConfig};
 use crate::shim;
 use crate::shim::wire::Call;
 
@@ -108,6 +108,12 @@ impl Core {
             Ok(())
         })
         .await
+    }
+
+    /// New limits for the group above all containers.
+    pub(super) async fn update_sandbox(self: &Arc<Core>, id: &str, resources: Resources) -> Result<(), RuntimeError> {
+        let group = self.sandbox(id)?.file.config.cgroup_parent.clone();
+        blocking(move || Cgroup::at(&group).limit(&resources).map_err(errors::io("update the pod's cgroup"))).await
     }
 
     /// Writes down that a sandbox is over. True when it was not before.

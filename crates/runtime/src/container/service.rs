@@ -1,6 +1,6 @@
 //! [`ContainerRuntime`] for [`Embedded`]: each verb handed to where it is done, records turned into statuses.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::io::DuplexStream;
@@ -52,6 +52,9 @@ impl ContainerRuntime for Embedded {
         Box::pin(self.core.remove_container(id))
     }
 
+    fn update_sandbox<'a>(&'a self, id: &'a str, resources: Resources) -> Fut<'a, Result<(), RuntimeError>> {
+        Box::pin(self.core.update_sandbox(id, resources))
+    }
     fn update_resources<'a>(&'a self, id: &'a str, resources: Resources) -> Fut<'a, Result<(), RuntimeError>> {
         Box::pin(self.core.update_resources(id, resources))
     }
@@ -96,6 +99,22 @@ impl ContainerRuntime for Embedded {
         Box::pin(self.core.port_forward(sandbox_id, port, stream))
     }
 
+    fn sandbox_usage<'a>(&'a self, id: &'a str) -> Fut<'a, Result<Usage, RuntimeError>> {
+        Box::pin(async move {
+            let (sandbox, core) = (self.core.sandbox(id)?, self.core.clone());
+            let id = id.to_owned();
+            blocking(move || {
+                let mut usage = Cgroup::at(&sandbox.file.config.cgroup_parent).usage();
+                let pid = core.index().containers.values().filter(|c| c.sandbox_id == id && c.is_running()).map(|c| c.record.borrow().pid).next();
+                if let (Some(pid), true) = (pid, sandbox.file.config.netns.is_some()) {
+                    usage.interfaces = crate::cri::interfaces(&std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap_or_default());
+                }
+                Ok(usage)
+            })
+            .await
+        })
+    }
+
     fn container_usage<'a>(&'a self, id: &'a str) -> Fut<'a, Result<Usage, RuntimeError>> {
         Box::pin(async move {
             let (container, core) = (self.core.container(id)?, self.core.clone());
@@ -127,6 +146,16 @@ impl ContainerRuntime for Embedded {
 
     fn remove_image<'a>(&'a self, reference: &'a str) -> Fut<'a, Result<(), RuntimeError>> {
         Box::pin(self.core.images.remove_image(reference))
+    }
+
+    fn mount_image<'a>(&'a self, reference: &'a str, key: &'a str, target: &'a Path) -> Fut<'a, Result<(), RuntimeError>> {
+        let (images, reference, key, target) = (self.core.images.clone(), reference.to_owned(), key.to_owned(), target.to_owned());
+        Box::pin(blocking(move || Ok(images.mount_volume(&reference, &key, &target)?)))
+    }
+
+    fn unmount_images<'a>(&'a self, prefix: &'a str) -> Fut<'a, Result<(), RuntimeError>> {
+        let (images, prefix) = (self.core.images.clone(), prefix.to_owned());
+        Box::pin(blocking(move || Ok(images.unmount_volumes(&prefix)?)))
     }
 
     fn image_fs(&self) -> Fut<'_, Result<(u64, u64, PathBuf), RuntimeError>> {

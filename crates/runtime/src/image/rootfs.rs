@@ -17,7 +17,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, move_mount, unmount,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, mount_bind, mount_remount, move_mount, unmount,
 };
 
 use super::digest::Digest;
@@ -84,6 +84,27 @@ impl ImageStore {
             chain.iter().any(|c| !images.contains(c))
         };
         if orphaned { self.collect() } else { Ok(()) }
+    }
+
+    /// Mounts an image's files at `target` for reading, without running or gaining anything from them (KEP-4639).
+    pub fn mount_volume(&self, reference: &str, key: &str, target: &Path) -> Result<(), ImageError> {
+        let status = self.image_status(reference).map_err(|e| ImageError::NotFound { what: format!("image {reference:?}: {e}") })?;
+        let id = status.ok_or_else(|| ImageError::NotFound { what: format!("image {reference:?}") })?.id;
+        let rootfs = self.prepare_rootfs(&id, key)?;
+        let doing = || ImageError::io(format!("mount image {reference} at {}", target.display()));
+        detach(&rootfs.merged)?;
+        rootfs.mount().map_err(doing())?;
+        let bound = mount_bind(&rootfs.merged, target).and_then(|()| {
+            let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOEXEC | MountFlags::NOSUID | MountFlags::NODEV;
+            mount_remount(target, flags, "")
+        });
+        bound.map_err(|e| doing()(e.into()))
+    }
+
+    /// Lets go of the images that were mounted under keys with this beginning.
+    pub fn unmount_volumes(&self, prefix: &str) -> Result<(), ImageError> {
+        let keys: Vec<String> = self.rootfs_ids().into_iter().filter(|k| k.starts_with(prefix)).collect();
+        keys.iter().try_for_each(|k| self.remove_rootfs(k))
     }
 
     /// Containers that have a root file system here.

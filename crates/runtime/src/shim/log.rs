@@ -80,12 +80,12 @@ impl Log {
         self.write(&out);
     }
 
-    /// The stream has ended: what is left is a line.
+    /// The stream has ended: what is left is a line that never got its end.
     pub(super) fn finish(&mut self, stream: Stream) {
         let mut rest = std::mem::take(&mut self.unfinished[stream as usize]);
         if !rest.is_empty() {
             let mut out = Vec::new();
-            piece(&mut out, &timestamp(SystemTime::now()), stream, "F", &mut rest, &[]);
+            piece(&mut out, &timestamp(SystemTime::now()), stream, "P", &mut rest, &[]);
             self.write(&out);
         }
     }

@@ -34,7 +34,7 @@ fn lines_are_whole_or_marked() {
         ("stderr", "F", "err"),
         ("stderr", "F", ""),
         ("stdout", "F", "two"),
-        ("stdout", "F", "rest"),
+        ("stdout", "P", "rest"),
     ];
     assert_eq!(got, expect.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())));
 }

@@ -26,7 +26,7 @@ fn logs_and_exit_codes(w: &World) {
     assert!(status.created_at_ns <= status.started_at_ns && status.started_at_ns <= status.finished_at_ns);
     assert!(log.iter().any(|l| l.ends_with(" stdout F out")), "{log:?}");
     assert!(log.iter().any(|l| l.ends_with(" stderr F err")), "{log:?}");
-    assert!(log.iter().any(|l| l.ends_with(" stdout F last")), "{log:?}");
+    assert!(log.iter().any(|l| l.ends_with(" stdout P last")), "{log:?}");
     let (status, _) = w.run(w.script("true"));
     assert_eq!((status.exit_code, status.reason.as_str()), (0, "Completed"));
 }

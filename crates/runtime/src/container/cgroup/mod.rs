@@ -74,6 +74,16 @@ impl Layout {
         LAYOUT.get_or_init(|| Layout::parse(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()))
     }
 
+    /// What a container sees below `/sys/fs/cgroup`. The v2 tree beside v1 stays hidden: it limits nothing, and programs
+    /// that find it take the machine for v2 (runc hides it too).
+    pub(crate) fn shown(&self) -> Vec<(PathBuf, String)> {
+        let hidden = match self {
+            Layout::V2(_) => None,
+            Layout::V1 { unified, .. } => unified.clone(),
+        };
+        self.mounts().into_iter().filter(|(mount, _)| Some(mount) != hidden.as_ref()).collect()
+    }
+
     /// Every mount point, with the name it has inside a container's `/sys/fs/cgroup`.
     pub(crate) fn mounts(&self) -> Vec<(PathBuf, String)> {
         match self {

@@ -71,7 +71,7 @@ pub(super) fn open_sources(init: &mut Init) -> Result<(), InitError> {
 fn open_cgroups(init: &mut Init) {
     let Layout::V1 { .. } = Layout::of_this_machine() else { return };
     let path = if init.spec.privileged { String::new() } else { Cgroup::at(&init.spec.cgroup.path).path };
-    for (mount, name) in Layout::of_this_machine().mounts() {
+    for (mount, name) in Layout::of_this_machine().shown() {
         if let Ok(tree) = sys::open_tree(&mount.join(&path), false) {
             init.sources.cgroups.push((name, tree));
         }
