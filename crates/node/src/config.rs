@@ -29,6 +29,8 @@ pub struct Config {
     pub cluster_dns: Vec<IpAddr>,
     pub cluster_domain: String,
     pub pods_max: i64,
+    /// When pods are evicted.
+    pub eviction_hard: pods::eviction::Thresholds,
     pub labels: BTreeMap<String, String>,
     pub taints: Vec<Taint>,
     /// Where the kubelet API listens (`0.0.0.0:10250`); `None`: it is not served.

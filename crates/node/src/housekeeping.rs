@@ -7,7 +7,7 @@ use crate::machine;
 use crate::pod_loop::Pods;
 use crate::pod_task::Seen;
 use crate::recorder::pod_reference;
-use base::metrics::{Family, Gauge, Registry};
+use base::metrics::{Counter, Family, Gauge, Registry};
 use kinds::api::core::v1::Pod;
 use pods::eviction::{self, Pressure, Usage, Written};
 use pods::gc::{self, ImageLedger};
@@ -30,6 +30,7 @@ const IMAGE_PERIODS: u64 = 30;
 pub(crate) struct Metrics {
     pods: Arc<Family<Gauge>>,
     containers: Arc<Family<Gauge>>,
+    evictions: Arc<Family<Counter>>,
 }
 
 impl Metrics {
@@ -40,6 +41,7 @@ impl Metrics {
         Self {
             pods: registry.gauge("kubelet_running_pods", "Number of pods that have a running pod sandbox", &[]),
             containers: registry.gauge("kubelet_running_containers", "Number of containers currently running", &["container_state"]),
+            evictions: registry.counter("kubelet_evictions", "Cumulative number of pod evictions by eviction signal", &["eviction_signal"]),
         }
     }
 }
@@ -56,7 +58,7 @@ fn count(metrics: &Metrics, pods: &Pods) {
 }
 
 /// Bytes on disk below a directory, links not followed.
-fn size_of(dir: &Path) -> i64 {
+pub(crate) fn size_of(dir: &Path) -> i64 {
     let mut total = 0;
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let Ok(meta) = entry.metadata() else { continue };
@@ -118,7 +120,7 @@ pub(crate) async fn run(hands: Arc<Hands>, pods: Pods, metrics: Metrics, stop: C
             _ = beat.tick() => {}
         }
         rotate_logs(&hands).await;
-        relieve(&hands, &pods).await;
+        relieve(&hands, &pods, &metrics).await;
         limit_writing(&hands, &pods).await;
         count(&metrics, &pods);
         if round % IMAGE_PERIODS == 0 {
@@ -143,8 +145,8 @@ async fn rotate_logs(hands: &Hands) {
 }
 
 /// Ends one pod if something runs out.
-async fn relieve(hands: &Hands, pods: &Pods) {
-    let pressures = machine::signals(&hands.config.root_dir).pressures();
+async fn relieve(hands: &Hands, pods: &Pods, metrics: &Metrics) {
+    let pressures = machine::signals(&hands.config.root_dir).pressures(&hands.config.eviction_hard);
     let Some((pressure, threshold, available)) = pressures.into_iter().next() else { return };
     let victims = eviction::rank(usages(hands, pods, pressure).await, pressure);
     let Some(victim) = victims.into_iter().next() else { return };
@@ -152,6 +154,7 @@ async fn relieve(hands: &Hands, pods: &Pods) {
     let note = Note::warning("Evicted", ending.message.clone());
     hands.recorder.note(pod_reference(&victim.pod), note);
     tracing::warn!(pod = %kinds::ObjectKey::of(&victim.pod.metadata), why = ending.message, "Evicting a pod");
+    metrics.evictions.with(&[pressure.signal()]).inc();
     let handle = pods.read().get(pods::roster::uid(&victim.pod)).cloned();
     if let Some(handle) = handle {
         // Hard thresholds give no grace. A task that has just ended needs no news.

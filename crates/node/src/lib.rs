@@ -22,6 +22,7 @@ mod watch;
 mod world;
 
 pub use config::{Config, Deps, ReadManifest, Tls};
+pub use pods::eviction::Thresholds;
 pub use network::{Network, NodeNetwork};
 pub use start::{Handle, StartError, start};
 

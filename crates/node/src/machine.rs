@@ -85,18 +85,27 @@ pub(crate) fn read(dir: &Path) -> Machine {
     }
 }
 
+/// When the machine was booted.
+pub(crate) fn started_at() -> Option<jiff::Timestamp> {
+    let text = fs::read_to_string("/proc/stat").ok()?;
+    let seconds = text.lines().find_map(|l| l.strip_prefix("btime "))?.trim().parse().ok()?;
+    jiff::Timestamp::from_second(seconds).ok()
+}
+
 /// What is left of it now.
 pub(crate) fn signals(dir: &Path) -> Signals {
-    let disk = statvfs(dir).ok();
+    let (disk, memory) = (statvfs(dir).ok(), meminfo());
     let pids_max: i64 = line("/proc/sys/kernel/pid_max").parse().unwrap_or(4_194_304);
     let running = line("/proc/loadavg").split_whitespace().nth(3).and_then(|f| f.split('/').nth(1)?.parse().ok()).unwrap_or(0);
     Signals {
-        memory_available_bytes: meminfo().get("MemAvailable").copied().unwrap_or(i64::MAX),
+        memory_available_bytes: memory.get("MemAvailable").copied().unwrap_or(i64::MAX),
+        memory_capacity_bytes: memory.get("MemTotal").copied().unwrap_or(0),
         nodefs_available_bytes: disk.as_ref().map_or(i64::MAX, |s| bytes(s.f_bavail, s.f_frsize)),
         nodefs_capacity_bytes: disk.as_ref().map_or(0, |s| bytes(s.f_blocks, s.f_frsize)),
         nodefs_inodes_free: disk.as_ref().map_or(i64::MAX, |s| bytes(s.f_favail, 1)),
         nodefs_inodes: disk.as_ref().map_or(0, |s| bytes(s.f_files, 1)),
         pids_available: pids_max - running,
+        pids_max,
     }
 }
 

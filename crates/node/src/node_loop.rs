@@ -85,6 +85,7 @@ pub(crate) async fn report(hands: &Hands) -> Report {
         images: images.iter().map(|i| (names(i), i.size_bytes)).collect(),
         not_ready,
         signals: machine::signals(&config.root_dir),
+        thresholds: config.eviction_hard,
         volumes_in_use: Vec::new(),
     }
 }

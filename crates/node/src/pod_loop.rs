@@ -292,7 +292,7 @@ impl PodLoop {
         }
         for uid in self.hands.volumes.known() {
             let wanted = self.pods.read().contains_key(&uid);
-            if !wanted && let Err(e) = self.hands.volumes.unmount(&uid).await {
+            if !wanted && let Err(e) = self.hands.volumes.unmount(&self.hands, &uid).await {
                 tracing::warn!(uid, err = %e, "Failed to remove the volumes of an orphaned pod");
             }
         }

@@ -95,7 +95,7 @@ impl Task {
     /// One step. Gives whether the pod is finished.
     fn step(&mut self, input: Input) -> bool {
         let now = self.hands.clock.now();
-        let world = SnapshotWorld(self.hands.source.snapshot());
+        let world = SnapshotWorld(self.hands.source.snapshot(), &self.hands.config.node_name);
         let Effects { acts, notes, wake_at, finished } = self.worker.step(input, &world, now);
         let pod = Arc::clone(self.worker.pod());
         for note in notes {

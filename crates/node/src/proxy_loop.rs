@@ -4,6 +4,7 @@
 //! Laws: the ruleset in the kernel is the last one applied or, after any refusal, written anew; a burst of changes costs one
 //! transaction; what somebody else removed from the table is put back.
 
+mod health;
 mod metrics;
 mod translate;
 
@@ -56,6 +57,7 @@ pub fn start_proxy(config: Config, source: Arc<dyn Source>, registry: &base::met
     let (health_out, health_checks) = watch::channel(Vec::new());
     let (synced_out, synced) = watch::channel(false);
     let metrics = metrics::Metrics::new(registry);
+    tokio::spawn(health::serve(health_checks.clone(), stop.clone()));
     let task = tokio::spawn(async move {
         let interest = [Kind::Service, Kind::EndpointSlice, Kind::Node, Kind::ServiceCIDR].map(Into::into);
         let subscription = source.subscribe(Interest::Only(interest.to_vec()));

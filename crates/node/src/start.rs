@@ -88,6 +88,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
         network: deps.network,
         clock: deps.clock,
         recorder,
+        figures: crate::hands::metrics::Metrics::register(&deps.metrics),
         sandboxes: Mutex::default(),
     });
     let stop = CancellationToken::new();

@@ -55,6 +55,7 @@ impl Lab {
             listen: None,
             kubelet_version: "v1.36.0".into(),
             api_clients: vec!["api".into()],
+            eviction_hard: pods::eviction::Thresholds::default(),
         };
         let mut lab =
             Self { cluster: Arc::default(), runtime: Arc::new(FakeRuntime::new()), _dir: dir, node: None, config };

@@ -23,6 +23,17 @@ pub(crate) fn resources(l: &Limits) -> cri::Resources {
     }
 }
 
+/// Limits that take the place of others: those that are not there any more are lifted.
+pub(crate) fn replaced(l: &Limits) -> cri::Resources {
+    const NONE: i64 = -1;
+    let all = resources(l);
+    cri::Resources {
+        cpu_quota_us: all.cpu_quota_us.or(Some(NONE)),
+        memory_limit_bytes: all.memory_limit_bytes.or(Some(NONE)),
+        ..all
+    }
+}
+
 fn sharing(s: &Sharing, target: Option<String>) -> cri::NamespaceMode {
     match s {
         Sharing::Pod => cri::NamespaceMode::Pod,

@@ -1,13 +1,14 @@
 //! Looking up what pods refer to, in a snapshot.
 
 use cache::Snapshot;
-use kinds::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret, Service};
+use kinds::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
+use pods::resize::Room;
 use std::sync::Arc;
 
-/// A snapshot as the brain sees it.
-pub(crate) struct SnapshotWorld(pub(crate) Snapshot);
+/// A snapshot as the brain sees it, on the node of that name.
+pub(crate) struct SnapshotWorld<'a>(pub(crate) Snapshot, pub(crate) &'a str);
 
-impl pods::World for SnapshotWorld {
+impl pods::World for SnapshotWorld<'_> {
     fn config_map(&self, namespace: &str, name: &str) -> Option<Arc<ConfigMap>> {
         self.0.get::<ConfigMap>(namespace, name).cloned()
     }
@@ -22,5 +23,10 @@ impl pods::World for SnapshotWorld {
     }
     fn volume(&self, name: &str) -> Option<Arc<PersistentVolume>> {
         self.0.get::<PersistentVolume>("", name).cloned()
+    }
+    fn room(&self, pod: &Pod) -> Room {
+        let Some(node) = self.0.get::<Node>("", self.1) else { return Room::Free };
+        let others = self.0.pods_on(self.1).filter(|p| p.metadata.uid != pod.metadata.uid && !kinds::pod::is_terminal(p));
+        pods::admission::resize_room(pod, node, &others.cloned().collect::<Vec<_>>())
     }
 }

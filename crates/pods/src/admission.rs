@@ -2,6 +2,7 @@
 //! but on what it knew then (docs: "Node-pressure eviction", kubelet admission).
 
 use crate::plan::sandbox::host_ports;
+use crate::resize::Room;
 use crate::roster;
 use crate::status::Ending;
 use kinds::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, Taint, Toleration};
@@ -131,18 +132,26 @@ fn untolerated(pod: &Pod, node: &Node) -> bool {
     taints.iter().filter(|t| t.effect == "NoExecute").any(|t| !tolerations.iter().any(|o| tolerates(o, t)))
 }
 
+/// Whether a pod that is there may have the resources that its spec now asks, beside the others.
+#[must_use]
+pub fn resize_room(pod: &Pod, node: &Node, others: &[Arc<Pod>]) -> Room {
+    match room(pod, &allocatable(node), others) {
+        None => Room::Free,
+        Some(refusal) => Room::Deferred { reason: refusal.reason, message: refusal.message },
+    }
+}
+
+fn allocatable(node: &Node) -> Amounts {
+    let list = node.status.as_ref().and_then(|s| s.allocatable.as_ref());
+    list.into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), Quantity::parse(&v.0).ok()?))).collect()
+}
+
 /// The verdict on a pod, beside those that hold resources of the node already.
 ///
 /// # Errors
 /// Why the node refuses it.
 pub fn admit(pod: &Pod, node: &Node, others: &[Arc<Pod>]) -> Result<(), Refusal> {
-    let allocatable = node.status.as_ref().and_then(|s| s.allocatable.as_ref());
-    let amounts: Amounts = allocatable
-        .into_iter()
-        .flatten()
-        .filter_map(|(k, v)| Some((k.clone(), Quantity::parse(&v.0).ok()?)))
-        .collect();
-    if let Some(refusal) = room(pod, &amounts, others) {
+    if let Some(refusal) = room(pod, &allocatable(node), others) {
         return Err(refusal);
     }
     if !affinity_matches(pod, node) {

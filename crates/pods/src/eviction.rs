@@ -12,21 +12,133 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Signals {
     pub memory_available_bytes: i64,
+    pub memory_capacity_bytes: i64,
     pub nodefs_available_bytes: i64,
     pub nodefs_capacity_bytes: i64,
     pub nodefs_inodes_free: i64,
     pub nodefs_inodes: i64,
     pub pids_available: i64,
+    pub pids_max: i64,
 }
 
-/// The default hard thresholds.
-pub const MEMORY_MIN_BYTES: i64 = 100 << 20;
 /// Of the disk: the kubelet's own default is 10 %, which on large disks is far more than a node needs to stay healthy.
 const NODEFS_MIN_PERCENT: i64 = 5;
-/// Never ask for more free disk than this.
+/// Never ask for more free disk than this, unless told.
 const NODEFS_ENOUGH_BYTES: i64 = 2 << 30;
-const INODES_MIN_PERCENT: i64 = 5;
-const PIDS_MIN: i64 = 1;
+
+/// How much of a resource must be left.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Least {
+    /// So many bytes, inodes or process ids.
+    Amount(i64),
+    /// So much of the whole.
+    Percent(f64),
+    /// The smaller of both.
+    Either(f64, i64),
+}
+
+impl Least {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+    pub(crate) fn of(self, whole: i64) -> i64 {
+        let part = |p: f64| (whole as f64 * p / 100.0) as i64;
+        match self {
+            Self::Amount(n) => n,
+            Self::Percent(p) => part(p),
+            Self::Either(p, n) => part(p).min(n),
+        }
+    }
+}
+
+impl std::fmt::Display for Least {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Amount(n) if *n > 0 && n % (1 << 20) == 0 => write!(f, "{}Mi", n >> 20),
+            Self::Amount(n) => write!(f, "{n}"),
+            Self::Percent(p) | Self::Either(p, _) => write!(f, "{p}%"),
+        }
+    }
+}
+
+/// The hard eviction thresholds (docs: "Node-pressure Eviction"; the kubelet's `--eviction-hard`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    pub memory_available: Least,
+    pub nodefs_available: Least,
+    pub nodefs_inodes_free: Least,
+    pub imagefs_available: Least,
+    pub imagefs_inodes_free: Least,
+    pub pid_available: Least,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        let disk = Least::Either(NODEFS_MIN_PERCENT as f64, NODEFS_ENOUGH_BYTES);
+        Self {
+            memory_available: Least::Amount(100 << 20),
+            nodefs_available: disk,
+            nodefs_inodes_free: Least::Percent(5.0),
+            imagefs_available: disk,
+            imagefs_inodes_free: Least::Percent(5.0),
+            pid_available: Least::Amount(1),
+        }
+    }
+}
+
+impl Thresholds {
+    /// Reads `memory.available<100Mi,nodefs.available<10%`. Signals that are not named have no threshold, as with the kubelet.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let never = Least::Amount(0);
+        let mut all = Self {
+            memory_available: never,
+            nodefs_available: never,
+            nodefs_inodes_free: never,
+            imagefs_available: never,
+            imagefs_inodes_free: never,
+            pid_available: never,
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+            let (signal, value) = part.split_once('<').ok_or_else(|| format!("{part:?}: write SIGNAL<VALUE, as memory.available<100Mi"))?;
+            let slot = match signal.trim() {
+                "memory.available" => &mut all.memory_available,
+                "nodefs.available" => &mut all.nodefs_available,
+                "nodefs.inodesFree" => &mut all.nodefs_inodes_free,
+                "imagefs.available" => &mut all.imagefs_available,
+                "imagefs.inodesFree" => &mut all.imagefs_inodes_free,
+                "pid.available" => &mut all.pid_available,
+                other => return Err(format!("unsupported eviction signal {other:?}")),
+            };
+            if !seen.insert(signal.trim()) {
+                return Err(format!("found duplicate eviction threshold for signal {}", signal.trim()));
+            }
+            *slot = least(value.trim()).ok_or_else(|| format!("{part:?}: {value:?} is neither a quantity nor a percentage below 100%"))?;
+        }
+        Ok(all)
+    }
+
+    /// Each signal with its threshold, as the kubelet's configuration writes them.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, Least); 6] {
+        [
+            ("imagefs.available", self.imagefs_available),
+            ("imagefs.inodesFree", self.imagefs_inodes_free),
+            ("memory.available", self.memory_available),
+            ("nodefs.available", self.nodefs_available),
+            ("nodefs.inodesFree", self.nodefs_inodes_free),
+            ("pid.available", self.pid_available),
+        ]
+    }
+}
+
+fn least(value: &str) -> Option<Least> {
+    match value.strip_suffix('%') {
+        Some(p) => p.parse().ok().filter(|p: &f64| (0.0..100.0).contains(p)).map(Least::Percent),
+        None => kinds::Quantity::parse(value).ok().map(|q| q.value()).filter(|n| *n >= 0).map(Least::Amount),
+    }
+}
 
 /// A resource that runs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +149,15 @@ pub enum Pressure {
 }
 
 impl Pressure {
+    /// The signal that tells it.
+    #[must_use]
+    pub fn signal(self) -> &'static str {
+        match self {
+            Self::Memory => "memory.available",
+            Self::Disk => "nodefs.available",
+            Self::Pids => "pid.available",
+        }
+    }
     /// As messages name it.
     #[must_use]
     pub fn resource(self) -> &'static str {
@@ -51,18 +172,23 @@ impl Pressure {
 impl Signals {
     /// Every resource below its threshold: (resource, threshold, available).
     #[must_use]
-    pub fn pressures(&self) -> Vec<(Pressure, i64, i64)> {
+    pub fn pressures(&self, thresholds: &Thresholds) -> Vec<(Pressure, i64, i64)> {
         let mut found = Vec::new();
-        if self.memory_available_bytes < MEMORY_MIN_BYTES {
-            found.push((Pressure::Memory, MEMORY_MIN_BYTES, self.memory_available_bytes));
+        let memory_min = thresholds.memory_available.of(self.memory_capacity_bytes);
+        if self.memory_available_bytes < memory_min {
+            found.push((Pressure::Memory, memory_min, self.memory_available_bytes));
         }
-        let disk_min = (self.nodefs_capacity_bytes / 100 * NODEFS_MIN_PERCENT).min(NODEFS_ENOUGH_BYTES);
-        let inodes_min = self.nodefs_inodes / 100 * INODES_MIN_PERCENT;
+        // Images lie on the same file system as everything else.
+        let capacity = self.nodefs_capacity_bytes;
+        let disk_min = thresholds.nodefs_available.of(capacity).max(thresholds.imagefs_available.of(capacity));
+        let inodes = self.nodefs_inodes;
+        let inodes_min = thresholds.nodefs_inodes_free.of(inodes).max(thresholds.imagefs_inodes_free.of(inodes));
         if self.nodefs_available_bytes < disk_min || self.nodefs_inodes_free < inodes_min {
             found.push((Pressure::Disk, disk_min, self.nodefs_available_bytes));
         }
-        if self.pids_available < PIDS_MIN {
-            found.push((Pressure::Pids, PIDS_MIN, self.pids_available));
+        let pids_min = thresholds.pid_available.of(self.pids_max);
+        if self.pids_available < pids_min {
+            found.push((Pressure::Pids, pids_min, self.pids_available));
         }
         found
     }
@@ -170,3 +296,6 @@ pub fn over_limit(pod: &Pod, written: &Written) -> Option<Ending> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

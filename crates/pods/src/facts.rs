@@ -1,6 +1,7 @@
 //! What a worker knows of its node and of the cluster: fixed facts, and a port to look up other objects.
 
-use kinds::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret, Service};
+use crate::resize::Room;
+use kinds::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -49,6 +50,10 @@ pub trait World {
     fn services(&self, namespace: &str) -> Vec<Arc<Service>>;
     fn claim(&self, namespace: &str, name: &str) -> Option<Arc<PersistentVolumeClaim>>;
     fn volume(&self, name: &str) -> Option<Arc<PersistentVolume>>;
+    /// Whether the node has room for a pod that is there and asks for other resources.
+    fn room(&self, _pod: &Pod) -> Room {
+        Room::Free
+    }
     /// Whether services were heard of at all: pods wait for them, as their environment is fixed at the start.
     fn is_synced(&self) -> bool {
         true

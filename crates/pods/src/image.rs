@@ -89,7 +89,13 @@ pub enum Need {
 /// The verdict of the pull policy.
 #[must_use]
 pub fn need(container: &Container, present: bool) -> Need {
-    match container.image_pull_policy.as_deref().unwrap_or("IfNotPresent") {
+    need_by(container.image_pull_policy.as_deref(), present)
+}
+
+/// The same for a policy by itself.
+#[must_use]
+pub fn need_by(policy: Option<&str>, present: bool) -> Need {
+    match policy.unwrap_or("IfNotPresent") {
         "Never" if present => Need::Nothing,
         "Never" => Need::Missing,
         "Always" => Need::Pull,

@@ -13,6 +13,7 @@ pub mod node_status;
 pub mod note;
 pub mod plan;
 pub mod probe;
+pub mod resize;
 pub mod restart;
 pub mod roster;
 pub mod status;

@@ -1,6 +1,6 @@
 //! The node's own status: capacity, what pods may have of it, conditions (docs: "Node status").
 
-use crate::eviction::{MEMORY_MIN_BYTES, Pressure, Signals};
+use crate::eviction::{Pressure, Signals, Thresholds};
 use crate::status::time;
 use jiff::Timestamp;
 use kinds::api::core::v1::{
@@ -45,6 +45,7 @@ pub struct Report {
     /// Why the node is not ready, empty when it is.
     pub not_ready: Vec<String>,
     pub signals: Signals,
+    pub thresholds: Thresholds,
     pub volumes_in_use: Vec<String>,
 }
 
@@ -56,9 +57,12 @@ fn bytes(n: i64) -> QuantityText {
     QuantityText(format!("{}Ki", n / 1024))
 }
 
-fn amounts(m: &Machine, pods_max: i64, reserved: bool) -> BTreeMap<String, QuantityText> {
-    let memory = if reserved { (m.memory_bytes - MEMORY_MIN_BYTES).max(0) } else { m.memory_bytes };
-    let disk = if reserved { quantity(m.nodefs_bytes / 10 * 9, Format::DecimalSi) } else { bytes(m.nodefs_bytes) };
+fn amounts(m: &Machine, pods_max: i64, kept: Option<&Thresholds>) -> BTreeMap<String, QuantityText> {
+    let memory = (m.memory_bytes - kept.map_or(0, |t| t.memory_available.of(m.memory_bytes))).max(0);
+    let disk = match kept {
+        Some(t) => quantity((m.nodefs_bytes - t.nodefs_available.of(m.nodefs_bytes)).max(0), Format::DecimalSi),
+        None => bytes(m.nodefs_bytes),
+    };
     let mut all = BTreeMap::from([
         ("cpu".to_owned(), quantity(m.cpus, Format::DecimalSi)),
         ("memory".to_owned(), bytes(memory)),
@@ -71,8 +75,18 @@ fn amounts(m: &Machine, pods_max: i64, reserved: bool) -> BTreeMap<String, Quant
     all
 }
 
+/// Resources that somebody else has given the node (docs: "Advertise Extended Resources for a Node") stay; all of them
+/// may be used by pods.
+fn with_extended(mut own: BTreeMap<String, QuantityText>, old: Option<&NodeStatus>) -> BTreeMap<String, QuantityText> {
+    let given = old.and_then(|s| s.capacity.as_ref()).into_iter().flatten();
+    for (name, amount) in given.filter(|(n, _)| n.contains('/')) {
+        own.entry(name.clone()).or_insert_with(|| amount.clone());
+    }
+    own
+}
+
 fn conditions(r: &Report, old: Option<&NodeStatus>, now: Timestamp) -> Vec<NodeCondition> {
-    let under: Vec<Pressure> = r.signals.pressures().into_iter().map(|(p, ..)| p).collect();
+    let under: Vec<Pressure> = r.signals.pressures(&r.thresholds).into_iter().map(|(p, ..)| p).collect();
     let pressure = |kind: &str, of: Pressure, yes: &str, no: &str, what: &str| {
         let on = under.contains(&of);
         let message = if on { format!("kubelet has {what}") } else { format!("kubelet has {}", healthy(what)) };
@@ -139,8 +153,8 @@ pub fn build(m: &Machine, r: &Report, old: Option<&NodeStatus>, now: Timestamp) 
     };
     NodeStatus {
         addresses: Some(addresses.collect()),
-        capacity: Some(amounts(m, r.pods_max, false)),
-        allocatable: Some(amounts(m, r.pods_max, true)),
+        capacity: Some(with_extended(amounts(m, r.pods_max, None), old)),
+        allocatable: Some(with_extended(amounts(m, r.pods_max, Some(&r.thresholds)), old)),
         conditions: Some(all),
         daemon_endpoints: Some(NodeDaemonEndpoints { kubelet_endpoint: Some(DaemonEndpoint { port: r.port }) }),
         node_info: Some(NodeSystemInfo {
@@ -177,3 +191,6 @@ pub fn differs(a: &NodeStatus, b: &NodeStatus) -> bool {
     };
     still(a) != still(b)
 }
+
+#[cfg(test)]
+mod tests;

@@ -559,3 +559,51 @@ proptest! {
         prop_assert!(rig.finished, "{:?} {:?}", rig.worker.stage(), rig.log);
     }
 }
+
+fn with_cpu(c: Container, request: &str, limit: &str) -> Container {
+    let list = |q: &str| Some(BTreeMap::from([("cpu".to_owned(), kinds::QuantityText(q.to_owned()))]));
+    Container { resources: Some(ResourceRequirements { requests: list(request), limits: list(limit), claims: None }), ..c }
+}
+
+#[test]
+fn a_resize_is_granted_applied_and_told() {
+    let mut rig = Rig::new(pod(vec![], vec![with_cpu(container("web"), "20m", "30m")], "Always"));
+    rig.settle();
+    let mut wider = pod(vec![], vec![with_cpu(container("web"), "25m", "35m")], "Always");
+    wider.metadata.generation = Some(2);
+    rig.give(Input::Spec(Arc::new(wider)));
+    let shown = |rig: &Rig| {
+        let status = &rig.last().container_statuses.as_ref().unwrap()[0];
+        let cpu = |l: &Option<BTreeMap<String, kinds::QuantityText>>| l.as_ref().unwrap()["cpu"].0.clone();
+        (cpu(&status.allocated_resources), cpu(&status.resources.as_ref().unwrap().limits))
+    };
+    rig.settle();
+    assert_eq!(&rig.log[2..], ["resizepod", "resize"]);
+    assert_eq!(shown(&rig), ("25m".to_owned(), "35m".to_owned()));
+    assert!(rig.last().conditions.iter().flatten().all(|c| !c.type_.starts_with("PodResize")));
+    let text = "{\"containers\":[{\"name\":\"web\",\"resources\":{\"limits\":{\"cpu\":\"35m\"},\"requests\":{\"cpu\":\"25m\"}}}],\"generation\":2}";
+    let told = rig.told();
+    assert!(told.contains(&format!("ResizeStarted Pod resize started: {text}")), "{told:?}");
+    assert!(told.contains(&format!("ResizeCompleted Pod resize completed: {text}")), "{told:?}");
+}
+
+#[test]
+fn a_resize_may_want_a_restart() {
+    let policy = ContainerResizePolicy { resource_name: "cpu".into(), restart_policy: "RestartContainer".into() };
+    let web = |request: &str, limit: &str| Container { resize_policy: Some(vec![policy.clone()]), ..with_cpu(container("web"), request, limit) };
+    let mut rig = Rig::new(pod(vec![], vec![web("20m", "30m")], "Always"));
+    rig.settle();
+    rig.give(Input::Spec(Arc::new(pod(vec![], vec![web("10m", "15m")], "Always"))));
+    rig.settle();
+    assert_eq!(&rig.log[2..], ["stop web 30", "resizepod", "start web 1"]);
+    assert!(rig.told().contains(&"Killing Container web resize requires restart".to_owned()), "{:?}", rig.told());
+}
+
+#[test]
+fn what_was_never_reached_goes_on_waiting() {
+    let mut rig = Rig::new(pod(vec![container("a")], vec![container("web")], "Never"));
+    rig.settle();
+    rig.exit("a", 1);
+    rig.pass(1);
+    assert_eq!((rig.phase(), rig.waiting(0).0.as_str()), ("Failed", "PodInitializing"));
+}

@@ -6,6 +6,7 @@ mod container;
 mod grpc;
 mod http;
 mod image;
+pub(crate) mod metrics;
 mod sandbox;
 
 use crate::config::Config;
@@ -39,6 +40,7 @@ pub(crate) struct Hands {
     pub(crate) network: Arc<dyn Network>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) recorder: Recorder,
+    pub(crate) figures: metrics::Metrics,
     pub(crate) volumes: Volumes,
     /// Sandbox id to its pod.
     pub(crate) sandboxes: Mutex<BTreeMap<String, SandboxOwner>>,
@@ -72,12 +74,21 @@ pub(crate) async fn blocking<T: Send + 'static>(f: impl FnOnce() -> Result<T, St
 impl Hands {
     /// Does one act for a pod.
     pub(crate) async fn act(&self, pod: &Arc<Pod>, view: &View, act: Act) -> Outcome {
+        let (operation, begun) = (metrics::operation(pod, &act), std::time::Instant::now());
+        let outcome = self.perform(pod, view, act).await;
+        if let Some(operation) = operation {
+            self.figures.record(&operation, begun.elapsed(), &outcome);
+        }
+        outcome
+    }
+
+    async fn perform(&self, pod: &Arc<Pod>, view: &View, act: Act) -> Outcome {
         match act {
             Act::Mount(plans) => match self.volumes.mount(self, pod, plans).await {
                 Ok(refresh_at) => Outcome::Mounted { refresh_at },
                 Err(f) => Outcome::Failed(f),
             },
-            Act::Unmount => done(self.volumes.unmount(pods::roster::uid(pod)).await),
+            Act::Unmount => done(self.volumes.unmount(self, pods::roster::uid(pod)).await),
             Act::CreateSandbox(plan) => self.create_sandbox(*plan).await,
             Act::StopSandbox(id) => self.stop_sandbox(&id).await,
             Act::RemoveSandbox(id) => self.remove_sandbox(&id).await,
@@ -89,11 +100,12 @@ impl Hands {
             Act::Stop { container, grace_s } => self.stop(&container, grace_s).await,
             Act::RemoveContainer(id) => self.remove_container(&id).await,
             Act::Resize { container, limits } => {
-                let resources = crate::translate::resources(&limits);
-                match self.runtime.update_resources(&container, resources).await {
-                    Ok(()) => Outcome::Done,
-                    Err(e) => failed(&e),
-                }
+                let resources = crate::translate::replaced(&limits);
+                self.runtime.update_resources(&container, resources).await.map_or_else(|e| failed(&e), |()| Outcome::Done)
+            }
+            Act::ResizePod { sandbox, limits } => {
+                let resources = crate::translate::replaced(&limits);
+                self.runtime.update_sandbox(&sandbox, resources).await.map_or_else(|e| failed(&e), |()| Outcome::Done)
             }
             Act::Publish(status) => self.publish(pod, *status).await,
             Act::Delete => self.delete(pod).await,

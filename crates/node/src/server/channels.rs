@@ -50,6 +50,9 @@ pub(crate) struct Session {
     pub(crate) stdin: bool,
     pub(crate) stdout: bool,
     pub(crate) stderr: bool,
+    /// The protocol's fourth version and later: the end is told as a metav1.Status, also a good one. Before that only
+    /// errors are told, as text.
+    pub(crate) tells_status: bool,
 }
 
 /// A terminal's size as clients send it.
@@ -132,6 +135,7 @@ pub(crate) async fn run(hands: Arc<Hands>, s: Session, from: mpsc::Receiver<From
     let (stdout, their_stdout) = pipe(s.stdout);
     let (stderr, their_stderr) = pipe(s.stderr && !s.tty);
     let (resize_in, resize) = mpsc::channel(QUEUE_MAX);
+    let tells_status = s.tells_status;
     let streams = Streams { stdin: their_stdin, stdout: their_stdout, stderr: their_stderr, resize: s.tty.then_some(resize) };
     let process = async {
         match s.command {
@@ -159,8 +163,14 @@ pub(crate) async fn run(hands: Arc<Hands>, s: Session, from: mpsc::Receiver<From
         result = work => result,
         () = input(from, stdin, resize_in) => return,
     };
-    let text = Bytes::from(status(result).to_string());
-    // The carrier has gone: nobody wants to know.
-    let _ = to.send(ToClient::Data(Channel::Error, text)).await;
+    let told = status(result);
+    let text = match tells_status {
+        true => Some(told.to_string()),
+        false => told.get("message").and_then(serde_json::Value::as_str).map(str::to_owned),
+    };
+    if let Some(text) = text {
+        // The carrier has gone: nobody wants to know.
+        let _ = to.send(ToClient::Data(Channel::Error, text.into())).await;
+    }
     let _ = to.send(ToClient::End(Channel::Error)).await;
 }

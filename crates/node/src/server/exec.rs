@@ -37,6 +37,7 @@ fn session(request: &Request<Incoming>, container: String, command: bool) -> Res
         stdin: any("input", "stdin"),
         stdout: any("output", "stdout"),
         stderr: any("error", "stderr"),
+        tells_status: true,
     };
     if !s.stdin && !s.stdout && !s.stderr {
         return Err(ApiError::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
@@ -49,6 +50,7 @@ fn carry(server: &Server, request: Request<Incoming>, s: Session) -> Answer {
     if websocket::is_websocket(&request) {
         let protocol = websocket::choose(&request, PROTOCOLS);
         let closes = protocol == Some("v5.channel.k8s.io");
+        let s = Session { tells_status: !matches!(protocol, None | Some("channel.k8s.io")), ..s };
         return websocket::accept(request, protocol, move |socket| websocket::session(hands, socket, s, closes));
     }
     if spdy::is_spdy(&request) {

@@ -3,13 +3,16 @@
 
 mod answer;
 mod auth;
+mod cadvisor;
 mod channels;
+mod configz;
 mod exec;
 mod forward;
 mod logs;
 mod query;
 mod spdy;
 mod stats;
+mod summary;
 mod websocket;
 
 use crate::config::Tls;
@@ -43,12 +46,13 @@ pub(crate) struct Server {
     hands: Arc<Hands>,
     pods: Pods,
     metrics: base::metrics::Registry,
+    rates: summary::Rates,
 }
 
 #[cfg(test)]
 impl Server {
     pub(crate) fn for_tests(hands: Arc<Hands>, pods: Pods) -> Self {
-        Self { hands, pods, metrics: base::metrics::Registry::default() }
+        Self { hands, pods, metrics: base::metrics::Registry::default(), rates: summary::Rates::default() }
     }
 }
 
@@ -64,7 +68,7 @@ pub(crate) async fn start(
     let acceptor = TlsAcceptor::from(Arc::new(auth::tls(tls).map_err(StartError::Tls)?));
     let listened = TcpListener::bind(listen).await.and_then(|l| Ok((l.local_addr()?, l)));
     let (address, listener) = listened.map_err(|source| StartError::Listen { address: listen, source })?;
-    let server = Arc::new(Server { hands, pods, metrics });
+    let server = Arc::new(Server { hands, pods, metrics, rates: summary::Rates::default() });
     Ok((address, tokio::spawn(accept(listener, acceptor, server, stop))))
 }
 
@@ -147,9 +151,10 @@ impl Server {
             ["portForward", namespace, pod] => forward::answer(self, namespace, pod, request),
             ["pods"] if get => Ok(self.pod_list()),
             ["metrics"] if get => Ok(answer::metrics(self.metrics.expose())),
+            ["metrics", "cadvisor"] if get => cadvisor::answer(self).await,
             ["metrics", "resource"] if get => stats::resource(self).await,
-            ["stats", "summary"] if get => stats::summary(self).await,
-            ["configz"] if get => Ok(self.configz()),
+            ["stats", "summary"] if get => summary::answer(self).await,
+            ["configz"] if get => Ok(configz::answer(self)),
             _ => Ok(answer::text(StatusCode::NOT_FOUND, "404 page not found")),
         }
     }
@@ -176,25 +181,5 @@ impl Server {
         }
         out.extend_from_slice(b"]}");
         answer::json(StatusCode::OK, out)
-    }
-
-    fn configz(&self) -> Response<Body> {
-        let c = &self.hands.config;
-        let config = serde_json::json!({"kubeletconfig": {
-            "kind": "KubeletConfiguration",
-            "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "clusterDNS": c.cluster_dns.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "clusterDomain": c.cluster_domain,
-            "maxPods": c.pods_max,
-            "nodeStatusUpdateFrequency": "10s",
-            "nodeStatusReportFrequency": "5m0s",
-            "nodeLeaseDurationSeconds": 40,
-            "imageGCHighThresholdPercent": pods::gc::HIGH_PERCENT,
-            "imageGCLowThresholdPercent": pods::gc::LOW_PERCENT,
-            "containerLogMaxSize": "10Mi",
-            "containerLogMaxFiles": crate::log::rotate::FILES_MAX,
-            "evictionHard": {"imagefs.available": "5%", "memory.available": "100Mi", "nodefs.available": "5%", "nodefs.inodesFree": "5%"},
-        }});
-        answer::json(StatusCode::OK, config.to_string().into_bytes())
     }
 }

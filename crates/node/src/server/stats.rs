@@ -1,18 +1,15 @@
-//! What pods and the node use: `/stats/summary` and `/metrics/resource` (docs: "Node metrics data").
+//! What pods and the node use, and `/metrics/resource` (docs: "Node metrics data").
 
 use super::Server;
 use super::answer::{self, Answer};
 use crate::pod_task::Seen;
-use http::StatusCode;
-use kinds::ApiError;
 use pods::{ContainerView, roster};
 use runtime::cri::Usage;
-use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-type Used = (Seen, Vec<(ContainerView, Usage)>);
+pub(super) type Used = (Seen, Vec<(ContainerView, Usage)>);
 
-async fn usages(server: &Server) -> Vec<Used> {
+pub(super) async fn usages(server: &Server) -> Vec<Used> {
     let pods: Vec<Seen> = server.pods.read().values().map(|h| h.seen.read().clone()).collect();
     let mut out = Vec::new();
     for seen in pods {
@@ -27,22 +24,7 @@ async fn usages(server: &Server) -> Vec<Used> {
     out
 }
 
-fn cpu(at: &str, ns: u64) -> Value {
-    json!({"time": at, "usageCoreNanoSeconds": ns})
-}
-
-fn memory(at: &str, u: &Usage) -> Value {
-    json!({
-        "time": at,
-        "usageBytes": u.memory_usage_bytes,
-        "workingSetBytes": u.memory_working_set_bytes,
-        "rssBytes": u.memory_rss_bytes,
-        "pageFaults": u.page_faults,
-        "majorPageFaults": u.major_page_faults,
-    })
-}
-
-fn sum(list: &[(ContainerView, Usage)]) -> Usage {
+pub(super) fn sum(list: &[(ContainerView, Usage)]) -> Usage {
     let mut all = Usage::default();
     for (_, u) in list {
         all.cpu_usage_ns += u.cpu_usage_ns;
@@ -57,7 +39,7 @@ fn sum(list: &[(ContainerView, Usage)]) -> Usage {
 }
 
 /// CPU time of the whole node, in nanoseconds.
-fn node_cpu_ns() -> u64 {
+pub(super) fn node_cpu_ns() -> u64 {
     let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
     let fields: Vec<u64> = text.lines().next().unwrap_or_default().split_whitespace().skip(1).filter_map(|f| f.parse().ok()).collect();
     // user nice system idle iowait irq softirq steal, in hundredths of a second.
@@ -65,61 +47,9 @@ fn node_cpu_ns() -> u64 {
     busy * 10_000_000
 }
 
-fn node_working_set(server: &Server) -> (i64, i64) {
+pub(super) fn node_working_set(server: &Server) -> (i64, i64) {
     let available = crate::machine::signals(&server.hands.config.root_dir).memory_available_bytes;
     ((server.hands.facts.memory_bytes - available).max(0), available)
-}
-
-pub(crate) async fn summary(server: &Server) -> Answer {
-    let at = server.hands.clock.now().to_string();
-    let s = crate::machine::signals(&server.hands.config.root_dir);
-    let (working, available) = node_working_set(server);
-    let fs = json!({
-        "time": at,
-        "availableBytes": s.nodefs_available_bytes,
-        "capacityBytes": s.nodefs_capacity_bytes,
-        "usedBytes": s.nodefs_capacity_bytes - s.nodefs_available_bytes,
-        "inodesFree": s.nodefs_inodes_free,
-        "inodes": s.nodefs_inodes,
-    });
-    let pods: Vec<Value> = usages(server)
-        .await
-        .iter()
-        .map(|(seen, list)| {
-            let total = sum(list);
-            let containers: Vec<Value> = list
-                .iter()
-                .map(|(c, u)| {
-                    json!({
-                        "name": c.name,
-                        "startTime": c.started_at.map(|t| t.to_string()),
-                        "cpu": cpu(&at, u.cpu_usage_ns),
-                        "memory": memory(&at, u),
-                        "rootfs": {"time": at, "usedBytes": u.rootfs_used_bytes, "inodesUsed": u.rootfs_inodes_used},
-                    })
-                })
-                .collect();
-            json!({
-                "podRef": {"name": roster::name(&seen.pod), "namespace": roster::namespace(&seen.pod), "uid": roster::uid(&seen.pod)},
-                "startTime": seen.pod.status.as_ref().and_then(|s| s.start_time.as_ref()).map(|t| t.0.to_string()),
-                "containers": containers,
-                "cpu": cpu(&at, total.cpu_usage_ns),
-                "memory": memory(&at, &total),
-                "process_stats": {"process_count": total.pids},
-            })
-        })
-        .collect();
-    let body = json!({
-        "node": {
-            "nodeName": server.hands.config.node_name,
-            "cpu": cpu(&at, node_cpu_ns()),
-            "memory": {"time": at, "availableBytes": available, "workingSetBytes": working},
-            "fs": fs,
-            "runtime": {"imageFs": fs},
-        },
-        "pods": pods,
-    });
-    serde_json::to_vec(&body).map(|b| answer::json(StatusCode::OK, b)).map_err(ApiError::internal)
 }
 
 #[allow(clippy::cast_precision_loss)]

@@ -318,6 +318,9 @@ impl ContainerRuntime for FakeRuntime {
         self.kept.lock().containers.retain(|c| c.id != id);
         ready(())
     }
+    fn update_sandbox<'a>(&'a self, _: &'a str, _: Resources) -> Fut<'a, Result<(), RuntimeError>> {
+        Box::pin(async { Ok(()) })
+    }
     fn update_resources<'a>(&'a self, _: &'a str, _: Resources) -> Fut<'a, Result<(), RuntimeError>> {
         ready(())
     }
@@ -359,6 +362,15 @@ impl ContainerRuntime for FakeRuntime {
             stream.write_all(&input).await.expect("writes");
             Ok(())
         })
+    }
+    fn sandbox_usage<'a>(&'a self, _: &'a str) -> Fut<'a, Result<Usage, RuntimeError>> {
+        ready(Usage::default())
+    }
+    fn mount_image<'a>(&'a self, _: &'a str, _: &'a str, _: &'a std::path::Path) -> Fut<'a, Result<(), RuntimeError>> {
+        ready(())
+    }
+    fn unmount_images<'a>(&'a self, _: &'a str) -> Fut<'a, Result<(), RuntimeError>> {
+        ready(())
     }
     fn container_usage<'a>(&'a self, _: &'a str) -> Fut<'a, Result<Usage, RuntimeError>> {
         ready(Usage::default())

@@ -2,6 +2,7 @@
 
 mod files;
 mod host_path;
+mod image;
 pub(crate) mod subpath;
 mod tokens;
 mod unmount;
@@ -78,6 +79,8 @@ fn make(job: &Job) -> Result<(), String> {
             own_group(path, job.plan.fs_group)
         }
         VolumeKind::HostPath { type_ } => host_path::check(path, type_),
+        // The runtime has put it there.
+        VolumeKind::Image { .. } => Ok(()),
         VolumeKind::Files { memory, .. } => {
             mkdir(path, 0o755)?;
             if *memory {
@@ -104,6 +107,12 @@ impl Volumes {
         let mut jobs = Vec::new();
         for plan in plans {
             let mut files = Vec::new();
+            if let VolumeKind::Image { reference, policy } = &plan.kind {
+                image::mount(hands, pod, &plan, reference, policy.as_deref()).await.map_err(|message| Failure {
+                    volume: Some(plan.shown.clone()),
+                    ..Failure::new(message)
+                })?;
+            }
             if let VolumeKind::Files { files: entries, .. } = &plan.kind {
                 for e in entries {
                     let (ready, renew_at) = self.tokens.fill(hands, pod, e).await.map_err(|message| Failure {
@@ -129,10 +138,11 @@ impl Volumes {
     }
 
     /// Takes everything of a pod away.
-    pub(crate) async fn unmount(&self, uid: &str) -> Result<(), String> {
+    pub(crate) async fn unmount(&self, hands: &Hands, uid: &str) -> Result<(), String> {
         self.tokens.forget(uid);
         let dir = self.pod_dir(uid);
-        blocking(move || unmount::remove_tree(&dir)).await
+        blocking(move || unmount::remove_tree(&dir)).await?;
+        image::unmount_all(hands, uid).await
     }
 
     /// Uids that have a directory on the node.

@@ -17,6 +17,8 @@ pub enum VolumeKind {
     Memory { size_bytes: Option<i64> },
     /// A path of the node, of a type that is checked or created (`Directory`, `FileOrCreate`, …, or empty).
     HostPath { type_: String },
+    /// The files of an image, to be read and not to be run (KEP-4639); pulled as the policy says.
+    Image { reference: String, policy: Option<String> },
     /// Files, replaced together; in memory when they are secret.
     Files { files: Vec<FileEntry>, memory: bool },
 }
@@ -129,6 +131,11 @@ fn plan_one(v: &Volume, s: &Scope<'_>) -> Result<VolumePlan, String> {
     }
     if let Some(p) = &v.projected {
         return Ok(written("projected", s.projected(p)?, true));
+    }
+    if let Some(i) = &v.image {
+        let reference = crate::image::with_default_tag(i.reference.as_deref().unwrap_or_default())?;
+        let kind = VolumeKind::Image { reference, policy: i.pull_policy.clone() };
+        return Ok(VolumePlan { fs_group: None, read_only: true, ..own("image", kind) });
     }
     if let Some(c) = &v.persistent_volume_claim {
         return claimed(v, &c.claim_name, c.read_only == Some(true), pod, s.world);

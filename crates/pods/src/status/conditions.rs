@@ -6,7 +6,7 @@ use kinds::api::core::v1::{ContainerStatus, PodCondition};
 use kinds::pod::is_sidecar;
 
 /// Condition types that only the kubelet writes.
-pub const OWNED: &[&str] = &["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"];
+pub const OWNED: &[&str] = &["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodResizePending", "PodResizeInProgress"];
 
 struct Claim {
     kind: &'static str,
@@ -90,6 +90,20 @@ fn condition(seen: &Seen<'_>, c: Claim) -> PodCondition {
     }
 }
 
+/// A resize that waits, and one that is under way (KEP-1287).
+fn resizes(seen: &Seen<'_>) -> impl Iterator<Item = PodCondition> {
+    let pending = seen.resize_pending.map(|p| {
+        let reason = if p.reason == "Infeasible" { "Infeasible" } else { "Deferred" };
+        (claim("PodResizePending", true, reason, p.message.clone()), p.generation)
+    });
+    let progress = seen.resize_progress.map(|p| {
+        let reason = if p.error.is_some() { "Error" } else { "" };
+        (claim("PodResizeInProgress", true, reason, p.error.clone().unwrap_or_default()), p.generation)
+    });
+    let of = |(c, generation)| PodCondition { observed_generation: generation, ..condition(seen, c) };
+    pending.map(of).into_iter().chain(progress.map(of))
+}
+
 /// All conditions, in the kubelet's order.
 #[must_use]
 pub fn all(seen: &Seen<'_>, phase: &str, inits: &[ContainerStatus], apps: &[ContainerStatus]) -> Vec<PodCondition> {
@@ -103,5 +117,7 @@ pub fn all(seen: &Seen<'_>, phase: &str, inits: &[ContainerStatus], apps: &[Cont
     if let Some(e) = seen.ending.filter(|e| e.disruption) {
         claims.insert(0, claim("DisruptionTarget", true, "TerminationByKubelet", e.message.clone()));
     }
-    claims.into_iter().map(|c| condition(seen, c)).collect()
+    let mut all: Vec<PodCondition> = claims.into_iter().map(|c| condition(seen, c)).collect();
+    all.extend(resizes(seen));
+    all
 }

@@ -48,6 +48,25 @@ fn default_waiting(seen: &Seen<'_>, role: Role) -> ContainerState {
     waiting(if role != Role::Ephemeral && has_init { "PodInitializing" } else { "ContainerCreating" }, "")
 }
 
+/// Whether a container that the runtime knows nothing of should have run: app containers once all init containers are
+/// through, init containers up to the last that was tried. The others were never reached and go on waiting.
+fn was_due(seen: &Seen<'_>, role: Role, name: &str) -> bool {
+    let tried = |c: &Container| seen.view.newest(&c.name).is_some() || remembered(seen, Role::Init, &c.name).is_some();
+    let inits: Vec<&Container> = roster::init(seen.pod).collect();
+    if matches!(role, Role::Init | Role::Sidecar) {
+        let reached = inits.iter().rposition(|c| tried(c)).unwrap_or(0);
+        return inits.iter().take(reached + 1).any(|c| c.name == name);
+    }
+    let Some(last) = inits.last().filter(|_| role == Role::App) else { return true };
+    let begun = roster::apps(seen.pod).any(|c| seen.view.newest(&c.name).is_some() || remembered(seen, Role::App, &c.name).is_some());
+    let through = match seen.view.newest(&last.name) {
+        Some(v) if kinds::pod::is_sidecar(last) => v.started_at.is_some(),
+        Some(v) => v.is_exited() && v.exit_code == 0,
+        None => false,
+    };
+    begun || through
+}
+
 fn state(seen: &Seen<'_>, role: Role, name: &str) -> (ContainerState, Option<ContainerState>) {
     let runtime = &seen.facts.runtime_name;
     let memo = seen.memo(name);
@@ -58,7 +77,8 @@ fn state(seen: &Seen<'_>, role: Role, name: &str) -> (ContainerState, Option<Con
         None => default_waiting(seen, role),
     };
     match newest {
-        None if seen.over => (lost(), None),
+        None if seen.over && was_due(seen, role, name) => (lost(), None),
+        None if seen.over => (default_waiting(seen, role), None),
         None => (pending(), None),
         Some(c) => match c.state {
             RunState::Running if memo.post_start_pending && !seen.ending_now => (default_waiting(seen, role), before),
@@ -101,8 +121,15 @@ fn mounts(c: &Container) -> Option<Vec<VolumeMountStatus>> {
     Some(list).filter(|l| !l.is_empty())
 }
 
-fn resources(c: &Container) -> ResourceRequirements {
-    let own = c.resources.clone().unwrap_or_default();
+/// What the node has granted the container.
+fn granted(seen: &Seen<'_>, c: &Container) -> ResourceRequirements {
+    let mut all = roster::init(&seen.granted).chain(roster::apps(&seen.granted));
+    all.find(|g| g.name == c.name).and_then(|g| g.resources.clone()).unwrap_or_default()
+}
+
+/// What is in force for the container.
+fn resources(seen: &Seen<'_>, c: &Container) -> ResourceRequirements {
+    let own = seen.memo(&c.name).in_force.unwrap_or_else(|| granted(seen, c));
     ResourceRequirements { claims: None, limits: own.limits, requests: own.requests }
 }
 
@@ -148,7 +175,7 @@ pub fn status(seen: &Seen<'_>, role: Role, c: &Container) -> ContainerStatus {
     let newest = seen.view.newest(&c.name);
     let runs = state.running.is_some();
     let started = is_started(seen, c);
-    let asked = c.resources.as_ref().and_then(|r| r.requests.clone()).filter(|r| !r.is_empty());
+    let asked = granted(seen, c).requests.filter(|r| !r.is_empty());
     ContainerStatus {
         name: c.name.clone(),
         image: newest.map(|v| v.image.clone()).filter(|i| !i.is_empty()).or_else(|| c.image.clone()).unwrap_or_default(),
@@ -159,7 +186,7 @@ pub fn status(seen: &Seen<'_>, role: Role, c: &Container) -> ContainerStatus {
         restart_count: newest.map_or(0, |v| i32::try_from(v.attempt).unwrap_or(i32::MAX)),
         state: Some(state),
         last_state: Some(last.unwrap_or_default()),
-        resources: (runs && role != Role::Ephemeral).then(|| resources(c)),
+        resources: (runs && role != Role::Ephemeral).then(|| resources(seen, c)),
         allocated_resources: asked.filter(|_| runs && role != Role::Ephemeral),
         user: newest.filter(|_| runs).and_then(user),
         volume_mounts: mounts(c),

@@ -5,6 +5,7 @@ pub mod container;
 pub mod phase;
 
 use crate::facts::Facts;
+use crate::resize::{Pending, Progress};
 use crate::roster::{self, Role};
 use crate::view::View;
 use crate::worker::memo::Memo;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use kinds::Time;
 use kinds::api::core::v1::{ContainerStatus, HostIP, Pod, PodIP, PodStatus};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Why the kubelet itself ended a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,10 @@ pub struct Ending {
 /// What a status is made from.
 pub struct Seen<'a> {
     pub pod: &'a Pod,
+    /// The same with the resources that the node has granted.
+    pub granted: Arc<Pod>,
+    pub resize_pending: Option<&'a Pending>,
+    pub resize_progress: Option<&'a Progress>,
     pub view: &'a View,
     pub memos: &'a BTreeMap<String, Memo>,
     pub ending: Option<&'a Ending>,

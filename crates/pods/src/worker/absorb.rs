@@ -129,7 +129,7 @@ impl Worker {
             }
             Flight::Stop(id) => self.stopped(&id, outcome, ctx),
             Flight::RemoveContainer(id) => self.view.containers.retain(|c| c.id != id),
-            Flight::Resize(_) => {}
+            f @ (Flight::Resize { .. } | Flight::ResizePod(_)) => self.resize_done(f, &outcome, ctx),
             Flight::Publish(status) => self.publish_done(*status, &outcome, ctx),
             Flight::Delete => match outcome {
                 Outcome::Failed(f) if !f.gone => self.api_failed(ctx),

@@ -99,6 +99,8 @@ pub enum Act {
     Stop { container: String, grace_s: u64 },
     RemoveContainer(String),
     Resize { container: String, limits: Limits },
+    /// The limits of the pod's own group.
+    ResizePod { sandbox: String, limits: Limits },
     Publish(Box<PodStatus>),
     /// Delete the API object now; the pod is gone from the node.
     Delete,

@@ -4,7 +4,7 @@ use crate::backoff::Hold;
 use crate::plan::Limits;
 use crate::probe::{ProbeKind, ProbeState};
 use crate::view::ImageFacts;
-use kinds::api::core::v1::Container;
+use kinds::api::core::v1::{Container, ResourceRequirements};
 use std::collections::BTreeMap;
 
 /// Why a container waits, as its status shows it.
@@ -45,6 +45,8 @@ pub struct Memo {
     pub post_start_pending: bool,
     /// The limits that the running container has.
     pub applied: Option<Limits>,
+    /// The requests and limits that those stand for.
+    pub in_force: Option<ResourceRequirements>,
     /// An event about the present wait was told.
     pub told: bool,
 }

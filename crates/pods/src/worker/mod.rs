@@ -18,6 +18,7 @@ mod kill;
 pub(crate) mod memo;
 mod probes;
 mod publish;
+mod resize;
 mod start;
 mod sync;
 
@@ -63,7 +64,8 @@ pub(crate) enum Flight {
     Probe { name: String, kind: ProbeKind, container: String },
     Stop(String),
     RemoveContainer(String),
-    Resize(String),
+    Resize { name: String, limits: Box<crate::plan::Limits> },
+    ResizePod(Box<crate::plan::Limits>),
     Publish(Box<PodStatus>),
     Delete,
 }
@@ -122,6 +124,7 @@ pub struct Worker {
     pub(crate) unpublished_since: Option<Timestamp>,
     pub(crate) publish_retry: Option<Timestamp>,
     pub(crate) api_failures: u32,
+    pub(crate) resizing: resize::Resizing,
 }
 
 /// What one step works with.
@@ -144,6 +147,7 @@ impl Worker {
         let status = pod.status.as_ref();
         let started_at = status.and_then(|s| s.start_time.as_ref()).map(|t| t.0);
         let published = status.filter(|s| s.start_time.is_some()).cloned();
+        let granted = crate::resize::Granted::remembered(&pod);
         Self {
             pod,
             origin,
@@ -168,6 +172,7 @@ impl Worker {
             unpublished_since: None,
             publish_retry: None,
             api_failures: 0,
+            resizing: resize::Resizing { granted, ..resize::Resizing::default() },
         }
     }
 
@@ -253,6 +258,9 @@ impl Worker {
     pub(crate) fn seen(&self, now: Timestamp) -> Seen<'_> {
         Seen {
             pod: &self.pod,
+            granted: self.granted(),
+            resize_pending: self.resizing.pending.as_ref(),
+            resize_progress: self.resizing.progress.as_ref(),
             view: &self.view,
             memos: &self.memos,
             ending: self.ending.as_ref(),
@@ -284,6 +292,7 @@ impl Worker {
         times.extend(self.probe_times());
         times.extend(self.publish_times());
         times.extend(self.deadline());
+        times.extend(self.resize_time());
         ctx.out.wake_at = times.into_iter().filter(|t| *t > now).min();
     }
 }

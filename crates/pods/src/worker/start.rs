@@ -12,7 +12,7 @@ use crate::roster::{self, Role};
 use crate::text::{go_duration, pod_text};
 use crate::view::ImageFacts;
 use jiff::{SignedDuration, Timestamp};
-use kinds::api::core::v1::Container;
+use kinds::api::core::v1::{Container, Pod};
 use std::sync::Arc;
 
 /// A start hook that never ends must not hold the pod's worker for ever.
@@ -194,7 +194,9 @@ impl Worker {
     }
 
     fn start(&mut self, sandbox: &str, role: Role, c: &Container, image: &ImageFacts, ctx: &mut Ctx<'_>) -> Held {
-        let pod = Arc::clone(&self.pod);
+        // Requests and limits as the node has granted them.
+        let pod = self.granted();
+        let c = &granted_container(&pod, c);
         let attempt = self.view.newest(&c.name).map_or(0, |v| v.attempt + 1);
         let Volumes::Made { plans, .. } = &self.volumes else { return Held::Back };
         if !ctx.world.is_synced() {
@@ -225,6 +227,7 @@ impl Worker {
                     }
                 }
                 memo.applied = Some(plan.limits.clone());
+                memo.in_force = c.resources.clone();
                 memo.post_start_pending = c.lifecycle.as_ref().is_some_and(|l| l.post_start.is_some()) && role != Role::Init;
                 memo.probes.clear();
                 let sandbox = sandbox.to_owned();
@@ -324,4 +327,10 @@ impl Worker {
         }
         times
     }
+}
+
+/// The container of that name as the granted pod has it.
+fn granted_container(granted: &Pod, c: &Container) -> Container {
+    let mut all = roster::init(granted).chain(roster::apps(granted));
+    all.find(|g| g.name == c.name).unwrap_or(c).clone()
 }

@@ -6,7 +6,7 @@ use super::{Act, Ctx, Flight, Stage, Volumes, Worker};
 use crate::note::{Note, reason};
 use crate::plan::downward::Addresses;
 use crate::plan::volume;
-use crate::plan::{resources, sandbox};
+use crate::plan::sandbox;
 use crate::restart;
 use crate::roster;
 use crate::status::{self, Ending};
@@ -34,7 +34,7 @@ impl Worker {
         let made = matches!(self.volumes, Volumes::Made { .. });
         if let (Some(sandbox), true) = (ready, made) {
             self.sync_containers(&sandbox, ctx);
-            self.sync_limits(ctx);
+            self.sync_resize(ctx);
             self.prune(ctx);
         }
     }
@@ -96,8 +96,10 @@ impl Worker {
             return;
         }
         let attempt = self.view.sandbox().map_or(0, |s| s.attempt + 1);
-        match sandbox::plan(&self.pod, attempt, &self.facts) {
+        let granted = self.granted();
+        match sandbox::plan(&granted, attempt, &self.facts) {
             Ok(plan) => {
+                self.resizing.whole = Some(crate::plan::resources::whole_pod(&granted));
                 if attempt > 0 && self.sandbox_failures == 0 {
                     let text = "Pod sandbox changed, it will be killed and re-created.";
                     ctx.note(Note::normal(reason::SANDBOX_CHANGED, text));
@@ -129,24 +131,6 @@ impl Worker {
             self.kill(&stop.id, &stop.name, &stop.message, stop.grace_s, ctx);
         }
         self.start_next(sandbox, &actions.start, ctx);
-    }
-
-    /// Limits that the spec has changed are applied to the running container.
-    fn sync_limits(&mut self, ctx: &mut Ctx<'_>) {
-        let pod = std::sync::Arc::clone(&self.pod);
-        for c in roster::init(&pod).chain(roster::apps(&pod)) {
-            let Some(id) = self.view.newest(&c.name).filter(|v| v.is_running()).map(|v| v.id.clone()) else { continue };
-            let limits = resources::container(&pod, c, &self.facts);
-            let memo = self.memo(&c.name);
-            match &memo.applied {
-                Some(applied) if *applied != limits => {
-                    memo.applied = Some(limits.clone());
-                    self.launch(Flight::Resize(id.clone()), Act::Resize { container: id, limits }, ctx);
-                }
-                Some(_) => {}
-                None => memo.applied = Some(limits),
-            }
-        }
     }
 
     /// Of each container's dead lives only the last two are kept (one while it runs).
