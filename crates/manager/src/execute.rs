@@ -82,8 +82,10 @@ impl Hands {
                 Ok(revision)
             }
             Err(e) if step.lenient && (e.is_not_found() || e.is_already_exists()) => Ok(Revision::ZERO),
+            // What cannot be made there any more must not keep the rest of the plan (finalizers, statuses) from happening.
+            Err(e) if matches!(step.action, Action::Create { .. }) && is_terminating(&e) => Ok(Revision::ZERO),
             Err(e) => {
-                let retried = e.is_conflict() || is_terminating(&e);
+                let retried = e.is_conflict();
                 if !retried {
                     self.tell(step, Severity::Warning, step.failed.as_ref(), &e.message);
                 }

@@ -79,6 +79,12 @@ pub(crate) struct Options {
     /// Parts that do not run: dns, proxy, or names of controllers.
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     pub(crate) disable: Vec<String>,
+    /// Ask this registry first for images of HOST (of every registry unless HOST is given): [HOST=]URL; may be repeated.
+    #[arg(long, value_name = "[HOST=]URL")]
+    pub(crate) registry_mirror: Vec<String>,
+    /// When pods are evicted, as the kubelet's flag: memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%,...
+    #[arg(long, value_name = "THRESHOLDS")]
+    pub(crate) eviction_hard: Option<String>,
     /// Also deploy the example app and wait until it works.
     #[arg(long)]
     pub(crate) demo: bool,

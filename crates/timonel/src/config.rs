@@ -4,6 +4,7 @@ use crate::args::Options;
 use crate::places::Places;
 use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 /// The domain of cluster DNS.
@@ -30,6 +31,10 @@ pub(crate) struct Config {
     pub(crate) node: bool,
     pub(crate) disabled: Vec<String>,
     pub(crate) serving: crate::serving::Serving,
+    /// Registry (or `_default`) to the mirrors that are asked first.
+    pub(crate) mirrors: BTreeMap<String, Vec<String>>,
+    /// When the node evicts pods.
+    pub(crate) eviction_hard: node::Thresholds,
 }
 
 impl Config {
@@ -57,6 +62,8 @@ impl Config {
             node: !o.no_node,
             disabled: o.disable.clone(),
             serving: o.serving.clone(),
+            mirrors: mirrors(&o.registry_mirror)?,
+            eviction_hard: thresholds(o.eviction_hard.as_deref())?,
         })
     }
 
@@ -72,6 +79,24 @@ fn check_disabled(parts: &[String]) -> Result<()> {
         bail!("--disable: there is no part {unknown:?}; the parts are {}", known().collect::<Vec<_>>().join(", "));
     }
     Ok(())
+}
+
+fn mirrors(flags: &[String]) -> Result<BTreeMap<String, Vec<String>>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for flag in flags {
+        let named = flag.split_once('=').filter(|(host, _)| !host.contains("://"));
+        let (host, url) = named.unwrap_or(("_default", flag));
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            bail!("--registry-mirror {flag:?}: the address must begin with http:// or https://");
+        }
+        all.entry(host.to_owned()).or_default().push(url.to_owned());
+    }
+    Ok(all)
+}
+
+fn thresholds(text: Option<&str>) -> Result<node::Thresholds> {
+    let Some(text) = text else { return Ok(node::Thresholds::default()) };
+    node::Thresholds::parse(text).map_err(|why| anyhow::anyhow!("--eviction-hard: {why}"))
 }
 
 fn overlaps(a: &IpNet, b: &IpNet) -> bool {

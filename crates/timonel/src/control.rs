@@ -65,6 +65,11 @@ impl Control {
         Arc::new(LocalApi::new(Arc::clone(&self.registry), Caller::new(user, groups)))
     }
 
+    /// Waits for the scheduler to fail; gives why.
+    pub(crate) async fn scheduler_failed(&mut self) -> String {
+        self.scheduler.failed().await
+    }
+
     /// Drains requests, stops controllers, closes the store.
     pub(crate) async fn stop(self) {
         self.stopping.send_replace(true);

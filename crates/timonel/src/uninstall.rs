@@ -49,7 +49,7 @@ async fn remove_pods(places: &Places) -> Result<()> {
     if !places.runtime().exists() {
         return Ok(());
     }
-    let (embedded, _) = crate::worker::open_runtime(places).await?;
+    let (embedded, _) = crate::worker::open_runtime(places, runtime::image::RegistryConfig::default()).await?;
     for sandbox in embedded.sandboxes().await? {
         embedded.stop_sandbox(&sandbox.id).await?;
         embedded.remove_sandbox(&sandbox.id).await?;

@@ -51,14 +51,17 @@ async fn run(options: &Options, config: &Config, friendly: bool) -> Result<i32> 
     let mut screen = Screen::new(friendly);
     let shutdown = CancellationToken::new();
     screen.line(&format!("Timonel {} (Kubernetes {})", env!("CARGO_PKG_VERSION"), apiserver::GIT_VERSION));
-    let control = control::start(config, &mut screen, &shutdown).await?;
+    let mut control = control::start(config, &mut screen, &shutdown).await?;
     let worker = if config.node { Some(worker::start(config, &control, &mut screen, &shutdown).await?) } else { None };
     let file = publish_kubeconfig(options, &control)?;
     screen.line(&format!("ready in {}", seconds(screen.elapsed())));
     tell(&screen, &file);
     let told = demo_or_signal(options, config, &control, worker.as_ref(), &mut screen).await?;
     if !told {
-        wait_for_signal().await?;
+        tokio::select! {
+            signal = wait_for_signal() => signal?,
+            why = control.scheduler_failed() => bail!("the scheduler has failed ({why}); start again, and report this as a bug"),
+        }
     }
     screen.line("\nstopping the control plane …");
     shutdown.cancel();

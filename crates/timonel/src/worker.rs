@@ -11,7 +11,7 @@ use kinds::{Api, Kind, ObjectKey, Target, WriteOptions};
 use net::{PodNetwork, PodNetworkConfig};
 use node::dns_loop::{self, DnsConfig, DnsSockets};
 use node::{NodeNetwork, proxy_loop};
-use runtime::image::ImageStore;
+use runtime::image::{ImageStore, RegistryConfig};
 use runtime::{Embedded, EmbeddedConfig};
 use rustls::pki_types::CertificateDer;
 use std::net::{IpAddr, SocketAddr};
@@ -54,8 +54,8 @@ impl Worker {
 }
 
 /// Opens the container runtime of a data directory.
-pub(crate) async fn open_runtime(places: &Places) -> Result<(Embedded, ImageStore)> {
-    let images = ImageStore::open(&places.runtime().join("images"))?;
+pub(crate) async fn open_runtime(places: &Places, registries: RegistryConfig) -> Result<(Embedded, ImageStore)> {
+    let images = ImageStore::open_with(&places.runtime().join("images"), registries)?;
     Ok((Embedded::open(EmbeddedConfig::new(places.runtime()), images.clone()).await?, images))
 }
 
@@ -68,7 +68,8 @@ pub(crate) async fn start(
 ) -> Result<Worker> {
     let manifests = config.places.root().join("manifests");
     std::fs::create_dir_all(&manifests).with_context(|| format!("creating {}", manifests.display()))?;
-    let (runtime, images) = open_runtime(&config.places).await.context("starting the container runtime")?;
+    let registries = RegistryConfig { mirrors: config.mirrors.clone(), ..RegistryConfig::default() };
+    let (runtime, images) = open_runtime(&config.places, registries).await.context("starting the container runtime")?;
     screen.step("container runtime ready");
     let network = PodNetwork::ensure(network_config(config)?).context("making the pod network")?;
     screen.step("pod network ready");
@@ -110,6 +111,7 @@ fn node_config(config: &Config) -> node::Config {
         cluster_dns: vec![config.dns_ip],
         cluster_domain: CLUSTER_DOMAIN.to_owned(),
         pods_max: PODS_MAX,
+        eviction_hard: config.eviction_hard,
         labels: std::collections::BTreeMap::new(),
         taints: Vec::new(),
         listen: Some(SocketAddr::new(config.bind, KUBELET_PORT)),

@@ -82,6 +82,20 @@ impl SchedulerHandle {
     pub fn why(&self, pod: &ObjectKey) -> Option<Arc<Unschedulable>> {
         self.brain.lock().why(pod)
     }
+    /// Waits until the scheduler's task has ended by itself, which it never should; gives what it said. Pods would stay
+    /// pending for ever without anybody being told, so the process must not go on.
+    pub async fn failed(&mut self) -> String {
+        match (&mut self.task).await {
+            Ok(()) => "its source of changes has ended".to_owned(),
+            Err(e) => match e.try_into_panic() {
+                Ok(panic) => {
+                    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+                    format!("panic: {}", text.unwrap_or("of unknown kind"))
+                }
+                Err(e) => e.to_string(),
+            },
+        }
+    }
     /// Waits until it has stopped: every started write is over.
     pub async fn stopped(self) {
         if let Err(e) = self.task.await {
