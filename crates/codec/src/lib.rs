@@ -5,6 +5,7 @@ pub mod object;
 pub mod openapi;
 pub mod proto;
 pub mod reader;
+pub mod storage;
 pub mod strict;
 pub mod table;
 pub mod validate_shape;

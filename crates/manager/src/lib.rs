@@ -9,6 +9,7 @@
 //!                                            ^      back-off, "again", retries ─────┘       └──> Recorder
 //! ```
 
+pub mod election;
 pub mod events;
 mod execute;
 mod metrics;
@@ -20,6 +21,7 @@ mod timers;
 #[cfg(test)]
 mod tests;
 
+pub use election::{Candidate, elect};
 pub use events::Recorder;
 pub use run::{Deps, Handle, start};
 pub use scheduling::{SchedulerConfig, SchedulerDeps, SchedulerHandle, start_scheduler};

@@ -120,17 +120,21 @@ impl Image {
         }
     }
 
-    /// A stored value as it was before it was sealed.
+    /// A stored value as JSON: opened where it is sealed, read where it is in Kubernetes' own form.
     async fn opened<'a>(&self, kv: &'a KeyValue) -> Result<Cow<'a, KeyValue>, ImageError> {
-        if !kv.value.starts_with(sealing::MARK) {
-            return Ok(Cow::Borrowed(kv));
-        }
         let Some((resource, _)) = self.locate(&kv.key) else { return Ok(Cow::Borrowed(kv)) };
-        let path = String::from_utf8_lossy(&kv.key).into_owned();
-        match self.seals.open(&resource, &path, &kv.value).await {
-            Ok(Some(plain)) => Ok(Cow::Owned(KeyValue { value: plain.into(), ..kv.clone() })),
-            Ok(None) => Ok(Cow::Borrowed(kv)),
-            Err(why) => Err(ImageError::Decode { key: path, why }),
+        let path = || kv.key.escape_ascii().to_string();
+        let plain = if kv.value.starts_with(sealing::MARK) {
+            let opened = self.seals.open(&resource, &String::from_utf8_lossy(&kv.key), &kv.value).await;
+            opened.map_err(|why| ImageError::Decode { key: path(), why })?
+        } else {
+            None
+        };
+        let json = codec::storage::from_stored(&resource, plain.as_deref().unwrap_or(&kv.value))
+            .map_err(|e| ImageError::Decode { key: path(), why: e.to_string() })?;
+        match json.or(plain) {
+            Some(value) => Ok(Cow::Owned(KeyValue { value: value.into(), ..kv.clone() })),
+            None => Ok(Cow::Borrowed(kv)),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::fieldowners::{self, Owners};
 use crate::image::{Image, ImageError};
 use crate::keys;
 use crate::prepared::Prepared;
-use crate::sealing::{Sealer, Seals};
+use crate::sealing::{Seals, Storage};
 use base::{Clock, Ids};
 use cache::{Entry, Snapshot};
 use jiff::Timestamp;
@@ -90,6 +90,7 @@ pub struct Registry {
     pub(crate) settings: Settings,
     token_issuer: OnceLock<TokenIssuer>,
     pub(crate) seals: Arc<Seals>,
+    form: codec::storage::Form,
     /// Held from choosing cluster IPs and node ports until the image shows them: nobody else may choose the same.
     allocating: tokio::sync::Mutex<()>,
     /// Held, by namespace, from judging a quota until the image shows the write: two writes may not fit into the same rest.
@@ -119,21 +120,21 @@ impl Registry {
         ids: Arc<dyn Ids>,
         settings: Settings,
     ) -> Result<(Arc<Self>, impl Future<Output = Result<(), ImageError>> + Send + 'static), ImageError> {
-        Self::open_sealed(engine, clock, ids, settings, None).await
+        Self::open_stored(engine, clock, ids, settings, Storage::default()).await
     }
 
-    /// The same with values that are encrypted at rest.
+    /// The same with values that are stored in another form, or encrypted.
     ///
     /// # Errors
     /// A store that cannot be read, or decrypted.
-    pub async fn open_sealed(
+    pub async fn open_stored(
         engine: Arc<dyn Engine>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
         settings: Settings,
-        sealer: Option<Arc<dyn Sealer>>,
+        storage: Storage,
     ) -> Result<(Arc<Self>, impl Future<Output = Result<(), ImageError>> + Send + 'static), ImageError> {
-        let seals = Arc::new(Seals::new(sealer));
+        let seals = Arc::new(Seals::new(storage.sealer));
         let (image, feed) = Image::load(&*engine, Arc::clone(&seals)).await?;
         let follow = Arc::clone(&image).follow(feed);
         let registry = Self {
@@ -144,6 +145,7 @@ impl Registry {
             settings,
             token_issuer: OnceLock::new(),
             seals,
+            form: storage.form,
             allocating: tokio::sync::Mutex::default(),
             quotas: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             definitions: crate::customs::Definitions::default(),
@@ -449,9 +451,10 @@ impl Registry {
     ) -> Result<Arc<Entry>, ApiError> {
         let key = object.key();
         let path = keys::encode(resource, &key);
-        let sealed = self.seals.seal(resource, &path, &value).map_err(ApiError::internal)?;
-        let (value, plain) = match sealed {
-            Some(sealed) => (sealed, Some(value)),
+        let formed = codec::storage::to_stored(self.form, resource, &value).map_err(ApiError::internal)?;
+        let sealed = self.seals.seal(resource, &path, formed.as_deref().unwrap_or(&value)).map_err(ApiError::internal)?;
+        let (value, plain) = match sealed.or(formed) {
+            Some(stored) => (stored, Some(value)),
             None => (value, None),
         };
         if value.len() > OBJECT_MAX_BYTES {

@@ -28,6 +28,15 @@ pub trait Sealer: Send + Sync {
     fn open<'a>(&'a self, resource: &'a str, path: &'a str, sealed: &'a [u8]) -> Opened<'a>;
 }
 
+/// How values lie in the store.
+#[derive(Clone, Default)]
+pub struct Storage {
+    /// Encrypts them, if anything does.
+    pub sealer: Option<Arc<dyn Sealer>>,
+    /// The form of what is (sealed and) stored.
+    pub form: codec::storage::Form,
+}
+
 /// What is sealed, and by what: so that a write that changes nothing else changes this.
 #[derive(Default)]
 pub struct Seals {

@@ -4,6 +4,7 @@
 
 mod api;
 mod core;
+pub mod etcd;
 pub mod disk;
 pub mod embedded;
 
@@ -13,4 +14,5 @@ pub use api::{
 };
 pub use base::Revision;
 pub use disk::{Disk, DiskFile, MemoryDisk, RealDisk};
+pub use etcd::{ConnectError, Etcd, EtcdOptions};
 pub use embedded::{Embedded, Options};

@@ -92,6 +92,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR", hide = true)]
     pub(crate) demo_images: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) engine: crate::engine::EngineFlags,
+    #[command(flatten)]
     pub(crate) serving: crate::serving::Serving,
     /// Format of the log.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]

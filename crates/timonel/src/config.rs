@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) dns_ip: IpAddr,
     pub(crate) node: bool,
     pub(crate) disabled: Vec<String>,
+    pub(crate) engine: crate::engine::EngineFlags,
     pub(crate) serving: crate::serving::Serving,
     /// Registry (or `_default`) to the mirrors that are asked first.
     pub(crate) mirrors: BTreeMap<String, Vec<String>>,
@@ -61,6 +62,7 @@ impl Config {
             dns_ip: nth(10)?,
             node: !o.no_node,
             disabled: o.disable.clone(),
+            engine: o.engine.clone(),
             serving: o.serving.clone(),
             mirrors: mirrors(&o.registry_mirror)?,
             eviction_hard: thresholds(o.eviction_hard.as_deref())?,

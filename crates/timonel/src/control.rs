@@ -17,6 +17,7 @@ use cache::Source;
 use jiff::Timestamp;
 use kinds::Api;
 use registry::bootstrap::Values;
+use registry::sealing::Storage;
 use registry::{Caller, Feed, LocalApi, Registry, Settings};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
@@ -26,7 +27,7 @@ use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Embedded, Engine};
+use store::Engine;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -47,7 +48,7 @@ pub(crate) struct Control {
     pub(crate) ids: Arc<dyn Ids>,
     /// The administrator's kubeconfig.
     pub(crate) admin: Value,
-    engine: Arc<Embedded>,
+    engine: Arc<dyn Engine>,
     server: JoinHandle<()>,
     manager: manager::Handle,
     scheduler: manager::SchedulerHandle,
@@ -85,7 +86,7 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn Ids> = Arc::new(RandomIds);
-    let engine = Arc::new(open_store(config)?);
+    let engine = crate::engine::open(config).await?;
     screen.step("store opened");
     let files = Files::open(config.places.pki())?;
     let material = files.material(clock.now())?;
@@ -96,9 +97,9 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let outward = Arc::new(apiserver::webhook::Caller::default());
     let hooks = webhooks(&outward, &ids, &metrics);
     let settings = Settings { config: rules_config(config), gates: rules::Gates::default(), hooks: Some(hooks) };
-    let sealer = config.serving.sealer().await?;
+    let storage = Storage { sealer: config.serving.sealer().await?, form: config.engine.form() };
     let (registry, follow) =
-        Registry::open_sealed(Arc::clone(&engine) as Arc<dyn Engine>, Arc::clone(&clock), Arc::clone(&ids), settings, sealer).await?;
+        Registry::open_stored(Arc::clone(&engine), Arc::clone(&clock), Arc::clone(&ids), settings, storage).await?;
     tokio::spawn(guard(follow));
     registry.bootstrap(&values(config, &material, clock.now())).await.context("creating the cluster's own objects")?;
     screen.step("cluster state loaded");
@@ -115,7 +116,7 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     screen.step(&format!("API server on port {}", config.port));
     tokio::spawn(compact(Arc::clone(&registry), shutdown.clone()));
     let manager = start_manager(config, &registry, &material, &clock, &ids, &metrics, shutdown);
-    let scheduler = start_scheduler(&registry, &clock, &ids, &metrics, &manager, shutdown);
+    let scheduler = start_scheduler(config, &registry, &clock, &ids, &metrics, &manager, shutdown);
     screen.step("controllers and scheduler started");
     Ok(Control { registry, material, files, metrics, clock, ids, admin, engine, server, manager, scheduler, stopping })
 }
@@ -128,10 +129,6 @@ fn webhooks(
 ) -> Arc<dyn registry::Hooks> {
     use apiserver::webhook::{HookMetrics, Webhooks};
     Arc::new(Webhooks::new(Arc::clone(outward), Arc::clone(ids), Arc::new(HookMetrics::new(metrics))))
-}
-
-fn open_store(config: &Config) -> Result<Embedded> {
-    Ok(Embedded::open(config.places.store(), store::Options::default())?)
 }
 
 /// The image must never stop silently: better no process than a stale one.
@@ -301,13 +298,34 @@ fn start_manager(
         clock: Arc::clone(clock),
         ids: Arc::clone(ids),
         metrics: metrics.clone(),
-        leading: None,
+        leading: leading(config, registry, (clock, ids), "kube-controller-manager", shutdown),
         shutdown: shutdown.clone(),
     };
     manager::start(manager_config(config, m), deps)
 }
 
+/// Where the store is shared, one server at a time runs each of these components.
+fn leading(
+    config: &Config,
+    registry: &Arc<Registry>,
+    (clock, ids): (&Arc<dyn Clock>, &Arc<dyn Ids>),
+    lease: &'static str,
+    shutdown: &CancellationToken,
+) -> Option<watch::Receiver<bool>> {
+    config.engine.is_shared().then(|| {
+        let caller = Caller::new(&format!("system:{lease}"), &["system:authenticated"]);
+        manager::elect(manager::Candidate {
+            lease,
+            identity: format!("{}_{}", config.node_name, ids.uid()),
+            api: Arc::new(LocalApi::new(Arc::clone(registry), caller)),
+            clock: Arc::clone(clock),
+            shutdown: shutdown.clone(),
+        })
+    })
+}
+
 fn start_scheduler(
+    config: &Config,
     registry: &Arc<Registry>,
     clock: &Arc<dyn Clock>,
     ids: &Arc<dyn Ids>,
@@ -323,7 +341,7 @@ fn start_scheduler(
         ids: Arc::clone(ids),
         recorder: manager.recorder.clone(),
         metrics: metrics.clone(),
-        leading: None,
+        leading: leading(config, registry, (clock, ids), "kube-scheduler", shutdown),
         shutdown: shutdown.clone(),
     };
     manager::start_scheduler(&manager::SchedulerConfig::default(), deps)

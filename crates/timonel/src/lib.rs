@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod demo;
 mod doctor;
+mod engine;
 mod images;
 mod kubeconfig;
 mod places;

@@ -210,11 +210,12 @@ async fn open(disk: &Arc<store::MemoryDisk>, text: Option<&str>) -> Result<(Arc<
         secure_port: 6443,
     };
     let settings = registry::Settings { config, gates: rules::Gates::default(), hooks: None };
-    let seals = match text {
+    let sealer = match text {
         Some(text) => Some(Arc::new(sealer(text).await) as Arc<dyn Sealer>),
         None => None,
     };
-    let opened = registry::Registry::open_sealed(Arc::clone(&engine) as _, Arc::new(Fixed), Arc::new(Fixed), settings, seals).await;
+    let storage = registry::sealing::Storage { sealer, ..Default::default() };
+    let opened = registry::Registry::open_stored(Arc::clone(&engine) as _, Arc::new(Fixed), Arc::new(Fixed), settings, storage).await;
     let (registry, follow) = opened.map_err(|e| e.to_string())?;
     tokio::spawn(follow);
     Ok((registry, engine))

@@ -1,0 +1,227 @@
+//! A feed over etcd's watch stream: one stream a feed, reopened at another member from where it stood, so that the
+//! reader sees one unbroken history. Progress notifications become batches without events.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use base::Revision;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Streaming};
+
+use super::pb::watch_client::WatchClient;
+use super::pb::watch_request::RequestUnion;
+use super::{Shared, convert, pb, pool};
+use crate::api::{Batch, Event, Feed, FeedError, Fut, WatchRequest};
+
+/// First and last wait before a broken stream is opened again.
+const REOPEN_FIRST: Duration = Duration::from_millis(20);
+const REOPEN_LAST: Duration = Duration::from_secs(2);
+/// Requests waiting to be sent on a stream: one create, and asks for progress.
+const REQUESTS_MAX: usize = 16;
+/// A stream must be confirmed by then.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// All living feeds.
+#[derive(Default)]
+pub(super) struct Feeds {
+    all: Mutex<Vec<Weak<Standing>>>,
+    closed: AtomicBool,
+}
+
+/// Where a feed stands, for those who wait for it.
+struct Standing {
+    seen: AtomicU64,
+    stream: Mutex<Option<mpsc::Sender<pb::WatchRequest>>>,
+    closing: Notify,
+}
+
+impl Feeds {
+    fn add(&self, standing: &Arc<Standing>) {
+        let mut all = self.all.lock();
+        all.retain(|w| w.strong_count() > 0);
+        all.push(Arc::downgrade(standing));
+    }
+
+    /// Asks those who have not seen `target` to tell their progress; true when all have seen it.
+    pub(super) fn ask(&self, target: Revision) -> bool {
+        let mut all_there = true;
+        for standing in self.all.lock().iter().filter_map(Weak::upgrade) {
+            if standing.seen.load(Ordering::Acquire) < target.0 {
+                all_there = false;
+                standing.ask();
+            }
+        }
+        all_there
+    }
+
+    /// Ends all feeds.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        for standing in self.all.lock().iter().filter_map(Weak::upgrade) {
+            standing.closing.notify_one();
+        }
+    }
+}
+
+impl Standing {
+    fn ask(&self) {
+        let progress = RequestUnion::ProgressRequest(pb::WatchProgressRequest {});
+        if let Some(stream) = self.stream.lock().as_ref() {
+            // A full queue holds the same wish.
+            let _ = stream.try_send(pb::WatchRequest { request_union: Some(progress) });
+        }
+    }
+}
+
+/// One feed.
+pub(super) struct EtcdFeed {
+    shared: Arc<Shared>,
+    request: WatchRequest,
+    /// The next revision to deliver; zero until the first answer when the watch began at "what comes next".
+    position: Revision,
+    standing: Arc<Standing>,
+    stream: Option<(usize, Streaming<pb::WatchResponse>)>,
+    pause: Duration,
+}
+
+impl EtcdFeed {
+    pub(super) fn new(shared: Arc<Shared>, request: WatchRequest) -> Self {
+        let seen = AtomicU64::new(request.from.0.saturating_sub(1));
+        let standing = Arc::new(Standing { seen, stream: Mutex::new(None), closing: Notify::new() });
+        shared.feeds.add(&standing);
+        Self { position: request.from, shared, request, standing, stream: None, pause: REOPEN_FIRST }
+    }
+
+    /// Opens a stream at the current member, from where the feed stands.
+    async fn open(&mut self) {
+        let (at, channel) = self.shared.pool.current();
+        let (requests, queue) = mpsc::channel(REQUESTS_MAX);
+        let create = pb::WatchCreateRequest {
+            key: self.request.start.clone(),
+            range_end: convert::range_end(&self.request.end),
+            start_revision: convert::number(self.position),
+            progress_notify: true,
+            prev_kv: self.request.previous,
+        };
+        let create = pb::WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
+        requests.try_send(create).expect("a new queue has room");
+        let outgoing = futures_from(queue);
+        let mut request = Request::new(outgoing);
+        // A member without a leader ends the stream instead of staying silent.
+        request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+        let mut client = WatchClient::new(channel).max_decoding_message_size(pool::MESSAGE_BYTES);
+        match tokio::time::timeout(OPEN_TIMEOUT, client.watch(request)).await {
+            Ok(Ok(answer)) => {
+                *self.standing.stream.lock() = Some(requests);
+                self.stream = Some((at, answer.into_inner()));
+            }
+            Ok(Err(_)) | Err(_) => self.lose(at).await,
+        }
+    }
+
+    /// Gives a stream up, and waits a little longer each time.
+    async fn lose(&mut self, at: usize) {
+        self.stream = None;
+        *self.standing.stream.lock() = None;
+        self.shared.pool.leave(at);
+        let pause = self.pause;
+        self.pause = (pause * 2).min(REOPEN_LAST);
+        tokio::time::sleep(pause).await;
+    }
+
+    /// Waits for a message of the stream, and opens one first where there is none.
+    async fn message(&mut self) -> Result<Option<pb::WatchResponse>, FeedError> {
+        if self.shared.feeds.closed.load(Ordering::Acquire) {
+            return Err(FeedError::Closed);
+        }
+        let standing = Arc::clone(&self.standing);
+        let closing = standing.closing.notified();
+        let Some((at, stream)) = self.stream.as_mut() else {
+            tokio::select! {
+                () = self.open() => {}
+                () = closing => {}
+            }
+            return Ok(None);
+        };
+        let at = *at;
+        let got = tokio::select! {
+            got = stream.message() => got,
+            () = closing => return Err(FeedError::Closed),
+        };
+        if let Ok(Some(message)) = got {
+            self.pause = REOPEN_FIRST;
+            return Ok(Some(message));
+        }
+        self.lose(at).await;
+        Ok(None)
+    }
+
+    /// What a message means for the reader, if anything.
+    async fn take(&mut self, message: pb::WatchResponse) -> Result<Option<Batch>, FeedError> {
+        let header = self.shared.seen(message.header.as_ref());
+        if message.canceled {
+            let compacted = convert::revision(message.compact_revision);
+            if compacted > Revision::ZERO {
+                self.shared.compacted.fetch_max(compacted.0, Ordering::AcqRel);
+                return Err(FeedError::Compacted { compacted });
+            }
+            let at = self.stream.as_ref().map_or(0, |(at, _)| *at);
+            self.lose(at).await;
+            return Ok(None);
+        }
+        if message.created {
+            if self.position == Revision::ZERO {
+                self.position = header.next();
+            }
+            return Ok(None);
+        }
+        let revision = match message.events.last().and_then(|e| e.kv.as_ref()) {
+            Some(kv) => convert::revision(kv.mod_revision),
+            None => header,
+        };
+        if revision < self.position {
+            return Ok(None);
+        }
+        self.position = revision.next();
+        self.standing.seen.store(revision.0, Ordering::Release);
+        Ok(Some(Batch { revision, events: message.events.into_iter().filter_map(event).collect() }))
+    }
+}
+
+/// A queue as the stream of requests that tonic wants.
+fn futures_from(queue: mpsc::Receiver<pb::WatchRequest>) -> tokio_stream::wrappers::ReceiverStream<pb::WatchRequest> {
+    queue.into()
+}
+
+fn event(event: pb::Event) -> Option<Event> {
+    let deleted = event.r#type == i32::from(pb::event::EventType::Delete);
+    let kv = convert::key_value(event.kv?);
+    Some(Event {
+        revision: kv.mod_revision,
+        key: kv.key.clone(),
+        previous: event.prev_kv.map(convert::key_value),
+        put: (!deleted).then_some(kv),
+        companion: None,
+    })
+}
+
+impl Feed for EtcdFeed {
+    fn next(&mut self) -> Fut<'_, Result<Batch, FeedError>> {
+        Box::pin(async move {
+            loop {
+                if let Some(message) = self.message().await? {
+                    if let Some(batch) = self.take(message).await? {
+                        return Ok(batch);
+                    }
+                }
+            }
+        })
+    }
+
+    fn position(&self) -> Revision {
+        self.position
+    }
+}

@@ -1,0 +1,318 @@
+//! The other engine: etcd's v3 API (<https://etcd.io/docs/v3.6/learning/api/>), so that several servers share one history.
+//!
+//! ```text
+//!   commit -> Txn(compare on mod revisions) --\
+//!   range/get -> Range, in pages               >-- pool: one connection a member, the next one when one fails
+//!   watch -> one stream a feed, resumed from the revision after the last whole one
+//! ```
+//! Laws: 1 what `commit` acknowledged is in etcd; an answer that got lost is settled by looking at the keys, and only
+//! where that cannot tell either the caller hears `Unknown`. 2 A feed delivers whole revisions in order and survives the
+//! member it was connected to. 3 Companions are not carried: other servers' events have none, so readers decode anyway.
+
+mod convert;
+mod feed;
+mod pool;
+#[cfg(test)]
+mod tests;
+
+/// What `proto/etcd.proto` says, as Rust.
+#[allow(clippy::all, clippy::pedantic, unreachable_pub, missing_docs)]
+mod pb {
+    tonic::include_proto!("etcdserverpb");
+}
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use base::Revision;
+use bytes::Bytes;
+use thiserror::Error;
+use tonic::Status;
+
+use crate::api::{
+    CommitError, Committed, Engine, Expect, Feed, FeedError, Fut, KeyValue, Op, RangeError, RangeRequest, RangeResult,
+    Txn, TxnOp, WatchRequest,
+};
+use feed::{EtcdFeed, Feeds};
+use pool::Pool;
+
+/// Pairs fetched in one answer when everything is wanted.
+const PAGE_KEYS: usize = 1000;
+/// How often a write whose outcome is unknown is tried and looked at before the caller is told so.
+const SETTLE_TRIES: usize = 5;
+/// Waits between such tries.
+const SETTLE_PAUSE: Duration = Duration::from_millis(200);
+/// How often members are asked to tell their progress while a consistent read waits for a feed.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+/// How many times they are asked for one read; its caller gives up long before.
+const PROGRESS_ASKS: usize = 600;
+
+/// Where etcd is and how to reach it.
+#[derive(Clone, Debug, Default)]
+pub struct EtcdOptions {
+    /// `http://host:port` or `https://host:port`, one a member.
+    pub endpoints: Vec<String>,
+    /// PEM of the authority that members' certificates come from; `None` trusts nothing beyond plain HTTP.
+    pub ca_pem: Option<Vec<u8>>,
+    /// PEM of the client's certificate and key.
+    pub identity_pem: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Why etcd cannot be used at all.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// No member is named.
+    #[error("no etcd server is given")]
+    NoEndpoint,
+    /// An address that is none.
+    #[error("{endpoint:?} is not an address of an etcd server: {why}")]
+    Endpoint {
+        /// As it was given.
+        endpoint: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No member answers.
+    #[error("etcd does not answer at {endpoints}: {why}")]
+    Unreachable {
+        /// All addresses.
+        endpoints: String,
+        /// What the last one said.
+        why: String,
+    },
+}
+
+/// The engine.
+pub struct Etcd {
+    shared: Arc<Shared>,
+}
+
+/// What calls and feeds share.
+struct Shared {
+    pool: Pool,
+    newest: AtomicU64,
+    compacted: AtomicU64,
+    size_bytes: AtomicU64,
+    feeds: Feeds,
+}
+
+impl Shared {
+    /// Takes note of a revision that a member told, and returns it.
+    fn seen(&self, header: Option<&pb::ResponseHeader>) -> Revision {
+        let revision = convert::revision(header.map_or(0, |h| h.revision));
+        self.newest.fetch_max(revision.0, Ordering::AcqRel);
+        revision
+    }
+
+    fn compacted(&self) -> Revision {
+        Revision(self.compacted.load(Ordering::Acquire))
+    }
+
+    /// What a failed read means.
+    fn refusal(&self, asked: Option<Revision>, status: &Status) -> RangeError {
+        let text = status.message();
+        if text.contains("required revision has been compacted") {
+            self.compacted.fetch_max(asked.map_or(0, |r| r.0), Ordering::AcqRel);
+            return RangeError::Compacted { compacted: self.compacted() };
+        }
+        if text.contains("required revision is a future revision") {
+            return RangeError::Future { current: Revision(self.newest.load(Ordering::Acquire)) };
+        }
+        RangeError::Unavailable(pool::told(status))
+    }
+}
+
+impl Etcd {
+    /// Connects and makes sure that a member answers.
+    ///
+    /// # Errors
+    /// Bad addresses or certificates, or nobody there.
+    pub async fn connect(options: &EtcdOptions) -> Result<Self, ConnectError> {
+        let pool = Pool::new(options)?;
+        let shared = Shared {
+            pool,
+            newest: AtomicU64::new(0),
+            compacted: AtomicU64::new(0),
+            size_bytes: AtomicU64::new(0),
+            feeds: Feeds::default(),
+        };
+        let etcd = Self { shared: Arc::new(shared) };
+        let unreachable = |why: String| ConnectError::Unreachable { endpoints: options.endpoints.join(", "), why };
+        etcd.look().await.map_err(|s| unreachable(pool::told(&s)))?;
+        Ok(etcd)
+    }
+
+    /// Asks a member how it is.
+    async fn look(&self) -> Result<(), Status> {
+        let status = self.shared.pool.status().await?;
+        self.shared.seen(status.header.as_ref());
+        self.shared.size_bytes.store(u64::try_from(status.db_size).unwrap_or(0), Ordering::Release);
+        Ok(())
+    }
+
+    async fn one_commit(&self, txn: &Txn) -> Result<Committed, CommitError> {
+        let answer = self.shared.pool.txn(convert::txn(txn)).await.map_err(|s| convert::commit_error(&s))?;
+        let revision = self.shared.seen(answer.header.as_ref());
+        if answer.succeeded {
+            return Ok(Committed { revision, changed: convert::changed(&answer) });
+        }
+        let (key, found) = convert::conflict(txn, &answer);
+        Err(CommitError::Conflict { key, found: found.map(Box::new) })
+    }
+
+    /// Commits; an outcome that got lost is settled by trying again and looking at what is there.
+    async fn commit_settled(&self, txn: Txn) -> Result<Committed, CommitError> {
+        convert::check(&txn)?;
+        let mut error = match self.one_commit(&txn).await {
+            Err(e @ CommitError::Unknown(_)) => e,
+            done => return done,
+        };
+        // Without an expectation a second try could undo what somebody else wrote in between.
+        let Some(op) = sole_guarded(&txn) else { return Err(error) };
+        for _ in 0..SETTLE_TRIES {
+            tokio::time::sleep(SETTLE_PAUSE).await;
+            match self.one_commit(&txn).await {
+                Err(e @ CommitError::Unknown(_)) => error = e,
+                Err(CommitError::Conflict { key, found }) => {
+                    return match settled(op, found.as_deref()) {
+                        Some(revision) => {
+                            let newest = Revision(self.shared.newest.load(Ordering::Acquire));
+                            Ok(Committed { revision: revision.unwrap_or(newest), changed: true })
+                        }
+                        None => Err(CommitError::Conflict { key, found }),
+                    };
+                }
+                done => return done,
+            }
+        }
+        Err(error)
+    }
+
+    async fn read(&self, request: RangeRequest) -> Result<RangeResult, RangeError> {
+        let mut result = RangeResult { kvs: Vec::new(), revision: Revision::ZERO, more: false, count: 0 };
+        let (mut start, mut at) = (request.start.clone(), request.at);
+        loop {
+            let wanted = if request.limit == 0 { PAGE_KEYS } else { PAGE_KEYS.min(request.limit - result.kvs.len()) };
+            let page = pb::RangeRequest {
+                key: start.clone(),
+                range_end: convert::range_end(&request.end),
+                limit: i64::try_from(wanted).unwrap_or(i64::MAX),
+                revision: at.map_or(0, convert::number),
+                keys_only: request.keys_only,
+                ..Default::default()
+            };
+            let answer = self.shared.pool.range(page).await.map_err(|s| self.shared.refusal(at, &s))?;
+            let newest = self.shared.seen(answer.header.as_ref());
+            let read = *at.get_or_insert(newest);
+            if result.kvs.is_empty() {
+                result.count = u64::try_from(answer.count).unwrap_or(0);
+            }
+            result.revision = read;
+            result.kvs.extend(answer.kvs.into_iter().map(convert::key_value));
+            result.more = answer.more;
+            if !answer.more || (request.limit != 0 && result.kvs.len() >= request.limit) {
+                return Ok(result);
+            }
+            let Some(last) = result.kvs.last() else { return Ok(result) };
+            start = convert::after(&last.key);
+        }
+    }
+
+    /// Makes feeds tell soon that they have seen `target`.
+    fn hurry(&self, target: Revision) {
+        if self.shared.feeds.ask(target) {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            for _ in 0..PROGRESS_ASKS {
+                tokio::time::sleep(PROGRESS_EVERY).await;
+                if shared.feeds.ask(target) {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// The only operation of a transaction, when an expectation guards it.
+fn sole_guarded(txn: &Txn) -> Option<&TxnOp> {
+    match txn.ops.as_slice() {
+        [op] if op.expect != Expect::Any => Some(op),
+        _ => None,
+    }
+}
+
+/// Whether what is there is what this operation would have left: then an earlier try went through.
+fn settled(op: &TxnOp, found: Option<&KeyValue>) -> Option<Option<Revision>> {
+    match (&op.op, found) {
+        (Op::Put { value, .. }, Some(kv)) if kv.value == *value => Some(Some(kv.mod_revision)),
+        (Op::Delete, None) => Some(None),
+        _ => None,
+    }
+}
+
+impl Engine for Etcd {
+    fn commit(&self, txn: Txn) -> Fut<'_, Result<Committed, CommitError>> {
+        Box::pin(self.commit_settled(txn))
+    }
+
+    fn get(&self, key: Bytes, at: Option<Revision>) -> Fut<'_, Result<Option<KeyValue>, RangeError>> {
+        Box::pin(async move {
+            let request = pb::RangeRequest { key, revision: at.map_or(0, convert::number), ..Default::default() };
+            let answer = self.shared.pool.range(request).await.map_err(|s| self.shared.refusal(at, &s))?;
+            self.shared.seen(answer.header.as_ref());
+            Ok(answer.kvs.into_iter().next().map(convert::key_value))
+        })
+    }
+
+    fn range(&self, request: RangeRequest) -> Fut<'_, Result<RangeResult, RangeError>> {
+        Box::pin(self.read(request))
+    }
+
+    fn watch(&self, request: WatchRequest) -> Result<Box<dyn Feed>, FeedError> {
+        if request.from != Revision::ZERO && request.from <= self.shared.compacted() {
+            return Err(FeedError::Compacted { compacted: self.shared.compacted() });
+        }
+        Ok(Box::new(EtcdFeed::new(Arc::clone(&self.shared), request)))
+    }
+
+    fn compact(&self, to: Revision) -> Fut<'_, Result<(), RangeError>> {
+        Box::pin(async move {
+            let request = pb::CompactionRequest { revision: convert::number(to), physical: false };
+            let answer = self.shared.pool.compact(request).await.map_err(|s| self.shared.refusal(Some(to), &s))?;
+            self.shared.seen(answer.header.as_ref());
+            self.shared.compacted.fetch_max(to.0, Ordering::AcqRel);
+            // Only the size would be stale.
+            let _ = self.look().await;
+            Ok(())
+        })
+    }
+
+    fn revision(&self) -> Revision {
+        Revision(self.shared.newest.load(Ordering::Acquire))
+    }
+
+    fn latest(&self) -> Fut<'_, Result<Revision, RangeError>> {
+        Box::pin(async move {
+            let request = pb::RangeRequest { key: Bytes::from_static(b"/"), count_only: true, ..Default::default() };
+            let answer = self.shared.pool.range(request).await.map_err(|s| self.shared.refusal(None, &s))?;
+            let latest = self.shared.seen(answer.header.as_ref());
+            self.hurry(latest);
+            Ok(latest)
+        })
+    }
+
+    fn compacted(&self) -> Revision {
+        self.shared.compacted()
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.shared.size_bytes.load(Ordering::Acquire)
+    }
+
+    fn close(&self) -> Fut<'_, ()> {
+        Box::pin(async move { self.shared.feeds.close() })
+    }
+}
