@@ -127,6 +127,13 @@ impl Snapshot {
     pub fn tables(&self) -> impl Iterator<Item = (&Resource, &Table)> {
         self.0.tables.iter()
     }
+    /// As [`Tables::audit`].
+    ///
+    /// # Errors
+    /// The name of the index that differs.
+    pub fn audit(&self) -> Result<(), &'static str> {
+        self.0.audit()
+    }
     /// One entry.
     #[must_use]
     pub fn entry(&self, resource: &Resource, key: &ObjectKey) -> Option<&Arc<Entry>> {

@@ -5,6 +5,7 @@ mod commands;
 mod discovery;
 mod failure;
 mod flags;
+pub mod fuzz;
 mod generate;
 mod kustomize;
 mod manifest;

@@ -34,10 +34,16 @@ impl Hands {
     pub(crate) async fn carry_out(&self, plan: &Plan) -> Result<Revision, Failure> {
         let mut newest = Revision::ZERO;
         for wave in &plan.waves {
-            newest = newest.max(match wave.pace {
-                Pace::Ordered => self.ordered(&wave.steps).await?,
-                Pace::Parallel => self.parallel(&wave.steps).await?,
-                Pace::SlowStart => self.slow_start(&wave.steps).await?,
+            let wrote = match wave.pace {
+                Pace::Ordered => self.ordered(&wave.steps).await,
+                Pace::Parallel => self.parallel(&wave.steps).await,
+                Pace::SlowStart => self.slow_start(&wave.steps).await,
+            };
+            newest = newest.max(match wrote {
+                // Nothing new comes into a namespace that goes away; what is there must still be tended (the pods of a
+                // Job wait for it to take its finalizer away).
+                Err(f) if is_terminating(&f.error) => continue,
+                wrote => wrote?,
             });
         }
         if let Some(status) = &plan.status {

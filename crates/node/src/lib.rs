@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod dns_loop;
+pub mod fuzz;
 mod hands;
 mod housekeeping;
 mod log;

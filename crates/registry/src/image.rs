@@ -6,6 +6,7 @@
 //! ```
 //! One writer, in revision order; everyone else reads snapshots. A write returns when the image has reached it.
 
+use crate::door::{Door, Visitor};
 use crate::keys;
 use crate::prepared::Prepared;
 use crate::sealing::{self, Seals};
@@ -38,7 +39,7 @@ struct State {
 /// The image and its readers' doors.
 pub struct Image {
     state: RwLock<State>,
-    published: watch::Sender<Revision>,
+    published: Arc<Door>,
     customs: RwLock<BTreeMap<(String, String), Resource>>,
     seals: Arc<Seals>,
 }
@@ -90,7 +91,7 @@ impl Image {
             recent: VecDeque::new(),
             paged: BTreeMap::new(),
         };
-        Self { state: RwLock::new(state), published: watch::Sender::new(Revision::ZERO), customs: RwLock::default(), seals }
+        Self { state: RwLock::new(state), published: Arc::default(), customs: RwLock::default(), seals }
     }
 
     fn start_from(&self, writes: Vec<Write>, at: Revision) {
@@ -101,7 +102,7 @@ impl Image {
         state.tables.advance(at);
         state.snapshot = state.tables.snapshot();
         drop(state);
-        self.published.send_replace(at);
+        self.published.open(at);
     }
 
     /// Follows the feed until it ends. The error is fatal: an image that stops is worse than a process that stops.
@@ -179,7 +180,7 @@ impl Image {
         }
         drop(state);
         done.into_iter().for_each(|(p, e)| p.finish(e));
-        self.published.send_replace(at);
+        self.published.open(at);
         self.wake(events.len());
         Ok(())
     }
@@ -273,14 +274,12 @@ impl Image {
 
     /// Waits until the image shows `revision`.
     pub async fn reached(&self, revision: Revision) {
-        let mut published = self.published.subscribe();
-        let _ = published.wait_for(|at| *at >= revision).await;
+        self.published.reached(revision).await;
     }
 
     /// A door that opens whenever anything is published.
-    #[must_use]
-    pub fn published(&self) -> watch::Receiver<Revision> {
-        self.published.subscribe()
+    pub(crate) fn published(&self) -> Visitor {
+        self.published.visit()
     }
 
     /// A door that opens when something of that resource changed.

@@ -12,6 +12,7 @@ pub mod bootstrap;
 pub mod conversion;
 pub mod customs;
 pub mod delete;
+mod door;
 mod expiry;
 mod fieldowners;
 mod flowkeeping;

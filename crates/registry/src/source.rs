@@ -1,12 +1,12 @@
 //! The change feed of the registry's image, for controllers, scheduler and node in this process.
 
+use crate::door::Visitor;
 use crate::image::Image;
 use cache::{Batch, Interest, Snapshot, Source, Subscription};
 use kinds::Revision;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::watch;
 
 /// Changes handed out in one batch.
 const BATCH_MAX: usize = 1024;
@@ -16,7 +16,7 @@ struct Cursor {
     interest: Interest,
     /// `None` until the first batch.
     at: Option<Revision>,
-    published: watch::Receiver<Revision>,
+    published: Visitor,
 }
 
 /// The image as a source of snapshots and changes.
@@ -62,8 +62,8 @@ impl Subscription for Cursor {
                 if let Some(batch) = self.step() {
                     return Some(batch);
                 }
-                if self.at == before && self.published.changed().await.is_err() {
-                    return None;
+                if self.at == before {
+                    self.published.changed().await;
                 }
             }
         })

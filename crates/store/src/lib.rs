@@ -14,5 +14,5 @@ pub use api::{
 };
 pub use base::Revision;
 pub use disk::{Disk, DiskFile, MemoryDisk, RealDisk};
+pub use embedded::{Drive, Embedded, Options, Pace};
 pub use etcd::{ConnectError, Etcd, EtcdOptions};
-pub use embedded::{Embedded, Options};

@@ -74,6 +74,7 @@ pub struct SchedulerDeps {
 pub struct SchedulerHandle {
     task: JoinHandle<()>,
     brain: Arc<Mutex<Brain>>,
+    source: Arc<dyn Source>,
 }
 
 impl SchedulerHandle {
@@ -95,6 +96,13 @@ impl SchedulerHandle {
                 Err(e) => e.to_string(),
             },
         }
+    /// Recomputes the node table from the newest snapshot and compares it with the one that was kept up to date change
+    /// by change. For moments in which nothing is under way.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn audit(&self) -> Result<(), String> {
+        self.brain.lock().table.audit(&self.source.snapshot())
     }
     /// Waits until it has stopped: every started write is over.
     pub async fn stopped(self) {
@@ -112,6 +120,7 @@ pub fn start_scheduler(config: &SchedulerConfig, deps: SchedulerDeps) -> Schedul
     let names = config.profiles.iter().map(|p| (p.name.clone(), &*Box::leak(p.name.clone().into_boxed_str()))).collect();
     let batches = feed(Arc::clone(&deps.source), deps.shutdown.clone());
     let hands = Hands { api: deps.api, source: Arc::clone(&deps.source), clock: Arc::clone(&deps.clock), recorder: deps.recorder, names };
+    let source = Arc::clone(&deps.source);
     let shell = Shell {
         brain: Arc::clone(&brain),
         source: deps.source,
@@ -126,7 +135,7 @@ pub fn start_scheduler(config: &SchedulerConfig, deps: SchedulerDeps) -> Schedul
         reports: HashMap::new(),
         ready: false,
     };
-    SchedulerHandle { task: tokio::spawn(shell.run(batches, deps.shutdown)), brain }
+    SchedulerHandle { task: tokio::spawn(shell.run(batches, deps.shutdown)), brain, source }
 }
 
 /// Pulls batches in a task of its own, so that nothing cuts a pull short.

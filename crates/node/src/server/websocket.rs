@@ -12,7 +12,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use kinds::ApiError;
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -136,8 +136,24 @@ pub(crate) async fn session(hands: Arc<Hands>, socket: Socket, s: Session, close
     reading.abort();
 }
 
+/// A socket over bytes that were never HTTP, and the reading of one message: for the fuzz target.
+pub(crate) async fn raw(io: DuplexStream) -> WebSocketStream<DuplexStream> {
+    WebSocketStream::from_raw_socket(io, Role::Server, None).await
+}
+
+/// Reads one message as both protocols do.
+pub(crate) fn take_in(message: &[u8]) {
+    let message = Bytes::copy_from_slice(message);
+    for closes in [false, true] {
+        drop(received(&message, closes));
+    }
+}
+
 /// A byte stream inside the messages of a socket.
-pub(crate) fn tunnel(socket: Socket) -> DuplexStream {
+pub(crate) fn tunnel<S>(socket: WebSocketStream<S>) -> DuplexStream
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let (ours, theirs) = duplex(TUNNEL_BYTES);
     let (mut read, mut write) = tokio::io::split(ours);
     let (mut sink, mut source) = socket.split();

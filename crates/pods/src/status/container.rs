@@ -1,6 +1,7 @@
 //! The status of one container: waiting, running or terminated, what it was before, and whether it is ready.
 
 use super::{Seen, time};
+use crate::restart;
 use crate::roster::{self, Role};
 use crate::view::{ContainerView, RunState};
 use kinds::api::core::v1::{
@@ -67,7 +68,19 @@ fn was_due(seen: &Seen<'_>, role: Role, name: &str) -> bool {
     begun || through
 }
 
-fn state(seen: &Seen<'_>, role: Role, name: &str) -> (ContainerState, Option<ContainerState>) {
+/// Whether a container that ended is started again: only then its status says what it waits for.
+fn returns(seen: &Seen<'_>, role: Role, c: &Container, exit_code: i32) -> bool {
+    let spec = roster::spec(seen.pod);
+    match role {
+        Role::Ephemeral => false,
+        Role::Sidecar => true,
+        Role::Init => restart::init_restarts(c, spec, exit_code),
+        Role::App => restart::restarts(c, spec, exit_code),
+    }
+}
+
+fn state(seen: &Seen<'_>, role: Role, spec: &Container) -> (ContainerState, Option<ContainerState>) {
+    let name = spec.name.as_str();
     let runtime = &seen.facts.runtime_name;
     let memo = seen.memo(name);
     let (newest, previous) = (seen.view.newest(name), seen.view.previous(name));
@@ -86,7 +99,9 @@ fn state(seen: &Seen<'_>, role: Role, name: &str) -> (ContainerState, Option<Con
                 let running = ContainerStateRunning { started_at: Some(time(c.started_at.unwrap_or(c.created_at))) };
                 (ContainerState { running: Some(running), ..ContainerState::default() }, before)
             }
-            RunState::Exited if memo.waiting.is_some() && !seen.ending_now => (pending(), Some(terminated(c, runtime))),
+            RunState::Exited if memo.waiting.is_some() && !seen.ending_now && returns(seen, role, spec, c.exit_code) => {
+                (pending(), Some(terminated(c, runtime)))
+            }
             RunState::Exited => (terminated(c, runtime), before),
             RunState::Created | RunState::Unknown if seen.over => (lost(), before),
             RunState::Created => (pending(), before),
@@ -171,7 +186,7 @@ pub fn status(seen: &Seen<'_>, role: Role, c: &Container) -> ContainerStatus {
     {
         return before;
     }
-    let (state, last) = state(seen, role, &c.name);
+    let (state, last) = state(seen, role, c);
     let newest = seen.view.newest(&c.name);
     let runs = state.running.is_some();
     let started = is_started(seen, c);

@@ -1,7 +1,7 @@
 //! Taking news in: what an input changes in the worker's picture, before anything is decided.
 
 use super::memo::Image;
-use super::{Ctx, EffectId, Failure, Flight, Input, KillStep, Outcome, Stage, Volumes, Worker};
+use super::{Ctx, EffectId, Failure, Flight, Input, KillStep, Origin, Outcome, Stage, Volumes, Worker};
 use crate::note::{Note, reason};
 use crate::probe::Verdict;
 use crate::roster;
@@ -64,12 +64,25 @@ impl Worker {
     fn absorb_spec(&mut self, pod: Arc<Pod>, ctx: &mut Ctx<'_>) {
         self.pod = pod;
         self.started_at.get_or_insert(ctx.now);
+        self.compare_published();
         if self.pod.metadata.deletion_timestamp.is_some() {
             let grace_s = self.asked_grace_s();
             self.begin_terminating(grace_s, ctx);
         } else if self.stage == Stage::Syncing && kinds::pod::is_terminal(&self.pod) {
             // A previous run of this node, or somebody else, has ended it: nothing starts any more.
             self.begin_terminating(0, ctx);
+        }
+    }
+
+    /// Others may have written into our part of the status while we could not (the node controller marks pods of a node
+    /// that it does not hear of): then it is told again.
+    fn compare_published(&mut self) {
+        if self.origin == Origin::Static || self.flying(|f| matches!(f, Flight::Publish(_))) {
+            return;
+        }
+        if let Some(ours) = &self.published {
+            let theirs = self.pod.status.clone().unwrap_or_default();
+            self.overwritten = crate::status::merge(&theirs, ours) != theirs;
         }
     }
 

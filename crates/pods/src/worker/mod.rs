@@ -121,6 +121,8 @@ pub struct Worker {
     pub(crate) ending: Option<Ending>,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) published: Option<PodStatus>,
+    /// The API shows something else than what was published.
+    pub(crate) overwritten: bool,
     pub(crate) unpublished_since: Option<Timestamp>,
     pub(crate) publish_retry: Option<Timestamp>,
     pub(crate) api_failures: u32,
@@ -169,6 +171,7 @@ impl Worker {
             ending: None,
             started_at,
             published,
+            overwritten: false,
             unpublished_since: None,
             publish_retry: None,
             api_failures: 0,

@@ -35,7 +35,7 @@ impl Worker {
             return;
         }
         let wanted = self.wanted(now);
-        if self.published.as_ref() == Some(&wanted) {
+        if self.published.as_ref() == Some(&wanted) && !self.overwritten {
             self.unpublished_since = None;
             return;
         }
@@ -54,6 +54,7 @@ impl Worker {
             Outcome::Failed(_) => self.api_failed(ctx),
             _ => {
                 self.published = Some(status);
+                self.overwritten = false;
                 self.unpublished_since = None;
                 self.publish_retry = None;
                 self.api_failures = 0;

@@ -24,6 +24,8 @@ pub struct Faults {
     pub sync_fails_in: Option<u64>,
     /// Nothing may be changed.
     pub read_only: bool,
+    /// Syncs say that they are done and do nothing, as disks with a lying cache do.
+    pub syncs_lie: bool,
 }
 
 /// A disk in memory. Clones share it.
@@ -184,6 +186,9 @@ impl Disk for MemoryDisk {
         if state.change()? {
             return Err(io::Error::other("the power went"));
         }
+        if state.faults.syncs_lie {
+            return Ok(());
+        }
         state.durable = state.now.clone();
         state.unsynced.clear();
         Ok(())
@@ -235,6 +240,9 @@ impl DiskFile for MemoryFile {
         }
         if counted(&mut state.faults.sync_fails_in) {
             return Err(io::Error::other("the disk failed to sync"));
+        }
+        if state.faults.syncs_lie {
+            return Ok(());
         }
         let mut content = self.inode.lock();
         let Content { now, durable, unsynced } = &mut *content;

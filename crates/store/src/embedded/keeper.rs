@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use base::Revision;
 use parking_lot::Mutex;
 
+use super::Drive;
 use super::segment::{self, Location, Segment};
 use super::shared::{Shared, State};
 use crate::api::OpenError;
@@ -38,9 +39,15 @@ pub(super) struct Spare {
 
 /// The writer's end of the keeper.
 pub(super) struct Keep {
-    wishes: SyncSender<Wish>,
     spare: Arc<Mutex<Slot>>,
-    thread: JoinHandle<()>,
+    doer: Doer,
+}
+
+/// Who fulfils wishes.
+enum Doer {
+    Thread { wishes: SyncSender<Wish>, thread: JoinHandle<()> },
+    /// The writer itself, at once.
+    Caller(Arc<Shared>),
 }
 
 enum Slot {
@@ -68,46 +75,69 @@ impl Keep {
     /// Asks for a reserved file unless there is one or one was asked for.
     pub(super) fn reserve(&self) {
         let mut slot = self.spare.lock();
-        if matches!(*slot, Slot::Empty) && self.wishes.try_send(Wish::Reserve).is_ok() {
-            *slot = Slot::Asked;
+        if !matches!(*slot, Slot::Empty) {
+            return;
+        }
+        match &self.doer {
+            Doer::Thread { wishes, .. } => {
+                if wishes.try_send(Wish::Reserve).is_ok() {
+                    *slot = Slot::Asked;
+                }
+            }
+            Doer::Caller(shared) => {
+                drop(slot);
+                fulfil(&Wish::Reserve, shared, &self.spare);
+            }
         }
     }
 
     /// Asks to free what compaction made dead. A full queue holds the same wish already, or the next compaction will.
     pub(super) fn reclaim(&self) {
-        let _ = self.wishes.try_send(Wish::Reclaim);
+        match &self.doer {
+            Doer::Thread { wishes, .. } => drop(wishes.try_send(Wish::Reclaim)),
+            Doer::Caller(shared) => fulfil(&Wish::Reclaim, shared, &self.spare),
+        }
     }
 
     /// Waits until it has ended; what it was at, it breaks off where that leaves nothing half-done.
     pub(super) fn stop(self) {
-        drop(self.wishes);
-        // A thread that panicked has told so itself.
-        let _ = self.thread.join();
+        if let Doer::Thread { wishes, thread } = self.doer {
+            drop(wishes);
+            // A thread that panicked has told so itself.
+            let _ = thread.join();
+        }
     }
 }
 
-/// Starts the thread.
+/// Starts the thread, if there is to be one.
 pub(super) fn start(shared: Arc<Shared>) -> Result<Keep, OpenError> {
-    let (wishes, queue) = sync_channel(QUEUE_WISHES);
     let spare = Arc::new(Mutex::new(Slot::Empty));
+    if matches!(shared.options.drive, Drive::Task(_)) {
+        return Ok(Keep { spare, doer: Doer::Caller(shared) });
+    }
+    let (wishes, queue) = sync_channel(QUEUE_WISHES);
     let slot = Arc::clone(&spare);
     let path = shared.disk.path();
     let thread = thread::Builder::new().name("store-keeper".into());
     let thread = thread.spawn(move || run(&shared, &queue, &slot)).map_err(|source| OpenError::Io { path, source })?;
-    Ok(Keep { wishes, spare, thread })
+    Ok(Keep { spare, doer: Doer::Thread { wishes, thread } })
 }
 
 fn run(shared: &Shared, queue: &Receiver<Wish>, slot: &Mutex<Slot>) {
     while let Ok(wish) = queue.recv() {
-        if shared.is_stopping() {
-            continue;
-        }
-        match wish {
-            Wish::Reserve => reserve(shared, slot),
-            Wish::Reclaim => {
-                let result = reclaim(shared);
-                *shared.reclaim_error.lock() = result.err().map(|e| e.to_string());
-            }
+        fulfil(&wish, shared, slot);
+    }
+}
+
+fn fulfil(wish: &Wish, shared: &Shared, slot: &Mutex<Slot>) {
+    if shared.is_stopping() {
+        return;
+    }
+    match wish {
+        Wish::Reserve => reserve(shared, slot),
+        Wish::Reclaim => {
+            let result = reclaim(shared);
+            *shared.reclaim_error.lock() = result.err().map(|e| e.to_string());
         }
     }
 }

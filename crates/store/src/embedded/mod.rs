@@ -41,6 +41,20 @@ pub const QUEUE_JOBS: usize = 1024;
 /// Called with one clear line when the store cannot go on (a failed sync, damaged bytes).
 pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// Awaited before each batch is written: the slowness of a simulated disk.
+pub type Pace = Arc<dyn Fn() -> Fut<'static, ()> + Send + Sync>;
+
+/// Who carries out the writer's and the keeper's work.
+#[derive(Clone, Default)]
+pub enum Drive {
+    /// A thread each.
+    #[default]
+    Threads,
+    /// One task of the async runtime in which the store is opened. On a single-threaded runtime with virtual time
+    /// everything then happens in an order that follows from the inputs: the simulator's way.
+    Task(Pace),
+}
+
 /// How to open the embedded engine.
 #[derive(Clone)]
 pub struct Options {
@@ -52,6 +66,8 @@ pub struct Options {
     pub ring_events: usize,
     /// And the most bytes of values among them.
     pub ring_bytes: usize,
+    /// Who does the work.
+    pub drive: Drive,
 }
 
 impl Default for Options {
@@ -64,6 +80,7 @@ impl Default for Options {
             segment_bytes: segment::SEGMENT_BYTES,
             ring_events: segment::RING_EVENTS,
             ring_bytes: segment::RING_BYTES,
+            drive: Drive::default(),
         }
     }
 }
@@ -72,7 +89,13 @@ impl Default for Options {
 pub struct Embedded {
     shared: Arc<Shared>,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<Running>>,
+}
+
+/// The writer at work.
+enum Running {
+    Thread(JoinHandle<()>),
+    Task(tokio::task::JoinHandle<()>),
 }
 
 /// What opening found and the engine does, for logs and metrics.
@@ -182,13 +205,16 @@ impl Engine for Embedded {
 }
 
 impl Drop for Embedded {
-    /// Lets the writer finish what is queued, and waits for it: no thread outlives the engine.
+    /// Lets a writer's thread finish what is queued, and waits for it: no thread outlives the engine.
     fn drop(&mut self) {
         drop(self.jobs.get_mut().take());
         self.shared.stop_keeper();
-        if let Some(thread) = self.writer.get_mut().take() {
+        match self.writer.get_mut().take() {
             // A thread that panicked has told so itself.
-            let _ = thread.join();
+            Some(Running::Thread(thread)) => drop(thread.join()),
+            // Nobody can wait for a task here: what is queued is cut off, as by a crash.
+            Some(Running::Task(task)) => task.abort(),
+            None => {}
         }
         self.shared.close();
         self.shared.disk.release();

@@ -25,7 +25,7 @@ fn small() -> (Options, Arc<AtomicUsize>) {
     let on_fatal = Arc::new(move |_: &str| {
         count.fetch_add(1, Ordering::SeqCst);
     });
-    (Options { on_fatal, segment_bytes: SMALL_SEGMENT, ring_events: 8, ring_bytes: 1 << 20 }, deaths)
+    (Options { on_fatal, segment_bytes: SMALL_SEGMENT, ring_events: 8, ring_bytes: 1 << 20, ..Options::default() }, deaths)
 }
 
 fn open(disk: &MemoryDisk) -> Embedded {

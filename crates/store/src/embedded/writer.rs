@@ -2,13 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use base::Revision;
 use tokio::sync::{mpsc, oneshot};
 
 use super::keeper::Keep;
 use super::read::Place;
+use super::{Drive, Pace, Running};
 use super::segment::{self, Location, Segment};
 use super::shared::{Shared, State, refused};
 use crate::api::{CommitError, Committed, Event, KeyValue, OpenError, RangeError, Txn};
@@ -83,32 +84,23 @@ impl Writer {
         Self { shared, keeper, active, frame: Vec::new(), offsets: Vec::new(), records: 0 }
     }
 
-    pub(super) fn start(self, jobs: mpsc::Receiver<Job>) -> Result<JoinHandle<()>, OpenError> {
+    pub(super) fn start(self, jobs: mpsc::Receiver<Job>) -> Result<Running, OpenError> {
         let path = self.shared.disk.path();
-        let thread = thread::Builder::new().name("store-writer".into());
-        thread.spawn(move || self.run(jobs)).map_err(|source| OpenError::Io { path, source })
+        match self.shared.options.drive.clone() {
+            Drive::Threads => {
+                let thread = thread::Builder::new().name("store-writer".into());
+                let thread = thread.spawn(move || self.run(jobs)).map_err(|source| OpenError::Io { path, source })?;
+                Ok(Running::Thread(thread))
+            }
+            Drive::Task(pace) => Ok(Running::Task(tokio::spawn(self.run_as_task(jobs, pace)))),
+        }
     }
 
     fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut close = None;
         while close.is_none() && !self.shared.is_closed() {
             let Some(first) = jobs.blocking_recv() else { break };
-            let mut batch = Vec::new();
-            let mut bytes = 0;
-            let mut next = Some(first);
-            while let Some(job) = next {
-                match job {
-                    Job::Close { reply } => {
-                        close = Some(reply);
-                        break;
-                    }
-                    Job::Commit { ref txn, .. } => bytes += txn.size_bytes(),
-                    Job::Compact { .. } => {}
-                }
-                batch.push(job);
-                let full = batch.len() >= BATCH_JOBS || bytes >= BATCH_BYTES;
-                next = if full { None } else { jobs.try_recv().ok() };
-            }
+            let batch = gather(first, &mut jobs, &mut close);
             self.batch(batch);
         }
         self.shared.close();
@@ -116,6 +108,25 @@ impl Writer {
         // may miss a message whose sender already had its place. Dropping a job answers it with `Closed`.
         jobs.close();
         while jobs.blocking_recv().is_some() {}
+        self.end(close);
+    }
+
+    /// The same, for a runtime whose time is virtual.
+    async fn run_as_task(mut self, mut jobs: mpsc::Receiver<Job>, pace: Pace) {
+        let mut close = None;
+        while close.is_none() && !self.shared.is_closed() {
+            let Some(first) = jobs.recv().await else { break };
+            let batch = gather(first, &mut jobs, &mut close);
+            pace().await;
+            self.batch(batch);
+        }
+        self.shared.close();
+        jobs.close();
+        while jobs.recv().await.is_some() {}
+        self.end(close);
+    }
+
+    fn end(self, close: Option<oneshot::Sender<()>>) {
         // The keeper must not touch the directory once it may belong to another process.
         self.keeper.stop();
         if let Some(reply) = close {
@@ -287,6 +298,27 @@ impl Writer {
             self.keeper.reclaim();
         }
     }
+}
+
+/// What is queued now, as far as it fits into one frame; a wish to close ends it.
+fn gather(first: Job, jobs: &mut mpsc::Receiver<Job>, close: &mut Option<oneshot::Sender<()>>) -> Vec<Job> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    let mut next = Some(first);
+    while let Some(job) = next {
+        match job {
+            Job::Close { reply } => {
+                *close = Some(reply);
+                break;
+            }
+            Job::Commit { ref txn, .. } => bytes += txn.size_bytes(),
+            Job::Compact { .. } => {}
+        }
+        batch.push(job);
+        let full = batch.len() >= BATCH_JOBS || bytes >= BATCH_BYTES;
+        next = if full { None } else { jobs.try_recv().ok() };
+    }
+    batch
 }
 
 /// Judges the jobs in order; nothing changes yet.

@@ -12,6 +12,7 @@ pub(crate) fn options() -> Options {
         segment_bytes: 2048,
         ring_events: 6,
         ring_bytes: 4096,
+        ..Options::default()
     }
 }
 

@@ -98,8 +98,7 @@ pub(super) fn reply(stream: u32, block: &[u8], out: &mut BytesMut) {
     control(SYN_REPLY, 0, &body, out);
 }
 
-/// A peer opens a stream (the client's side; tests speak it).
-#[cfg(test)]
+/// A peer opens a stream (the client's side; tests and the fuzz target speak it).
 pub(super) fn syn(stream: u32, block: &[u8], out: &mut BytesMut) {
     let mut body = stream.to_be_bytes().to_vec();
     body.extend_from_slice(&[0; 6]);

@@ -124,9 +124,14 @@ impl Packer {
             plain.extend_from_slice(&u32::try_from(part.len()).unwrap_or(0).to_be_bytes());
             plain.extend_from_slice(part.as_bytes());
         }
+        self.pack(&plain)
+    }
+
+    /// Packs bytes that may be no headers at all.
+    pub(super) fn pack(&mut self, plain: &[u8]) -> Vec<u8> {
         // Enough for stored blocks, whatever the content.
         let mut out = Vec::with_capacity(plain.len() + 256);
-        self.0.compress_vec(&plain, &mut out, FlushCompress::Sync).expect("memory is the only limit");
+        self.0.compress_vec(plain, &mut out, FlushCompress::Sync).expect("memory is the only limit");
         out
     }
 }

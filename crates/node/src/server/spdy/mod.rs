@@ -19,6 +19,22 @@ use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 
+/// Opens a stream with each packed block of headers that is read out of the bytes (length byte, then names and values),
+/// and sends what is left on the last one: the client's side, for the fuzz target.
+pub(crate) fn with_headers(mut rest: &[u8]) -> Vec<u8> {
+    let mut packer = headers::Packer::new();
+    let mut out = bytes::BytesMut::new();
+    let mut stream = 1;
+    while let Some((length, more)) = rest.split_first() {
+        let (plain, after) = more.split_at(usize::from(*length).min(more.len()));
+        frame::syn(stream, &packer.pack(plain), &mut out);
+        frame::data(stream, after, false, &mut out);
+        stream += 2;
+        rest = after;
+    }
+    out.to_vec()
+}
+
 const PROTOCOL_HEADER: &str = "x-stream-protocol-version";
 
 /// Whether a request wants to become SPDY.

@@ -1,0 +1,287 @@
+//! etcd's published correctness bugs since v3.4 (its robustness tests' track record), one test each: what would have shown
+//! the bug here. Those of several members or of authorization have no counterpart in an embedded engine; the row says what
+//! stands in their place.
+
+mod history;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use history::{block, options};
+use store::disk::Faults;
+use store::{
+    Batch, Embedded, Engine, Expect, Feed, FeedError, MemoryDisk, Op, Options, RangeError, RangeRequest, Revision, Txn,
+    WatchRequest,
+};
+
+fn open(disk: &MemoryDisk) -> Embedded {
+    Embedded::open_on(Arc::new(disk.clone()), options()).expect("it opens")
+}
+
+fn put(store: &Embedded, key: &str, value: &str) -> Revision {
+    block(store.commit(Txn::put(key.to_owned(), value.to_owned(), Expect::Any))).expect("committed").revision
+}
+
+fn delete(store: &Embedded, key: &str) -> Revision {
+    block(store.commit(Txn::delete(key.to_owned(), Expect::Any))).expect("committed").revision
+}
+
+fn next(feed: &mut dyn Feed) -> Batch {
+    block(feed.next()).expect("a batch")
+}
+
+/// Every event until a revision, as (revision, key, put).
+fn until(feed: &mut dyn Feed, last: Revision) -> Vec<(u64, String, bool)> {
+    let mut all = Vec::new();
+    loop {
+        let batch = next(feed);
+        let told = batch.events.iter().map(|e| (e.revision.0, String::from_utf8_lossy(&e.key).into_owned(), e.put.is_some()));
+        all.extend(told);
+        if batch.revision >= last {
+            return all;
+        }
+    }
+}
+
+/// #13766: the revision after a crash under load was another than the one that the data belonged to.
+#[test]
+fn issue_13766_revision_and_data_agree_after_a_crash_under_load() {
+    for seed in 0..40 {
+        let disk = MemoryDisk::default();
+        disk.set_faults(Faults { crash_in: Some(5 + seed * 3), ..Faults::default() });
+        let Ok(store) = Embedded::open_on(Arc::new(disk.clone()), options()) else { continue };
+        let mut acknowledged = Revision::ZERO;
+        for n in 0..60 {
+            let txn = Txn::put(format!("k{}", n % 7), format!("{n}"), Expect::Any);
+            let Ok(done) = block(store.commit(txn)) else { break };
+            acknowledged = done.revision;
+        }
+        drop(store);
+        let store = open(&disk.after_crash(seed));
+        let all = block(store.range(RangeRequest::prefix(""))).expect("readable");
+        let newest = all.kvs.iter().map(|kv| kv.mod_revision).max().unwrap_or_default();
+        assert_eq!(newest, store.revision(), "seed {seed}: without deletes the newest value has the newest revision");
+        assert!(store.revision() >= acknowledged, "seed {seed}");
+        let after = put(&store, "next", "1");
+        assert_eq!(after, newest.next(), "seed {seed}: and the history goes on from there");
+    }
+}
+
+/// #14370: a single member acknowledged a write before it was on disk.
+#[test]
+fn issue_14370_what_is_acknowledged_survives_a_crash_right_after() {
+    for seed in 0..20 {
+        let disk = MemoryDisk::default();
+        let store = open(&disk);
+        for n in 0..=seed {
+            put(&store, &format!("k{n}"), "v");
+        }
+        // The power goes before anything else can happen: not even a close.
+        let found = open(&disk.after_crash(seed));
+        let last = block(found.get(Bytes::from(format!("k{seed}")), None)).expect("readable");
+        assert!(last.is_some(), "seed {seed}");
+    }
+}
+
+/// #14571 (authorization made members apply differently): no member applies anything by itself here; the nearest thing is a
+/// transaction that is refused, which must leave no trace on either side of a restart.
+#[test]
+fn issue_14571_a_refused_transaction_changes_nothing_anywhere() {
+    let disk = MemoryDisk::default();
+    let store = open(&disk);
+    put(&store, "a", "1");
+    let refused = Txn::put("b", "1", Expect::Absent).and_put("a", "2", Expect::Absent, None);
+    assert!(block(store.commit(refused)).is_err());
+    let (revision, all) = (store.revision(), block(store.range(RangeRequest::prefix(""))).expect("readable"));
+    let again = open(&disk.after_crash(1));
+    assert_eq!((revision, all), (again.revision(), block(again.range(RangeRequest::prefix(""))).expect("readable")));
+}
+
+/// #14685: a crash during defragmentation. Ours is the rewriting of worn segments: crash at each of its steps.
+#[test]
+fn issue_14685_a_crash_while_segments_are_rewritten_changes_nothing() {
+    for crash in 1..60 {
+        let disk = MemoryDisk::default();
+        let store = open(&disk);
+        for n in 0..50 {
+            put(&store, &format!("k{}", n % 3), &"v".repeat(100));
+        }
+        let (revision, all) = (store.revision(), block(store.range(RangeRequest::prefix(""))).expect("readable"));
+        disk.set_faults(Faults { crash_in: Some(crash), ..Faults::default() });
+        // Compaction sets the keeper to work; which of the two is cut off depends on the step.
+        let _ = block(store.compact(Revision(revision.0 - 1)));
+        drop(store);
+        let again = open(&disk.after_crash(crash));
+        assert_eq!((revision, all), (again.revision(), block(again.range(RangeRequest::prefix(""))).expect("readable")));
+    }
+}
+
+/// #15220: a progress notification told of a revision whose events had not been delivered.
+#[test]
+fn issue_15220_progress_never_runs_ahead_of_events() {
+    let store = open(&MemoryDisk::default());
+    let mut feed = store.watch(WatchRequest::prefix("a", Revision(1))).expect("a feed");
+    let mut delivered = 0;
+    for n in 0..40 {
+        // Others' keys move the revision on; ours must come no later than the progress that covers them.
+        put(&store, &format!("b{n}"), "v");
+        put(&store, &format!("a{n}"), "v");
+        let batch = next(&mut *feed);
+        delivered += batch.events.len() as u64;
+        assert_eq!(delivered, batch.revision.0 / 2, "at {}", batch.revision);
+    }
+}
+
+/// #15271: a watch that was resumed after a partition went back in time. A feed that is opened again where another stopped
+/// tells neither what was told nor less than what is new, also after a restart.
+#[test]
+fn issue_15271_a_resumed_watch_does_not_go_back_in_time() {
+    let disk = MemoryDisk::default();
+    let store = open(&disk);
+    (0..10).for_each(|n| drop(put(&store, &format!("k{n}"), "v")));
+    let mut feed = store.watch(WatchRequest::prefix("k", Revision(1))).expect("a feed");
+    until(&mut *feed, Revision(10));
+    let from = feed.position();
+    assert_eq!(from, Revision(11));
+    drop(feed);
+    drop(store);
+    let store = open(&disk);
+    (10..20).for_each(|n| drop(put(&store, &format!("k{n}"), "v")));
+    let mut feed = store.watch(WatchRequest::prefix("k", from)).expect("a feed");
+    let told: Vec<u64> = until(&mut *feed, Revision(20)).into_iter().map(|e| e.0).collect();
+    assert_eq!(told, (11..=20).collect::<Vec<u64>>());
+}
+
+/// #17247: a cached transaction was applied, and told, twice.
+#[test]
+fn issue_17247_a_transaction_is_told_once() {
+    let store = open(&MemoryDisk::default());
+    let txn = Txn::put("a", "1", Expect::Any).and_put("b", "1", Expect::Any, None).and("c", Expect::Absent, Op::Check);
+    for _ in 0..20 {
+        block(store.commit(txn.clone())).expect("committed");
+    }
+    let mut feed = store.watch(WatchRequest::prefix("", Revision(1))).expect("a feed");
+    let told = until(&mut *feed, Revision(20));
+    let once: std::collections::BTreeSet<_> = told.iter().cloned().collect();
+    assert_eq!((told.len(), once.len()), (40, 40));
+}
+
+/// #17529: a slow watch on a busy stream lost events. A feed that falls far behind the recent events reads them back.
+#[test]
+fn issue_17529_a_starved_watch_loses_nothing() {
+    let store = open(&MemoryDisk::default());
+    let mut feed = store.watch(WatchRequest::prefix("k", Revision(1))).expect("a feed");
+    let mut told = Vec::new();
+    for round in 0..10 {
+        (0..50).for_each(|n| drop(put(&store, &format!("k{n}"), &round.to_string())));
+        // One bite only, whatever it holds.
+        told.extend(next(&mut *feed).events.iter().map(|e| e.revision.0));
+    }
+    told.extend(until(&mut *feed, Revision(500)).into_iter().map(|e| e.0));
+    assert_eq!(told, (1..=500).collect::<Vec<u64>>());
+}
+
+/// #17780: a crash during compaction left a smaller revision (the newest record was a tombstone that was compacted away).
+#[test]
+fn issue_17780_the_revision_never_decreases_after_compaction() {
+    for crash in 0..40 {
+        let disk = MemoryDisk::default();
+        let store = open(&disk);
+        (0..20).for_each(|n| drop(put(&store, &format!("k{n}"), &"v".repeat(90))));
+        let last = (0..20).map(|n| delete(&store, &format!("k{n}"))).last().expect("twenty");
+        disk.set_faults(Faults { crash_in: (crash > 0).then_some(crash), ..Faults::default() });
+        let _ = block(store.compact(last));
+        drop(store);
+        let again = open(&disk.after_crash(crash));
+        assert_eq!(again.revision(), last, "crash {crash}");
+        assert_eq!(put(&again, "n", "v"), last.next());
+    }
+}
+
+/// #18089: compacting at the revision of a delete dropped that delete from watches of later revisions' history.
+#[test]
+fn issue_18089_compacting_on_a_delete_drops_no_event_after_it() {
+    let store = open(&MemoryDisk::default());
+    put(&store, "a", "1");
+    put(&store, "b", "1");
+    let at = delete(&store, "a");
+    put(&store, "a", "2");
+    let gone = delete(&store, "a");
+    block(store.compact(at)).expect("compacted");
+    // Far from the recent events, so that it is read back from the log.
+    (0..30).for_each(|n| drop(put(&store, &format!("c{n}"), &"v".repeat(200))));
+    let mut feed = store.watch(WatchRequest::prefix("a", at.next())).expect("a feed");
+    assert_eq!(until(&mut *feed, gone), vec![(4, "a".into(), true), (5, "a".into(), false)]);
+}
+
+/// #18667: reading a compacted revision inside a transaction was answered otherwise by different members.
+#[test]
+fn issue_18667_compacted_revisions_are_refused_everywhere_alike() {
+    let disk = MemoryDisk::default();
+    let store = open(&disk);
+    (0..10).for_each(|n| drop(put(&store, "a", &n.to_string())));
+    block(store.compact(Revision(8))).expect("compacted");
+    for store in [store, open(&disk)] {
+        let at = |revision| block(store.get("a".into(), Some(Revision(revision))));
+        assert!(matches!(at(7), Err(RangeError::Compacted { compacted: Revision(8) })));
+        assert_eq!(at(8).expect("readable").expect("there").value, "7");
+        let range = RangeRequest { at: Some(Revision(7)), ..RangeRequest::prefix("") };
+        assert!(matches!(block(store.range(range)), Err(RangeError::Compacted { .. })));
+        assert!(matches!(at(11), Err(RangeError::Future { current: Revision(10) })));
+    }
+}
+
+/// #19179: a watch from exactly the compacted revision was let in, and missed the delete of that revision.
+#[test]
+fn issue_19179_a_watch_at_the_compacted_revision_is_refused() {
+    let store = open(&MemoryDisk::default());
+    put(&store, "a", "1");
+    let at = delete(&store, "a");
+    put(&store, "b", "1");
+    block(store.compact(at)).expect("compacted");
+    let refused = store.watch(WatchRequest::prefix("a", at));
+    assert!(matches!(refused.err(), Some(FeedError::Compacted { compacted }) if compacted == at));
+    assert!(store.watch(WatchRequest::prefix("a", at.next())).is_ok());
+}
+
+/// #20221: a watch from a revision that has not happened yet told of older events, or of progress before it.
+#[test]
+fn issue_20221_a_watch_from_the_future_tells_nothing_before_it() {
+    let store = open(&MemoryDisk::default());
+    put(&store, "a", "1");
+    let mut feed = store.watch(WatchRequest::prefix("a", Revision(5))).expect("a feed");
+    (0..6).for_each(|n| drop(put(&store, "a", &n.to_string())));
+    let batch = next(&mut *feed);
+    assert!(batch.events.iter().all(|e| e.revision >= Revision(5)), "{batch:?}");
+    assert_eq!(batch.events.len(), 3);
+}
+
+/// Beside the record: a disk that says it has synced and has not. Nobody can keep what such a disk loses; but what opens
+/// again is a piece of the history from its beginning, or it is told plainly that it is not.
+#[test]
+fn a_disk_that_lies_about_syncs_gives_a_prefix_or_a_clear_word() {
+    let (mut prefixes, mut refused) = (0, 0);
+    for seed in 0..120 {
+        let disk = MemoryDisk::default();
+        let store = open(&disk);
+        (0..seed % 20).for_each(|n| drop(put(&store, &format!("k{n}"), "v")));
+        disk.set_faults(Faults { syncs_lie: true, ..Faults::default() });
+        (seed % 20..40).for_each(|n| drop(put(&store, &format!("k{n}"), "v")));
+        let found = Embedded::open_on(Arc::new(disk.after_crash(seed)), Options { on_fatal: Arc::new(|_| {}), ..options() });
+        match found {
+            Ok(found) => {
+                let held = block(found.range(RangeRequest::prefix(""))).expect("readable").kvs;
+                let mut revisions: Vec<u64> = held.iter().map(|kv| kv.mod_revision.0).collect();
+                revisions.sort_unstable();
+                assert_eq!(revisions, (1..=found.revision().0).collect::<Vec<u64>>(), "seed {seed}");
+                assert!(found.revision().0 >= seed % 20, "seed {seed}: what was synced truly is there");
+                prefixes += 1;
+            }
+            Err(e) => {
+                assert!(e.to_string().contains("corrupt"), "seed {seed}: {e}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(prefixes > 0 && refused > 0, "{prefixes} opened, {refused} refused: the disk lies too little");
+}
