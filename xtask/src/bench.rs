@@ -13,7 +13,6 @@ mod idle;
 mod image;
 mod loads;
 mod objects;
-mod place;
 mod pods;
 mod table;
 
@@ -71,7 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let binary = binary(args, root)?;
     println!("measuring {}", binary.display());
-    let place = match place::Place::make() {
+    let place = match crate::place::Place::make("bench") {
         Ok(place) => place,
         Err(why) => {
             println!("SKIP bench: {why:#}");

@@ -5,19 +5,19 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// The address of the node: RFC 2544 keeps this network for benchmarks.
-pub(super) const ADDRESS: &str = "198.18.0.1";
+/// The address of the node: RFC 2544 keeps this network for tests of devices.
+pub(crate) const ADDRESS: &str = "198.18.0.1";
 
 /// The namespace and the directory.
-pub(super) struct Place {
+pub(crate) struct Place {
     name: String,
     scratch: PathBuf,
 }
 
 impl Place {
-    /// Makes them.
-    pub(super) fn make() -> Result<Self> {
-        let name = format!("timonel-bench-{}", std::process::id());
+    /// Makes them, named after the task.
+    pub(crate) fn make(task: &str) -> Result<Self> {
+        let name = format!("timonel-{task}-{}", std::process::id());
         let scratch = std::env::temp_dir().join(&name);
         if !is_root()? {
             bail!("not root: network namespaces and containers need it");
@@ -35,14 +35,14 @@ impl Place {
     }
 
     /// A command that will run in the namespace; `ip netns exec` would hide the control groups.
-    pub(super) fn command(&self, program: &Path) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/run/netns/{}", self.name)).arg(program);
         command
     }
 
     /// The directory.
-    pub(super) fn scratch(&self) -> &Path {
+    pub(crate) fn scratch(&self) -> &Path {
         &self.scratch
     }
 }

@@ -5,7 +5,7 @@ use crate::server::Served;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use kinds::{ApiError, Object};
+use kinds::{ApiError, Object, Path};
 use registry::FieldValidation;
 
 /// Largest request body (kube-apiserver's limit).
@@ -63,14 +63,9 @@ pub(crate) fn validation(call: &Call) -> Result<FieldValidation, ApiError> {
         None | Some("" | "Warn") => Ok(FieldValidation::Warn),
         Some("Ignore") => Ok(FieldValidation::Ignore),
         Some("Strict") => Ok(FieldValidation::Strict),
-        Some(other) => Err(ApiError::new(
-            422,
-            "Invalid",
-            format!(
-                "CreateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: {other:?}: \
-                 supported values: \"Ignore\", \"Strict\", \"Warn\""
-            ),
-        )),
+        Some(other) => Err(ApiError::invalid_options(crate::resource::options_kind(call), |e| {
+            e.not_supported(&Path::new("fieldValidation"), other, &["", "Ignore", "Strict", "Warn"]);
+        })),
     }
 }
 

@@ -243,6 +243,7 @@ async fn answer(mut call: Call) -> Result<Reply, ApiError> {
     let served = call.shared.served(&info.group, &info.version, &info.resource).ok_or_else(ApiError::no_such_path)?;
     call.caller.speaks = served.speaks();
     if reviews::is_virtual(&served) {
+        resource::check_verb(&call, &served)?;
         return reviews::answer(call, &served).await;
     }
     resource::serve(call, served).await

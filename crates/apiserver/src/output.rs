@@ -36,9 +36,16 @@ pub(crate) fn spoken(served: &Served, object: &Object, json: &Bytes) -> Result<B
             Ok(codec::encode(&turned).into())
         }
         None => match object {
-            Object::Dynamic(d) if d.api_version != served.api_version() => {
+            Object::Dynamic(d) => {
+                let version = served.api_version();
+                let shape = served.shape.as_deref().map(|s| s.version(&version));
+                let filled = shape.and_then(|v| rules::customs::defaulted(&v.schema, &d.body));
+                if filled.is_none() && d.api_version == version {
+                    return Ok(json.clone());
+                }
                 let mut turned = kinds::Dynamic::clone(d);
-                turned.api_version = served.api_version();
+                turned.api_version = version;
+                turned.body = filled.unwrap_or(turned.body);
                 Ok(codec::encode(&Object::Dynamic(Arc::new(turned))).into())
             }
             _ => Ok(json.clone()),

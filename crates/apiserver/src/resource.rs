@@ -9,9 +9,9 @@ use crate::watching;
 use cache::Entry;
 use kinds::selector::parse_fields;
 use kinds::{
-    ApiError, DeleteOptions, Kind, Object, ObjectKey, Patch, PatchKind, Resource, Revision, Selector, Target, WriteOptions,
+    ApiError, DeleteOptions, FieldErrors, Kind, Object, ObjectKey, Patch, PatchKind, Path, Resource, Revision, Selector, Target, WriteOptions,
 };
-use registry::{Answer, Asked, Continue, ListQuery, VersionMatch};
+use registry::{Answer, Asked, Continue, FieldValidation, ListQuery, VersionMatch};
 use rules::scale;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ const MANAGER_MAX: usize = 128;
 /// Serves one request on a resource.
 pub(crate) async fn serve(call: Call, served: Served) -> Result<Reply, ApiError> {
     check_scope(&call, &served)?;
+    check_verb(&call, &served)?;
     match (call.info.verb, call.info.subresource.as_str()) {
         ("list", "") => list(call, served).await,
         ("watch", "") => watching::watch(call, served).await,
@@ -48,6 +49,22 @@ fn check_scope(call: &Call, served: &Served) -> Result<(), ApiError> {
         return Err(ApiError::no_such_path());
     }
     Ok(())
+}
+
+/// Whether the resource, or its subresource, has the verb at all, and the path the name that it needs.
+pub(crate) fn check_verb(call: &Call, served: &Served) -> Result<(), ApiError> {
+    let (verb, sub) = (call.info.verb, call.info.subresource.as_str());
+    let nameless = call.info.name.is_empty();
+    if (nameless && matches!(verb, "update" | "patch")) || (!nameless && verb == "create" && sub.is_empty()) {
+        return Err(ApiError::no_such_verb());
+    }
+    // Custom resources have them all.
+    let Some(row) = schema::resources().by_gvr(&served.group, &served.version, served.resource.plural()) else { return Ok(()) };
+    let has = match row.subresource(sub) {
+        Some(s) => s.verbs.contains(&verb),
+        None => !sub.is_empty() || row.verbs.contains(&verb),
+    };
+    if has { Ok(()) } else { Err(ApiError::no_such_verb()) }
 }
 
 fn has_subresource(served: &Served, sub: &str) -> bool {
@@ -82,19 +99,24 @@ fn target(call: &Call, served: &Served) -> Result<Target, ApiError> {
     Ok(Target { resource: served.resource.clone(), key: key(call), subresource: subresource(call)? })
 }
 
+/// What the options of a verb are called.
+pub(crate) fn options_kind(call: &Call) -> &'static str {
+    match call.info.verb {
+        "update" => "UpdateOptions",
+        "patch" => "PatchOptions",
+        "delete" | "deletecollection" => "DeleteOptions",
+        _ => "CreateOptions",
+    }
+}
+
 /// The write options of the query.
 fn options(call: &Call) -> Result<WriteOptions, ApiError> {
     let dry_run = match call.info.params("dryRun").collect::<Vec<_>>()[..] {
         [] | [""] => false,
         ["All"] => true,
         [other, ..] => {
-            return Err(ApiError::new(
-                422,
-                "Invalid",
-                format!(
-                    "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: {other:?}: supported values: \"All\""
-                ),
-            ));
+            let shown = kinds::field::Bare(format!("[{other:?}]"));
+            return Err(ApiError::invalid_options(options_kind(call), |e| e.not_supported(&Path::new("dryRun"), shown, &["All"])));
         }
     };
     let manager = match call.info.param("fieldManager") {
@@ -102,7 +124,7 @@ fn options(call: &Call) -> Result<WriteOptions, ApiError> {
         None => default_manager(call),
     };
     if manager.len() > MANAGER_MAX || manager.chars().any(char::is_control) {
-        return Err(ApiError::new(422, "Invalid", "CreateOptions.meta.k8s.io \"\" is invalid: fieldManager: Invalid value"));
+        return Err(ApiError::invalid_options(options_kind(call), |e| e.too_long(&Path::new("fieldManager"), MANAGER_MAX)));
     }
     Ok(WriteOptions { dry_run, field_manager: manager, force: call.info.flag("force") })
 }
@@ -130,17 +152,17 @@ pub(crate) fn list_query(call: &Call, served: &Served) -> Result<ListQuery, ApiE
         "" => VersionMatch::Unset,
         "Exact" => VersionMatch::Exact,
         "NotOlderThan" => VersionMatch::NotOlderThan,
-        other => return Err(bad_list(&format!("resourceVersionMatch: Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""))),
+        other => return Err(ApiError::invalid_options("ListOptions", |e| e.not_supported(&Path::new(MATCH), other, &["Exact", "NotOlderThan", ""]))),
     };
     let given = info.param("resourceVersion").is_some_and(|v| !v.is_empty());
     if version_match != VersionMatch::Unset && !given && info.verb != "watch" {
-        return Err(bad_list("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"));
+        return Err(bad_match("resourceVersionMatch is forbidden unless resourceVersion is provided"));
     }
     if version_match != VersionMatch::Unset && page.is_some() {
-        return Err(bad_list("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided"));
+        return Err(bad_match("resourceVersionMatch is forbidden when continue is provided"));
     }
     if version_match == VersionMatch::Exact && revision == Some(Revision::ZERO) {
-        return Err(bad_list("resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+        return Err(bad_match("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
     }
     if page.is_some() && revision.is_some_and(|r| r != Revision::ZERO) {
         return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
@@ -153,8 +175,12 @@ fn served_namespaced(call: &Call) -> bool {
     !(call.info.group.is_empty() && call.info.resource == "namespaces")
 }
 
-fn bad_list(why: &str) -> ApiError {
-    ApiError::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {why}"))
+/// The option that says how a revision is meant.
+pub(crate) const MATCH: &str = "resourceVersionMatch";
+
+/// A revision match that may not be asked for here.
+pub(crate) fn bad_match(why: &str) -> ApiError {
+    ApiError::invalid_options("ListOptions", |e| e.forbidden(&Path::new(MATCH), why))
 }
 
 /// A resource version of a query; empty is none.
@@ -188,6 +214,10 @@ async fn list(call: Call, served: Served) -> Result<Reply, ApiError> {
     if query.revision.is_none() && query.page.is_none() {
         call.shared.registry.catch_up().await?;
     }
+    if call.info.param("sendInitialEvents").is_some() {
+        let wrong = |e: &mut FieldErrors| e.forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list");
+        return Err(ApiError::invalid_options("ListOptions", wrong));
+    }
     let mut listing = call.shared.registry.list(&served.resource, &query)?;
     listing.entries = spoken(&call, &served, listing.entries).await?;
     output::list(&call, &served, &listing)
@@ -212,11 +242,24 @@ async fn create(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let json = body::to_json(call.request.headers(), bytes)?;
     let (object, mut warnings) = body::object(&call, &served, &json)?;
     let object = stored(object)?;
-    let answer = call.shared.registry.create(&call.caller, &target, object, &options).await?;
+    check_new_event(&served, &object)?;
+    let answer = call.shared.registry.create(&call.caller, &target, object, &options).await;
+    let answer = answer.map_err(|e| e.warning(&warnings))?;
     warnings.extend(answer.warnings);
     let mut reply = shown(&call, &served, 201, answer.entry).await?;
     respond::warn(&mut reply, &warnings);
     Ok(reply)
+}
+
+/// `events.k8s.io` asks more of a new Event than the core group does.
+fn check_new_event(served: &Served, object: &Object) -> Result<(), ApiError> {
+    let (Some(Kind::EventsEvent), Object::Event(event)) = (served.kind, object) else { return Ok(()) };
+    let mut errors = FieldErrors::default();
+    rules::core::event::validate_new_style(event, &mut errors);
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::invalid("", "Event", event.metadata.name.as_deref().unwrap_or_default(), &errors))
 }
 
 /// A spoken kind as it is stored.
@@ -234,7 +277,8 @@ async fn update(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let json = body::to_json(call.request.headers(), bytes)?;
     let (object, mut warnings) = body::object(&call, &served, &json)?;
     let object = stored(object)?;
-    let answer = call.shared.registry.update(&call.caller, &target, object, &options).await?;
+    let answer = call.shared.registry.update(&call.caller, &target, object, &options).await;
+    let answer = answer.map_err(|e| e.warning(&warnings))?;
     warnings.extend(answer.warnings);
     let mut reply = shown(&call, &served, if answer.created { 201 } else { 200 }, answer.entry).await?;
     respond::warn(&mut reply, &warnings);
@@ -264,28 +308,37 @@ async fn patch(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let target = target(&call, &served)?;
     let kind = patch_kind(&call)?;
     if kind == PatchKind::Apply && call.info.param("fieldManager").is_none_or(str::is_empty) {
-        return Err(ApiError::new(
-            422,
-            "Invalid",
-            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
-        ));
+        let wrong = |e: &mut FieldErrors| e.required(&Path::new("fieldManager"), "is required for apply patch");
+        return Err(ApiError::invalid_options("PatchOptions", wrong));
     }
     if kind != PatchKind::Apply && call.info.param("force").is_some() {
-        return Err(ApiError::new(
-            422,
-            "Invalid",
-            "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch",
-        ));
+        let wrong = |e: &mut FieldErrors| e.forbidden(&Path::new("force"), "may not be specified for non-apply patch");
+        return Err(ApiError::invalid_options("PatchOptions", wrong));
     }
     let spoken = served.kind.map_or_else(|| served.resource.clone(), Resource::Builtin);
     let asked = Asked { spoken, validation: body::validation(&call)? };
     let bytes = body::read(&mut call).await?;
+    let twice = if kind == PatchKind::Apply { duplicates(&bytes, asked.validation)? } else { None };
     let patch = Patch { kind, body: patch_body(kind, &bytes)? };
     let answer: Answer =
         call.shared.registry.patch_checked(&call.caller, &target, &patch, &options, &asked).await?;
     let mut reply = shown(&call, &served, if answer.created { 201 } else { 200 }, answer.entry).await?;
     respond::warn(&mut reply, &answer.warnings);
+    respond::warn(&mut reply, twice.as_slice());
     Ok(reply)
+}
+
+/// What a strict reader says of keys that stand twice in an applied configuration.
+fn duplicates(bytes: &[u8], validation: FieldValidation) -> Result<Option<String>, ApiError> {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let found = codec::yaml::parse(text).ok().and_then(|d| d.strict_error());
+    match (found, validation) {
+        (None, _) | (_, FieldValidation::Ignore) => Ok(None),
+        (Some(why), FieldValidation::Warn) => Ok(Some(format!("error converting YAML to JSON: {why}"))),
+        (Some(why), FieldValidation::Strict) => {
+            Err(ApiError::bad_request(format!("error strict decoding YAML: error converting YAML to JSON: {why}")))
+        }
+    }
 }
 
 fn patch_body(kind: PatchKind, bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
@@ -322,12 +375,39 @@ async fn delete_options(call: &mut Call) -> Result<DeleteOptions, ApiError> {
     Ok(options)
 }
 
+/// Kinds whose deletion is answered with the object, not with a Status.
+const SHOWN_WHEN_GONE: &[Kind] = &[
+    Kind::Pod,
+    Kind::Service,
+    Kind::ServiceAccount,
+    Kind::Namespace,
+    Kind::PersistentVolume,
+    Kind::PersistentVolumeClaim,
+    Kind::ResourceQuota,
+    Kind::PodTemplate,
+    Kind::ResourceClaim,
+    Kind::ResourceClaimTemplate,
+    Kind::ResourceSlice,
+    Kind::DeviceClass,
+    Kind::CSIDriver,
+    Kind::CSINode,
+    Kind::StorageClass,
+    Kind::VolumeAttachment,
+    Kind::VolumeAttributesClass,
+];
+
+/// Kinds that leave their dependents alone unless they are told otherwise.
+const ORPHANING: &[Kind] = &[Kind::Job, Kind::ReplicationController];
+
 async fn delete(mut call: Call, served: Served) -> Result<Reply, ApiError> {
-    let options = delete_options(&mut call).await?;
+    let mut options = delete_options(&mut call).await?;
+    if served.kind.is_some_and(|k| ORPHANING.contains(&k)) && options.orphan_dependents.is_none() {
+        options.propagation_policy.get_or_insert_with(|| "Orphan".to_owned());
+    }
     let target = target(&call, &served)?;
     match call.shared.registry.delete(&call.caller, &target, &options).await? {
         registry::delete::Deleted::Lingers(entry) => shown(&call, &served, 200, entry).await,
-        registry::delete::Deleted::Gone(entry) if served.resource.builtin() == Some(Kind::Pod) => {
+        registry::delete::Deleted::Gone(entry) if served.resource.builtin().is_some_and(|k| SHOWN_WHEN_GONE.contains(&k)) => {
             output::entry(&call, &served, 200, &entry)
         }
         registry::delete::Deleted::Gone(entry) => Ok(respond::tree(200, &gone(&served, &entry), call.accept)),
@@ -366,8 +446,12 @@ async fn create_below(mut call: Call, served: Served) -> Result<Reply, ApiError>
     let registry = &call.shared.registry;
     match &object {
         Object::Binding(b) => {
+            check_binding(b)?;
             registry.bind(&call.caller, &key, b, &options).await?;
             Ok(success(&call, 201))
+        }
+        Object::Eviction(e) if e.metadata.name.as_deref().is_some_and(|n| !n.is_empty() && n != key.name) => {
+            Err(ApiError::bad_request("name in URL does not match name in Eviction object"))
         }
         Object::Eviction(e) => {
             registry.evict(&call.caller, &key, e).await?;
@@ -381,6 +465,19 @@ async fn create_below(mut call: Call, served: Served) -> Result<Reply, ApiError>
         }
         _ => Err(ApiError::no_such_path()),
     }
+}
+
+/// What a binding must name. kube-apiserver answers 500 without a reason here.
+fn check_binding(binding: &kinds::api::core::v1::Binding) -> Result<(), ApiError> {
+    let mut errors = FieldErrors::default();
+    let kind = binding.target.kind.as_deref().unwrap_or_default();
+    if !["", "Node"].contains(&kind) {
+        errors.not_supported(&Path::new("target.kind"), kind, &["Node", "<empty>"]);
+    }
+    if binding.target.name.as_deref().unwrap_or_default().is_empty() {
+        errors.required(&Path::new("target.name"), "");
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ApiError::new(500, "", errors.aggregate())) }
 }
 
 fn success(call: &Call, code: u16) -> Reply {

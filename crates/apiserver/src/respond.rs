@@ -350,6 +350,7 @@ pub fn failure(e: &ApiError, accept: Accept) -> Reply {
     if let Some(s) = retry.filter(|_| matches!(e.code, 429 | 503 | 504)) {
         reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(s));
     }
+    warn(&mut reply, &e.warnings);
     if e.code == 401 {
         reply.headers_mut().remove(header::WWW_AUTHENTICATE);
     }

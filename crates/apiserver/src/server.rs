@@ -62,6 +62,8 @@ pub struct Served {
     /// The kind that is spoken, for built-ins; differs from the stored one for views.
     pub kind: Option<Kind>,
     pub definition: Option<Arc<CustomResourceDefinition>>,
+    /// The same parsed.
+    pub shape: Option<Arc<rules::customs::Definition>>,
 }
 
 impl Served {
@@ -96,7 +98,7 @@ impl Shared {
         let text = (group.to_owned(), version.to_owned());
         if let Some(kind) = Kind::from_gvr(group, version, plural) {
             let resource = Resource::from(kind);
-            return Some(Served { resource, group: text.0, version: text.1, kind: Some(kind), definition: None });
+            return Some(Served { resource, group: text.0, version: text.1, kind: Some(kind), definition: None, shape: None });
         }
         let snapshot = self.registry.snapshot();
         let crd = snapshot.get::<CustomResourceDefinition>("", &format!("{plural}.{group}"))?;
@@ -107,7 +109,8 @@ impl Shared {
             return None;
         }
         let resource = registry::customs::resource_of(crd);
-        Some(Served { resource, group: text.0, version: text.1, kind: None, definition: Some(Arc::clone(crd)) })
+        let shape = self.registry.definition_at(&snapshot, &resource);
+        Some(Served { resource, group: text.0, version: text.1, kind: None, definition: Some(Arc::clone(crd)), shape })
     }
 
     /// Node authorizer, then RBAC.

@@ -67,12 +67,11 @@ pub(crate) async fn watch(call: Call, served: Served) -> Result<Reply, ApiError>
 
 fn check_initial(call: &Call, send: bool, version: registry::VersionMatch) -> Result<(), ApiError> {
     let given = call.info.param("sendInitialEvents").is_some();
-    let bad = |why: &str| Err(ApiError::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {why}")));
     if given && version != registry::VersionMatch::NotOlderThan {
-        return bad("resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+        return Err(crate::resource::bad_match("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
     }
     if !given && version != registry::VersionMatch::Unset {
-        return bad("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+        return Err(crate::resource::bad_match("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
     }
     if send && !call.info.flag("allowWatchBookmarks") {
         return Ok(());

@@ -1,6 +1,7 @@
 //! Bytes to and from objects: the only crate that instantiates serde over the kinds.
 
 pub mod duration;
+pub mod emit;
 pub mod object;
 pub mod openapi;
 pub mod proto;

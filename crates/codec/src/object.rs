@@ -134,7 +134,38 @@ pub fn decode_resource(resource: &Resource, json: &[u8]) -> Result<Object, Decod
 pub fn encode(object: &Object) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     encode_object(object, &mut out).expect("writing JSON into memory cannot fail");
+    if matches!(object, Object::CustomResourceDefinition(_)) {
+        out = whole_numbers(&out);
+    }
     undate(out)
+}
+
+/// The same JSON with `10` for `10.0`, as Go writes the bounds of a schema.
+fn whole_numbers(json: &[u8]) -> Vec<u8> {
+    /// Beyond this a float is not exact.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    fn walk(tree: &mut Value) {
+        match tree {
+            Value::Object(members) => members.values_mut().for_each(walk),
+            Value::Array(items) => items.iter_mut().for_each(walk),
+            Value::Number(n) => {
+                if let Some(f) = n.as_f64().filter(|f| n.is_f64() && f.fract() == 0.0 && f.abs() < EXACT) {
+                    // Whole and small, so nothing is lost.
+                    #[allow(clippy::cast_possible_truncation)]
+                    let whole = f as i64;
+                    *n = whole.into();
+                }
+            }
+            _ => {}
+        }
+    }
+    match serde_json::from_slice(json) {
+        Ok(mut tree) => {
+            walk(&mut tree);
+            tree.to_string().into_bytes()
+        }
+        Err(_) => json.to_vec(),
+    }
 }
 
 /// An object as a JSON tree.

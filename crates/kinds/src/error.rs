@@ -36,6 +36,8 @@ pub struct ApiError {
     pub reason: Cow<'static, str>,
     pub message: String,
     pub details: Option<Box<Details>>,
+    /// Texts for `Warning: 299` headers that go with the refusal.
+    pub warnings: Vec<String>,
     /// Where an expired list may go on (`metadata.continue`).
     pub resume: Option<String>,
     /// More for the log, never for the client.
@@ -51,9 +53,16 @@ impl fmt::Display for ApiError {
 impl std::error::Error for ApiError {}
 
 impl ApiError {
+    /// The same with warnings.
+    #[must_use]
+    pub fn warning(mut self, warnings: &[String]) -> Self {
+        self.warnings.extend_from_slice(warnings);
+        self
+    }
+
     /// An error without details.
     pub fn new(code: u16, reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { code, reason: reason.into(), message: message.into(), details: None, resume: None, internal: None }
+        Self { code, reason: reason.into(), message: message.into(), details: None, warnings: Vec::new(), resume: None, internal: None }
     }
 
     fn about(mut self, resource: &Resource, name: &str) -> Self {
@@ -126,6 +135,19 @@ impl ApiError {
             ..Details::default()
         };
         Self::new(422, "Invalid", format!("{qualified} \"{name}\" is invalid: {text}")).with_details(details)
+    }
+    /// 422 for options of a request (`ListOptions`, `CreateOptions` …) that are wrong.
+    #[must_use]
+    pub fn invalid_options(kind: &str, wrong: impl FnOnce(&mut FieldErrors)) -> Self {
+        let mut errors = FieldErrors::default();
+        wrong(&mut errors);
+        Self::invalid("meta.k8s.io", kind, "", &errors)
+    }
+    /// 405 for a verb that a resource does not have.
+    #[must_use]
+    pub fn no_such_verb() -> Self {
+        let text = "the server does not allow this method on the requested resource";
+        Self::new(405, "MethodNotAllowed", text).with_details(Details::default())
     }
     /// 400 with the given text.
     pub fn bad_request(message: impl Into<String>) -> Self {

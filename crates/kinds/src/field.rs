@@ -171,6 +171,11 @@ impl FieldErrors {
         let noun = if max == 1 { "item" } else { "items" };
         self.push(Wrong::TooMany, path, actual.to_string(), format!("must have at most {max} {noun}"));
     }
+    /// How much is wrong.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {

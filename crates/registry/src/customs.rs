@@ -105,6 +105,12 @@ impl Registry {
         self.definitions.get(snapshot, &format!("{}.{}", c.plural, c.group))
     }
 
+    /// The parsed definition of a custom resource as a snapshot has it.
+    #[must_use]
+    pub fn definition_at(&self, snapshot: &Snapshot, resource: &Resource) -> Option<Arc<Definition>> {
+        self.definition(snapshot, resource)
+    }
+
     /// Fields that a version of a custom resource does not know: `unknown field "spec.imag"`.
     #[must_use]
     pub fn unknown_fields(&self, resource: &Resource, api_version: &str, tree: &Value) -> Vec<String> {

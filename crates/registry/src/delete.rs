@@ -6,7 +6,7 @@ use crate::registry::{Caller, Registry, unsaved, whole_seconds};
 use cache::Entry;
 use jiff::SignedDuration;
 use kinds::api::core::v1::{Namespace, Pod};
-use kinds::{ApiError, DeleteOptions, Object, Resource, Target, Time};
+use kinds::{ApiError, DeleteOptions, Object, Path, Resource, Target, Time};
 use rules::{Operation, admission};
 use std::sync::Arc;
 use store::Expect;
@@ -172,23 +172,16 @@ impl Registry {
 
 fn check_options(options: &DeleteOptions) -> Result<(), ApiError> {
     if options.orphan_dependents.is_some() && options.propagation_policy.is_some() {
-        return Err(ApiError::new(
-            422,
-            "Invalid",
-            "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: \
-             orphanDependents and deletionPropagation cannot be both set",
-        ));
+        let policy = options.propagation_policy.as_deref().unwrap_or_default();
+        return Err(ApiError::invalid_options("DeleteOptions", |e| {
+            e.invalid(&Path::new("propagationPolicy"), policy, "orphanDependents and deletionPropagation cannot be both set");
+        }));
     }
     match options.propagation_policy.as_deref() {
         None | Some("Foreground" | "Background" | "Orphan") => Ok(()),
-        Some(other) => Err(ApiError::new(
-            422,
-            "Invalid",
-            format!(
-                "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {other:?}: \
-                 supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
-            ),
-        )),
+        Some(other) => Err(ApiError::invalid_options("DeleteOptions", |e| {
+            e.not_supported(&Path::new("propagationPolicy"), other, &["Foreground", "Background", "Orphan", "nil"]);
+        })),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::registry::whole_seconds;
 use cache::Entry;
 use jiff::Timestamp;
 use kinds::apimachinery::pkg::apis::meta::v1::FieldsV1;
-use kinds::{ManagedFieldsEntry, Object, Time};
+use kinds::{Kind, ManagedFieldsEntry, Object, Time};
 use patch::Shape;
 use patch::apply::{Writer, tracked};
 use rules::customs::Version;
@@ -35,6 +35,8 @@ pub(crate) fn shape<'a>(object: &Object, version: Option<&'a Version>) -> Shape<
 pub(crate) fn reset_by(subresource: &str, object: &Object, version: Option<&Version>) -> &'static [&'static str] {
     let has_status = version.is_some_and(|v| v.status) || object.kind().is_some_and(|k| rules::rules(k.stored_as()).prepare_status_update.is_some());
     match subresource {
+        // The server fills in who asks; nobody owns a request.
+        "" if object.kind() == Some(Kind::CertificateSigningRequest) => &["spec", "status"],
         "status" => &["spec"],
         "" if has_status => &["status"],
         _ => &[],
@@ -46,7 +48,7 @@ pub(crate) fn stamp(now: Timestamp) -> String {
     whole_seconds(now).to_string()
 }
 
-/// Works out the managed fields of a create (`old` is `None`) or of a change.
+/// Drops what stands for nothing, and works out the managed fields of a create (`old` is `None`) or of a change.
 pub(crate) fn settle(
     manager: &str,
     subresource: &str,
@@ -54,7 +56,16 @@ pub(crate) fn settle(
     object: &mut Object,
     (old, version): (Option<&Entry>, Option<&Version>),
 ) {
-    let tree = codec::to_value(object);
+    let mut tree = codec::to_value(object);
+    if let Some(kind) = object.kind() {
+        let i = kind.info();
+        let ty = schema::types().by_gvk(i.group, i.version, i.kind);
+        if ty.is_some_and(|ty| codec::emit::drop_empty(&mut tree, ty))
+            && let Ok(tidy) = codec::from_value(&object.resource(), tree.clone())
+        {
+            *object = tidy;
+        }
+    }
     let live = old.and_then(|e| serde_json::from_slice::<Value>(&e.json).ok());
     let (api_version, time) = (object.api_version(), stamp(now));
     let ignore = reset_by(subresource, object, version);

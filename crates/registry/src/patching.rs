@@ -121,14 +121,10 @@ impl Registry {
         options: &WriteOptions,
         asked: &Asked,
     ) -> Result<Answer, ApiError> {
-        let Asked { spoken, validation } = asked;
+        // Unknown fields have no owner: applying them fails, whatever the validation.
+        let spoken = &asked.spoken;
         let mut config: Value =
             serde_json::from_slice(&patch.body).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?;
-        let found = self.strict(spoken, &config, *validation)?;
-        if *validation == FieldValidation::Strict && !found.is_empty() {
-            let text = format!("error decoding patch: strict decoding error: {}", found.join(", "));
-            return Err(ApiError::bad_request(text));
-        }
         check_config(&config, target)?;
         let namespaced = target.resource.namespaced();
         if namespaced {
@@ -159,19 +155,11 @@ impl Registry {
             let object = done(None)?;
             match self.create_owned(caller, target, object, options, Owners::Settled).await {
                 Err(e) if e.is_already_exists() => self.catch_up().await?,
-                made => {
-                    return made.map(|mut a| {
-                        a.warnings.extend(found);
-                        a
-                    });
-                }
+                made => return made,
             }
         }
         let next = |old: &Entry| done(Some(&asked.tree(old)?));
-        self.modify(caller, target, options, Next::Apply(&next)).await.map(|mut a| {
-            a.warnings.extend(found);
-            a
-        })
+        self.modify(caller, target, options, Next::Apply(&next)).await
     }
 }
 

@@ -333,16 +333,27 @@ impl Registry {
             };
             if options.dry_run {
                 if self.snapshot().entry(resource, &prepared.key()).is_some() {
-                    return Err(ApiError::already_exists(resource, &prepared.key().name));
+                    return Err(self.taken(resource, &prepared.key()));
                 }
                 return Ok(Answer { entry: unsaved(prepared), warnings, created: true });
             }
+            let key = prepared.key();
             match self.put(resource, prepared, Expect::Absent).await {
                 Err(e) if e.is_already_exists() && generated && tries < GENERATE_TRIES => {}
+                Err(e) if e.is_already_exists() => return Err(self.taken(resource, &key)),
                 done => return done.map(|entry| Answer { entry, warnings, created: true }),
             }
             object = given.clone().expect("a name was generated, so what was given is kept");
         }
+    }
+
+    /// The refusal of a name that an object has, with a word on one that is on its way out.
+    fn taken(&self, resource: &Resource, key: &ObjectKey) -> ApiError {
+        let mut e = ApiError::already_exists(resource, &key.name);
+        if self.snapshot().entry(resource, key).is_some_and(|o| o.meta().deletion_timestamp.is_some()) {
+            e.message.insert_str(0, "object is being deleted: ");
+        }
+        e
     }
 
     /// The first half of a create, done once: field owners, and whoever may change the object. A name that is to be
@@ -393,6 +404,7 @@ impl Registry {
         (rules.prepare_create)(&mut object);
         customs::prepare_create(definition, &mut object)?;
         rules::allocate(&ctx, &mut object, None)?;
+        rules::stamps::on_create(&mut object, ctx.now);
         let mut errors = FieldErrors::default();
         (rules.validate)(&object, &mut errors);
         customs::judge(definition, &object, None, &mut errors);

@@ -49,12 +49,9 @@ pub(crate) const CLUSTER_BINDING_ROW: Rules = Rules {
 fn fill_groups(role: &mut RoleRef, subjects: &mut Option<Vec<Subject>>) {
     fill(&mut role.api_group, GROUP);
     for x in subjects.iter_mut().flatten() {
-        match x.kind.as_str() {
-            "ServiceAccount" => {
-                x.api_group.get_or_insert_default();
-            }
-            "User" | "Group" => fill(&mut x.api_group, GROUP),
-            _ => {}
+        // The group of service accounts is the core one, which is not written.
+        if matches!(x.kind.as_str(), "User" | "Group") {
+            fill(&mut x.api_group, GROUP);
         }
     }
 }

@@ -19,7 +19,6 @@ pub(crate) const ROW: Rules = Rules {
     default: edit!(HorizontalPodAutoscaler, default),
     prepare_create: edit!(HorizontalPodAutoscaler, |h: &mut HorizontalPodAutoscaler| {
         h.status = Some(HorizontalPodAutoscalerStatus::default());
-        h.metadata.generation = Some(1);
     }),
     prepare_update: keep_status!(HorizontalPodAutoscaler, HorizontalPodAutoscaler),
     prepare_status_update: keep_spec!(HorizontalPodAutoscaler, HorizontalPodAutoscaler),
@@ -84,8 +83,10 @@ fn validate(h: &HorizontalPodAutoscaler, e: &mut FieldErrors) {
     if least < 1 {
         e.invalid(&path.child("minReplicas"), least, "must be greater than or equal to 1");
     }
-    if spec.max_replicas < 1 {
-        e.invalid(&path.child("maxReplicas"), spec.max_replicas, "must be greater than 0");
+    match spec.max_replicas {
+        0 => e.required(&path.child("maxReplicas"), "must be set and greater than 0"),
+        n if n < 0 => e.invalid(&path.child("maxReplicas"), n, "must be greater than or equal to 1"),
+        _ => {}
     }
     if spec.max_replicas < least {
         let why = "must be greater than or equal to `minReplicas`";

@@ -10,7 +10,6 @@ use kinds::{FieldErrors, Kind, Object, Path};
 pub(crate) const ROW: Rules = Rules {
     prepare_create: edit!(CertificateSigningRequest, |c: &mut CertificateSigningRequest| {
         c.status = Some(CertificateSigningRequestStatus::default());
-        c.metadata.generation = Some(1);
     }),
     prepare_update: edit_with_old!(CertificateSigningRequest, |n: &mut CertificateSigningRequest, o: &CertificateSigningRequest| {
         n.spec.clone_from(&o.spec);

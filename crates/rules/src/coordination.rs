@@ -12,6 +12,8 @@ use kinds::{FieldErrors, Kind, Path};
 use std::collections::BTreeSet;
 
 pub(crate) const LEASE_ROW: Rules = Rules {
+    prepare_create: edit!(Lease, without_election),
+    prepare_update: edit_with_old!(Lease, |n: &mut Lease, _: &Lease| without_election(n)),
     validate: check!(Lease, lease),
     validate_update: check_with_old!(Lease, |n: &Lease, _: &Lease, e: &mut FieldErrors| lease(n, e)),
     allow_create_on_update: true,
@@ -28,8 +30,13 @@ fn lease(l: &Lease, e: &mut FieldErrors) {
     if let Some(n) = spec.lease_transitions.filter(|n| *n < 0) {
         e.invalid(&path.child("leaseTransitions"), n, "must be greater than or equal to 0");
     }
-    if spec.holder_identity.as_deref() == Some("") {
-        e.invalid(&path.child("holderIdentity"), "", "must not be empty");
+}
+
+/// Fields of the gate `CoordinatedLeaderElection`, which is off.
+fn without_election(l: &mut Lease) {
+    if let Some(spec) = &mut l.spec {
+        spec.preferred_holder = None;
+        spec.strategy = None;
     }
 }
 

@@ -16,7 +16,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-pub use prune::{default, prune};
+pub use prune::{default, defaulted, prune};
 pub use schema::Schema;
 pub use strategy::{prepare_create, prepare_status_update, prepare_update, scale, set_replicas};
 pub use validate::{validate, validate_update};

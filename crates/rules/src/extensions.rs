@@ -23,7 +23,7 @@ pub(crate) const DEFINITION_ROW: Rules = Rules {
         let stored = c.spec.versions.iter().filter(|v| v.storage).map(|v| v.name.clone()).collect();
         c.status = Some(CustomResourceDefinitionStatus {
             accepted_names: Some(CustomResourceDefinitionNames::default()),
-            conditions: Some(Vec::new()),
+            conditions: None,
             stored_versions: Some(stored),
             ..Default::default()
         });

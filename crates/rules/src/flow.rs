@@ -1,6 +1,6 @@
 //! FlowSchemas and PriorityLevelConfigurations. Docs: "API Priority and Fairness".
 
-use crate::checks::{complain, one_of, present};
+use crate::checks::{complain, present};
 use crate::names::{self, NameRule};
 use crate::read::items;
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, fresh, keep_spec, keep_status};
@@ -40,7 +40,10 @@ fn schema(f: &FlowSchema, e: &mut FieldErrors) {
         e.invalid(&path.child("matchingPrecedence"), p, "only the schema named 'exempt' may have matchingPrecedence 1");
     }
     if let Some(m) = &spec.distinguisher_method {
-        one_of(&m.type_, &["ByNamespace", "ByUser"], &path.child("distinguisherMethod").child("type"), e);
+        if !["ByNamespace", "ByUser"].contains(&m.type_.as_str()) {
+            let shown = kinds::field::Bare(format!("{{\"Type\":{:?}}}", m.type_));
+            e.not_supported(&path.child("distinguisherMethod").child("type"), shown, &["ByNamespace", "ByUser"]);
+        }
     }
     let name = &spec.priority_level_configuration.name;
     if name.is_empty() {
@@ -63,7 +66,9 @@ fn schema(f: &FlowSchema, e: &mut FieldErrors) {
 }
 
 fn subject(x: &Subject, at: &Path, e: &mut FieldErrors) {
-    one_of(&x.kind, &["Group", "ServiceAccount", "User"], &at.child("kind"), e);
+    if !["Group", "ServiceAccount", "User"].contains(&x.kind.as_str()) {
+        e.not_supported(&at.child("kind"), &x.kind, &["Group", "ServiceAccount", "User"]);
+    }
     match x.kind.as_str() {
         "User" => match &x.user {
             None => e.required(&at.child("user"), "user is required when subject kind is 'User'"),
@@ -77,7 +82,9 @@ fn subject(x: &Subject, at: &Path, e: &mut FieldErrors) {
             None => e.required(&at.child("serviceAccount"), "serviceAccount is required when subject kind is 'ServiceAccount'"),
             Some(a) => {
                 present(&a.name, &at.child("serviceAccount").child("name"), e);
-                present(&a.namespace, &at.child("serviceAccount").child("namespace"), e);
+                if a.namespace.is_empty() {
+                    e.required(&at.child("serviceAccount").child("namespace"), "must specify namespace for service account");
+                }
             }
         },
         _ => {}
@@ -118,7 +125,9 @@ fn level(p: &PriorityLevelConfiguration, e: &mut FieldErrors) {
     let none = Default::default();
     let spec = p.spec.as_ref().unwrap_or(&none);
     let path = Path::new("spec");
-    one_of(&spec.type_, &["Exempt", "Limited"], &path.child("type"), e);
+    if !["Exempt", "Limited"].contains(&spec.type_.as_str()) {
+        e.not_supported(&path.child("type"), &spec.type_, &["Exempt", "Limited"]);
+    }
     let exempt = p.metadata.name.as_deref() == Some("exempt");
     if exempt != (spec.type_ == "Exempt") && !spec.type_.is_empty() {
         e.invalid(&path.child("type"), &spec.type_, "type must be 'Exempt' if and only if name is 'exempt'");
@@ -138,7 +147,9 @@ fn level(p: &PriorityLevelConfiguration, e: &mut FieldErrors) {
                 e.required(&at.child("limitResponse").child("type"), "");
                 return;
             };
-            one_of(&r.type_, &["Queue", "Reject"], &at.child("limitResponse").child("type"), e);
+            if !["Queue", "Reject"].contains(&r.type_.as_str()) {
+                e.not_supported(&at.child("limitResponse").child("type"), &r.type_, &["Queue", "Reject"]);
+            }
             match (&r.queuing, r.type_.as_str()) {
                 (None, "Queue") => {
                     e.required(&at.child("limitResponse").child("queuing"), "must not be empty if limited.limitResponse.type is Limited");

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 /// A label selector as JSON.
 #[must_use]
 pub(crate) fn selector(s: &LabelSelector) -> Bare {
-    let mut m = Map::new();
+    let mut members = Vec::new();
     if let Some(l) = s.match_labels.as_ref().filter(|l| !l.is_empty()) {
-        m.insert("matchLabels".into(), json!(l));
+        members.push(format!("\"matchLabels\":{}", json!(l)));
     }
     if let Some(e) = s.match_expressions.as_ref().filter(|e| !e.is_empty()) {
         let one = |r: &kinds::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement| {
@@ -22,9 +22,9 @@ pub(crate) fn selector(s: &LabelSelector) -> Bare {
             }
             Value::Object(o)
         };
-        m.insert("matchExpressions".into(), Value::Array(e.iter().map(one).collect()));
+        members.push(format!("\"matchExpressions\":{}", Value::Array(e.iter().map(one).collect())));
     }
-    Bare(Value::Object(m).to_string())
+    Bare(format!("{{{}}}", members.join(",")))
 }
 
 /// A map of texts as JSON.

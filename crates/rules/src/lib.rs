@@ -34,6 +34,7 @@ mod read;
 mod rows;
 pub mod scale;
 pub mod services;
+pub mod stamps;
 mod storage;
 mod subresource;
 pub mod table;

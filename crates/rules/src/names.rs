@@ -24,7 +24,12 @@ const C_IDENTIFIER_RULE: &str = "a valid C identifier must start with alphabetic
 /// The complaints about a text; empty when it is fine.
 pub type Complaints = Vec<String>;
 
+/// Names of the DNS and of IANA are counted in characters, keys and values in bytes: so Kubernetes words it.
 fn too_long(max: usize) -> String {
+    format!("must be no more than {max} characters")
+}
+
+fn too_many_bytes(max: usize) -> String {
     format!("must be no more than {max} bytes")
 }
 
@@ -135,7 +140,7 @@ pub fn qualified_name(s: &str) -> Complaints {
     if name.is_empty() {
         all.push("name part must be non-empty".to_owned());
     } else if name.len() > LABEL_MAX {
-        all.push(format!("name part {}", too_long(LABEL_MAX)));
+        all.push(format!("name part {}", too_many_bytes(LABEL_MAX)));
     }
     if !name_like(name) {
         all.push(format!("name part {QUALIFIED_RULE}"));
@@ -162,7 +167,14 @@ pub fn domain_prefixed(s: &str) -> Complaints {
 /// A label's value.
 #[must_use]
 pub fn label_value(s: &str) -> Complaints {
-    collect(s, LABEL_MAX, s.is_empty() || name_like(s), LABEL_VALUE_RULE)
+    let mut all = Vec::new();
+    if s.len() > LABEL_MAX {
+        all.push(too_many_bytes(LABEL_MAX));
+    }
+    if !s.is_empty() && !name_like(s) {
+        all.push(LABEL_VALUE_RULE.to_owned());
+    }
+    all
 }
 
 /// A key of a ConfigMap or Secret.

@@ -7,7 +7,7 @@ use crate::meta::{self, IMMUTABLE, Values};
 use crate::names::{self, NameRule};
 use crate::quantities::round_up_milli;
 use crate::read::{fill, items, s};
-use crate::table::{Rules, check, check_with_old, edit, edit_with_old, fresh, keep_spec, keep_status};
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old, keep_spec, keep_status};
 use kinds::api::node::v1::RuntimeClass;
 use kinds::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus};
 use kinds::api::scheduling::v1::PriorityClass;
@@ -15,7 +15,16 @@ use kinds::field::Bare;
 use kinds::{FieldErrors, Kind, Path};
 
 pub(crate) const BUDGET_ROW: Rules = Rules {
-    prepare_create: fresh!(PodDisruptionBudget, PodDisruptionBudget),
+    prepare_create: edit!(PodDisruptionBudget, |b: &mut PodDisruptionBudget| {
+        b.status = Some(PodDisruptionBudgetStatus {
+            current_healthy: Some(0),
+            desired_healthy: Some(0),
+            disruptions_allowed: Some(0),
+            expected_pods: Some(0),
+            ..PodDisruptionBudgetStatus::default()
+        });
+        b.metadata.generation = Some(1);
+    }),
     prepare_update: keep_status!(PodDisruptionBudget, PodDisruptionBudget),
     prepare_status_update: keep_spec!(PodDisruptionBudget, PodDisruptionBudget),
     validate: check!(PodDisruptionBudget, budget),
@@ -42,7 +51,15 @@ fn budget(b: &PodDisruptionBudget, e: &mut FieldErrors) {
     let spec = b.spec.as_ref().unwrap_or(&none);
     let path = Path::new("spec");
     if spec.min_available.is_some() && spec.max_unavailable.is_some() {
-        e.invalid(&path, Bare("{}".into()), "minAvailable and maxUnavailable cannot be both set");
+        let number = |v: &Option<kinds::IntOrString>| serde_json::to_string(v).unwrap_or_default();
+        let shown = format!(
+            "{{\"MinAvailable\":{},\"Selector\":{},\"MaxUnavailable\":{},\"UnhealthyPodEvictionPolicy\":{}}}",
+            number(&spec.min_available),
+            spec.selector.as_ref().map_or_else(|| "null".to_owned(), |l| crate::json::selector(l).0),
+            number(&spec.max_unavailable),
+            serde_json::json!(spec.unhealthy_pod_eviction_policy),
+        );
+        e.invalid(&path, Bare(shown), "minAvailable and maxUnavailable cannot be both set");
     }
     for (name, v) in [("minAvailable", &spec.min_available), ("maxUnavailable", &spec.max_unavailable)] {
         if let Some(v) = v {

@@ -122,9 +122,9 @@ pub(crate) const DRIVER_ROW: Rules = Rules {
 fn driver(d: &CSIDriver, e: &mut FieldErrors) {
     csi_driver(s(&d.metadata.name), &Path::new("metadata.name"), e);
     let path = Path::new("spec");
-    for (i, m) in items(&d.spec.volume_lifecycle_modes).iter().enumerate() {
+    for m in items(&d.spec.volume_lifecycle_modes) {
         if !["Ephemeral", "Persistent"].contains(&m.as_str()) {
-            e.not_supported(&path.child("volumeLifecycleModes").index(i), m, &["Ephemeral", "Persistent"]);
+            e.not_supported(&path.child("volumeLifecycleModes"), m, &["Persistent", "Ephemeral"]);
         }
     }
     one_of_opt(&d.spec.fs_group_policy, &["File", "None", "ReadWriteOnceWithFSType"], &path.child("fsGroupPolicy"), e);
@@ -195,7 +195,6 @@ fn capacity(c: &CSIStorageCapacity, e: &mut FieldErrors) {
 pub(crate) const ATTACHMENT_ROW: Rules = Rules {
     prepare_create: edit!(VolumeAttachment, |v: &mut VolumeAttachment| {
         v.status = Some(Default::default());
-        v.metadata.generation = Some(1);
     }),
     prepare_update: edit_with_old!(VolumeAttachment, |n: &mut VolumeAttachment, o: &VolumeAttachment| n.status.clone_from(&o.status)),
     prepare_status_update: Some(edit_with_old!(VolumeAttachment, |n: &mut VolumeAttachment, o: &VolumeAttachment| {

@@ -76,7 +76,7 @@ impl Config {
 }
 
 fn check_disabled(parts: &[String]) -> Result<()> {
-    let known = || PARTS.into_iter().chain(controllers::ALL.iter().map(|c| c.name));
+    let known = || PARTS.into_iter().chain(["*"]).chain(controllers::ALL.iter().map(|c| c.name));
     if let Some(unknown) = parts.iter().find(|p| !known().any(|k| k == p.as_str())) {
         bail!("--disable: there is no part {unknown:?}; the parts are {}", known().collect::<Vec<_>>().join(", "));
     }

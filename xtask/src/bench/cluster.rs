@@ -11,7 +11,7 @@ use tokio::net::UdpSocket;
 use tokio::process::Child;
 
 use super::api::Api;
-use super::place::ADDRESS;
+use crate::place::ADDRESS;
 
 const PORT: u16 = 6443;
 /// Longest wait for the line that says ready, and for the end.

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 /// Query parameters that differ between operations only by chance are few; these stand inline as upstream has them.
 const INLINE: &[&str] = &["dryRun", "fieldValidation", "name"];
+/// Stands at the root of a kind's definition.
+const IDENTITY: &str = "x-kubernetes-group-version-kind";
 /// What v2 has no word for.
 const UNKNOWN_TO_V2: &[&str] = &["default", "oneOf", "anyOf", "not", "nullable", "example", "deprecated", "writeOnly"];
 
@@ -16,6 +18,8 @@ pub(super) fn definition(tree: &Value) -> Value {
     let mut out = Map::new();
     let nullable = map.get("nullable") == Some(&Value::Bool(true));
     let free = map.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true));
+    // A whole kind that keeps unknown fields is just an object.
+    let whole = free && map.contains_key(IDENTITY);
     for (key, value) in map {
         match key.as_str() {
             k if UNKNOWN_TO_V2.contains(&k) => {}
@@ -23,6 +27,7 @@ pub(super) fn definition(tree: &Value) -> Value {
             "allOf" => unwrap(value, &mut out),
             // Old clients refuse null and unknown fields where they know better: so they are told less.
             "properties" | "items" | "type" | "required" if nullable && !map.contains_key("$ref") => {}
+            "x-kubernetes-preserve-unknown-fields" | "description" | "required" if whole => {}
             "properties" | "items" if free => {}
             "properties" => {
                 let each = value.as_object().into_iter().flatten().map(|(n, p)| (n.clone(), definition(p)));

@@ -14,6 +14,10 @@ const QUESTIONS: &[Kind] = &[Kind::LocalSubjectAccessReview];
 
 /// The verdict, for creates, updates and deletes.
 pub(super) fn check(ctx: &Ctx<'_>, request: &Request, object: &Object) -> Result<(), ApiError> {
+    let system = ["system-node-critical", "system-cluster-critical"].contains(&request.name.as_str());
+    if system && request.operation == Operation::Delete && request.resource == Kind::PriorityClass.into() {
+        return Err(forbidden(request, object, "this is a system priority class and cannot be deleted"));
+    }
     let namespaces = Resource::from(Kind::Namespace);
     if request.resource == namespaces {
         if request.operation == Operation::Delete && IMMORTAL.contains(&request.name.as_str()) {

@@ -7,6 +7,7 @@ use crate::names::NameRule;
 use crate::read::{fill, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, keep_spec, warnings};
 use kinds::api::apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetStatus, DaemonSetUpdateStrategy, RollingUpdateDaemonSet};
+use kinds::field::Bare;
 use kinds::{FieldErrors, IntOrString, Kind, Path};
 
 pub(crate) const ROW: Rules = Rules {
@@ -67,13 +68,15 @@ fn default(d: &mut DaemonSet) {
     }
     spec.revision_history_limit.get_or_insert(10);
     default::template(&mut spec.template);
+    // The field that older versions had lives on as an annotation of every DaemonSet.
+    d.metadata.annotations.get_or_insert_default().entry(TEMPLATE_GENERATION.into()).or_insert_with(|| "0".into());
 }
 
 fn validate(d: &DaemonSet, e: &mut FieldErrors) {
     let none = DaemonSetSpec::default();
     let spec = d.spec.as_ref().unwrap_or(&none);
     let path = Path::new("spec");
-    let selector = template::selector(&spec.selector, &path.child("selector"), e);
+    let selector = template::selector(&spec.selector, "DaemonSet", &path.child("selector"), e);
     template::of_running(&spec.template, &selector, "DaemonSet", &path.child("template"), e);
     not_negative_opt(spec.min_ready_seconds, &path.child("minReadySeconds"), e);
     if let Some(st) = &spec.update_strategy {
@@ -89,7 +92,14 @@ fn strategy(st: &DaemonSetUpdateStrategy, path: &Path, e: &mut FieldErrors) {
             None => e.required(&path.child("rollingUpdate"), ""),
             Some(r) => rolling(r, &path.child("rollingUpdate"), e),
         },
-        other => e.not_supported(&path.child("type"), other, &["RollingUpdate", "OnDelete"]),
+        other => {
+            let rolling = st.rolling_update.as_ref().map(|r| {
+                let value = |v: &Option<IntOrString>| serde_json::to_string(v).unwrap_or_default();
+                format!("{{\"MaxUnavailable\":{},\"MaxSurge\":{}}}", value(&r.max_unavailable), value(&r.max_surge))
+            });
+            let shown = format!("{{\"Type\":{other:?},\"RollingUpdate\":{}}}", rolling.as_deref().unwrap_or("null"));
+            e.not_supported(path, Bare(shown), &["RollingUpdate", "OnDelete"]);
+        }
     }
 }
 

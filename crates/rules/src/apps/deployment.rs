@@ -11,6 +11,7 @@ use crate::table::{
 use kinds::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStatus, DeploymentStrategy, RollingUpdateDeployment,
 };
+use kinds::field::Bare;
 use kinds::{FieldErrors, IntOrString, Kind, Path};
 
 pub(crate) const ROW: Rules = Rules {
@@ -63,7 +64,7 @@ fn validate(d: &Deployment, e: &mut FieldErrors) {
     let spec = d.spec.as_ref().unwrap_or(&none);
     let path = Path::new("spec");
     not_negative_opt(spec.replicas, &path.child("replicas"), e);
-    let selector = template::selector(&spec.selector, &path.child("selector"), e);
+    let selector = template::selector(&spec.selector, "Deployment", &path.child("selector"), e);
     template::of_running(&spec.template, &selector, "ReplicaSet", &path.child("template"), e);
     if let Some(st) = &spec.strategy {
         strategy(st, &path.child("strategy"), e);
@@ -91,7 +92,14 @@ fn strategy(st: &DeploymentStrategy, path: &Path, e: &mut FieldErrors) {
             None => e.required(&path.child("rollingUpdate"), "this should be defaulted and never be nil"),
             Some(r) => rolling(r, &path.child("rollingUpdate"), e),
         },
-        other => e.not_supported(&path.child("type"), other, &["Recreate", "RollingUpdate"]),
+        other => {
+            let rolling = st.rolling_update.as_ref().map(|r| {
+                let value = |v: &Option<IntOrString>| serde_json::to_string(v).unwrap_or_default();
+                format!("{{\"MaxUnavailable\":{},\"MaxSurge\":{}}}", value(&r.max_unavailable), value(&r.max_surge))
+            });
+            let shown = format!("{{\"Type\":{other:?},\"RollingUpdate\":{}}}", rolling.as_deref().unwrap_or("null"));
+            e.not_supported(path, Bare(shown), &["Recreate", "RollingUpdate"]);
+        }
     }
 }
 

@@ -43,7 +43,7 @@ fn validate(r: &ReplicaSet, e: &mut FieldErrors) {
     let path = Path::new("spec");
     not_negative_opt(spec.replicas, &path.child("replicas"), e);
     not_negative_opt(spec.min_ready_seconds, &path.child("minReadySeconds"), e);
-    let selector = template::selector(&spec.selector, &path.child("selector"), e);
+    let selector = template::selector(&spec.selector, "ReplicaSet", &path.child("selector"), e);
     match &spec.template {
         None => e.required(&path.child("template"), ""),
         Some(t) => template::of_running(t, &selector, "ReplicaSet", &path.child("template"), e),

@@ -5,7 +5,7 @@ use crate::core::pod::{default, template, warnings};
 use crate::names::NameRule;
 use crate::read::{fill, items, s};
 use crate::table::{
-    Rules, check, check_with_old, edit, edit_with_old, fresh, keep_spec_and_labels, keep_status, warnings,
+    Rules, check, check_with_old, edit, edit_with_old, keep_spec_and_labels, warnings,
 };
 use kinds::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
 use kinds::field::Bare;
@@ -13,8 +13,17 @@ use kinds::{FieldErrors, Kind, Path};
 
 pub(crate) const ROW: Rules = Rules {
     default: edit!(StatefulSet, default),
-    prepare_create: fresh!(StatefulSet, StatefulSet),
-    prepare_update: keep_status!(StatefulSet, StatefulSet),
+    prepare_create: edit!(StatefulSet, |d: &mut StatefulSet| {
+        d.status = Some(StatefulSetStatus { available_replicas: Some(0), ..StatefulSetStatus::default() });
+        d.metadata.generation = Some(1);
+        without_gated(d);
+    }),
+    prepare_update: edit_with_old!(StatefulSet, |n: &mut StatefulSet, o: &StatefulSet| {
+        n.status.clone_from(&o.status);
+        without_gated(n);
+        let was = o.metadata.generation.unwrap_or_default();
+        n.metadata.generation = Some(if n.spec == o.spec { was } else { was + 1 });
+    }),
     prepare_status_update: keep_spec_and_labels!(StatefulSet, StatefulSet),
     validate: check!(StatefulSet, |d: &StatefulSet, e: &mut FieldErrors| {
         validate(d, e);
@@ -38,6 +47,14 @@ pub(crate) const ROW: Rules = Rules {
     ..Rules::plain(Kind::StatefulSet, NameRule::DnsSubdomain)
 };
 
+/// Fields of gates that are off: `MaxUnavailableStatefulSet`.
+fn without_gated(d: &mut StatefulSet) {
+    let update = d.spec.as_mut().and_then(|s| s.update_strategy.as_mut());
+    if let Some(r) = update.and_then(|u| u.rolling_update.as_mut()) {
+        r.max_unavailable = None;
+    }
+}
+
 fn default(d: &mut StatefulSet) {
     let spec = d.spec.get_or_insert_default();
     fill(&mut spec.pod_management_policy, "OrderedReady");
@@ -52,6 +69,10 @@ fn default(d: &mut StatefulSet) {
     fill(&mut r.when_deleted, "Retain");
     fill(&mut r.when_scaled, "Retain");
     spec.replicas.get_or_insert(1);
+    spec.service_name.get_or_insert_default();
+    if let Some(o) = &mut spec.ordinals {
+        o.start.get_or_insert(0);
+    }
     spec.revision_history_limit.get_or_insert(10);
     default::template(&mut spec.template);
     for c in spec.volume_claim_templates.iter_mut().flatten() {
@@ -75,14 +96,14 @@ fn validate(d: &StatefulSet, e: &mut FieldErrors) {
         let at = path.child("persistentVolumeClaimRetentionPolicy");
         for (name, v) in [("whenDeleted", &r.when_deleted), ("whenScaled", &r.when_scaled)] {
             if !["Delete", "Retain"].contains(&s(v)) {
-                e.not_supported(&at.child(name), s(v), &["Delete", "Retain"]);
+                e.not_supported(&at.child(name), s(v), &["Retain", "Delete"]);
             }
         }
     }
     not_negative_opt(spec.replicas, &path.child("replicas"), e);
     not_negative_opt(spec.min_ready_seconds, &path.child("minReadySeconds"), e);
     not_negative_opt(spec.ordinals.as_ref().and_then(|o| o.start), &path.child("ordinals").child("start"), e);
-    let selector = template::selector(&spec.selector, &path.child("selector"), e);
+    let selector = template::selector(&spec.selector, "StatefulSet", &path.child("selector"), e);
     template::of_running(&spec.template, &selector, "StatefulSet", &path.child("template"), e);
     not_negative_opt(spec.revision_history_limit, &path.child("revisionHistoryLimit"), e);
 }

@@ -242,7 +242,7 @@ fn counts(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
                 }
             }
         }
-        other => e.not_supported(&path.child("completionMode"), other, &["Indexed", "NonIndexed"]),
+        other => e.not_supported(&path.child("completionMode"), other, &["NonIndexed", "Indexed"]),
     }
 }
 
@@ -260,21 +260,30 @@ fn failure_policy(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
 }
 
 fn failure_rule(r: &PodFailurePolicyRule, spec: &JobSpec, at: &Path, e: &mut FieldErrors) {
-    one_of(&r.action, ACTIONS, &at.child("action"), e);
+    if r.action.is_empty() {
+        let words: Vec<String> = ACTIONS.iter().map(|a| format!("{a:?}")).collect();
+        e.required(&at.child("action"), format!("valid values: [{}]", words.join(" ")));
+    } else {
+        one_of(&r.action, ACTIONS, &at.child("action"), e);
+    }
     if r.action == "FailIndex" && spec.backoff_limit_per_index.is_none() {
         e.invalid(&at.child("action"), &r.action, "requires the backoffLimitPerIndex to be set");
     }
     let codes = r.on_exit_codes.as_ref();
     let conditions = items(&r.on_pod_conditions);
     if codes.is_some() && !conditions.is_empty() {
-        e.invalid(at, Bare("null".into()), "specifying both OnExitCodes and OnPodConditions is not supported");
+        e.invalid(at, Bare("".into()), "specifying both OnExitCodes and OnPodConditions is not supported");
     }
     if codes.is_none() && conditions.is_empty() {
-        e.invalid(at, Bare("null".into()), "specifying one of OnExitCodes and OnPodConditions is required");
+        e.invalid(at, Bare("".into()), "specifying one of OnExitCodes and OnPodConditions is required");
     }
     if let Some(c) = codes {
         let at = at.child("onExitCodes");
-        one_of(&c.operator, &["In", "NotIn"], &at.child("operator"), e);
+        if c.operator.is_empty() {
+            e.required(&at.child("operator"), "valid values: [\"In\" \"NotIn\"]");
+        } else {
+            one_of(&c.operator, &["In", "NotIn"], &at.child("operator"), e);
+        }
         if let Some(name) = &c.container_name {
             let pod = spec.template.spec.as_ref();
             let known = pod.is_some_and(|p| p.containers.iter().chain(items(&p.init_containers)).any(|x| &x.name == name));
@@ -284,7 +293,7 @@ fn failure_rule(r: &PodFailurePolicyRule, spec: &JobSpec, at: &Path, e: &mut Fie
         }
         let values = &c.values;
         if values.is_empty() {
-            e.invalid(&at.child("values"), Bare("[]".into()), "at least one value is required");
+            e.invalid(&at.child("values"), Bare("null".into()), "at least one value is required");
         }
         if values.len() > 255 {
             e.too_many(&at.child("values"), values.len(), 255);
@@ -317,7 +326,7 @@ fn success_policy(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
         e.invalid(path, Bare("null".into()), "requires indexed completion mode");
     }
     if p.rules.is_empty() {
-        e.required(&path.child("rules"), "at least one rules must be specified when successPolicy is specified");
+        e.required(&path.child("rules"), "at least one rules must be specified when the successPolicy is specified");
     }
     if p.rules.len() > RULES_MAX {
         e.too_many(&path.child("rules"), p.rules.len(), RULES_MAX);

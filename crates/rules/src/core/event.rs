@@ -2,11 +2,16 @@
 
 use crate::names::NameRule;
 use crate::read::{has, s};
-use crate::table::{Rules, check, check_with_old, fields};
+use crate::table::{Rules, check, check_with_old, edit, fields};
 use kinds::api::core::v1::Event;
 use kinds::{FieldErrors, Kind, Path};
 
 pub(crate) const ROW: Rules = Rules {
+    default: edit!(Event, |x: &mut Event| {
+        x.source.get_or_insert_default();
+        x.reporting_component.get_or_insert_default();
+        x.reporting_instance.get_or_insert_default();
+    }),
     validate: check!(Event, validate),
     validate_update: check_with_old!(Event, |n: &Event, _: &Event, e: &mut FieldErrors| validate(n, e)),
     allow_create_on_update: true,

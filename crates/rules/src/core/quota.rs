@@ -52,8 +52,8 @@ fn validate(q: &ResourceQuota, e: &mut FieldErrors) {
         resource_amount(k, v, &at, e);
     }
     scopes(spec, e);
-    for (i, r) in spec.scope_selector.iter().flat_map(|s| items(&s.match_expressions)).enumerate() {
-        selector(r, &Path::new("spec.scopeSelector.matchExpressions").index(i), e);
+    for r in spec.scope_selector.iter().flat_map(|s| items(&s.match_expressions)) {
+        selector(r, &Path::new("spec.scopeSelector.matchExpressions"), e);
     }
 }
 

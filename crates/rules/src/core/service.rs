@@ -5,7 +5,7 @@ use crate::checks::{complain, one_of, port, port_or_name};
 use crate::meta;
 use crate::names::{self, NameRule};
 use crate::read::{fill, has, items, s};
-use crate::table::{Rules, check, check_with_old, edit, edit_with_old, fields};
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old, fields, warnings};
 use kinds::api::core::v1::{LoadBalancerStatus, Service, ServicePort, ServiceSpec, ServiceStatus};
 use kinds::field::Bare;
 use kinds::{FieldErrors, IntOrString, Kind, Path};
@@ -21,6 +21,7 @@ pub(crate) const ROW: Rules = Rules {
         service_update::validate(n, o, e);
         validate(n, e);
     }),
+    warnings: warnings!(Service, |n: &Service, _: Option<&Service>| told(n)),
     allow_create_on_update: true,
     fields: fields!(Service, |x: &Service| {
         let none = ServiceSpec::default();
@@ -29,6 +30,19 @@ pub(crate) const ROW: Rules = Rules {
     }),
     ..Rules::plain(Kind::Service, NameRule::DnsLabel)
 };
+
+/// What a service names in vain.
+fn told(x: &Service) -> Vec<String> {
+    let Some(spec) = &x.spec else { return Vec::new() };
+    let mut all = Vec::new();
+    if !items(&spec.external_ips).is_empty() {
+        all.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
+    }
+    if has(&spec.external_name) && s(&spec.type_) != "ExternalName" {
+        all.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
+    }
+    all
+}
 
 /// How long a client sticks to a pod, and at most.
 const AFFINITY_S: i32 = 10_800;
@@ -321,7 +335,7 @@ fn load_balancer(spec: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
         e.forbidden(&path.child("LoadBalancerSourceRanges"), why);
     } else {
         for (i, r) in ranges.iter().enumerate() {
-            complain(&path.child("loadBalancerSourceRanges").index(i), r, names::cidr(r.trim()), e);
+            complain(&path.child("LoadBalancerSourceRanges").index(i), r, names::cidr(r.trim()), e);
         }
     }
     if balanced && spec.allocate_load_balancer_node_ports.is_none() {
@@ -357,7 +371,7 @@ fn traffic(spec: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
         one_of(s(&spec.internal_traffic_policy), &["Cluster", "Local"], &path.child("internalTrafficPolicy"), e);
     }
     if let Some(d) = &spec.traffic_distribution {
-        let known = ["PreferClose", "PreferSameNode", "PreferSameZone"];
+        let known = ["PreferClose", "PreferSameZone", "PreferSameNode"];
         if !known.contains(&d.as_str()) {
             e.not_supported(&path.child("trafficDistribution"), d, &known);
         }

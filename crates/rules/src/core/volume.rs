@@ -87,7 +87,11 @@ fn validate(v: &PersistentVolume, e: &mut FieldErrors) {
     let none = PersistentVolumeSpec::default();
     let spec = v.spec.as_ref().unwrap_or(&none);
     let path = Path::new("spec");
-    access_modes(items(&spec.access_modes), &path.child("accessModes"), e);
+    if items(&spec.access_modes).is_empty() {
+        e.required(&path.child("accessModes"), "");
+    } else {
+        access_modes(items(&spec.access_modes), &path.child("accessModes"), e);
+    }
     capacity(spec, &path.child("capacity"), e);
     one_of_opt(&spec.persistent_volume_reclaim_policy, &["Delete", "Recycle", "Retain"], &path.child("persistentVolumeReclaimPolicy"), e);
     if let Some(n) = spec.node_affinity.as_ref() {
@@ -118,7 +122,9 @@ fn capacity(spec: &PersistentVolumeSpec, path: &Path, e: &mut FieldErrors) {
         e.required(path, "");
     }
     if !map.contains_key("storage") || map.len() > 1 {
-        e.not_supported(path, Bare(serde_json::json!(map.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect::<std::collections::BTreeMap<_, _>>()).to_string()), &["storage"]);
+        let shown: std::collections::BTreeMap<_, _> = map.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
+        let shown = if map.is_empty() { "null".to_owned() } else { serde_json::json!(shown).to_string() };
+        e.not_supported(path, Bare(shown), &["storage"]);
     }
     for (k, q) in map {
         resource_amount(k, q, &path.key(k), e);

@@ -46,6 +46,22 @@ fn part(s: &Schema, value: &mut Value, path: &str, gone: &mut Vec<String>) {
     }
 }
 
+/// A body with the defaults that it lacks: those that came into the schema after it was stored. None when it lacks none.
+#[must_use]
+pub fn defaulted(schema: &Schema, body: &Map<String, Value>) -> Option<Map<String, Value>> {
+    if !has_default(schema) {
+        return None;
+    }
+    let mut filled = body.clone();
+    fill(schema, &mut filled);
+    (filled != *body).then_some(filled)
+}
+
+fn has_default(s: &Schema) -> bool {
+    let of_additional = matches!(&s.additional, Additional::Of(inner) if has_default(inner));
+    s.default.is_some() || of_additional || s.properties.values().any(has_default) || s.items.as_deref().is_some_and(has_default)
+}
+
 /// Fills in defaults, and drops nulls that may not be there.
 pub fn default(schema: &Schema, body: &mut Map<String, Value>) {
     fill(schema, body);

@@ -3,16 +3,19 @@
 use crate::checks::{complain, one_of_opt, port};
 use crate::names::{self, NameRule};
 use crate::read::{fill, has, items, s};
-use crate::table::{Rules, check, check_with_old, edit, edit_with_old, fresh, keep_spec, keep_status};
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old, keep_spec, keep_status};
 use kinds::api::core::v1::TypedLocalObjectReference;
 use kinds::api::networking::v1::{
-    HTTPIngressPath, Ingress, IngressBackend, IngressClass, IngressClassParametersReference, IngressRule, IngressSpec,
+    HTTPIngressPath, Ingress, IngressBackend, IngressClass, IngressClassParametersReference, IngressRule, IngressSpec, IngressStatus,
 };
 use kinds::field::Bare;
 use kinds::{FieldErrors, Kind, Path};
 
 pub(crate) const ROW: Rules = Rules {
-    prepare_create: fresh!(Ingress, Ingress),
+    prepare_create: edit!(Ingress, |i: &mut Ingress| {
+        i.status = Some(IngressStatus { load_balancer: Some(Default::default()) });
+        i.metadata.generation = Some(1);
+    }),
     prepare_update: keep_status!(Ingress, Ingress),
     prepare_status_update: keep_spec!(Ingress, Ingress),
     validate: check!(Ingress, |i: &Ingress, e: &mut FieldErrors| {

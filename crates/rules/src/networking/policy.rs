@@ -60,7 +60,7 @@ fn validate(p: &NetworkPolicy, e: &mut FieldErrors) {
     }
     for (i, t) in types.iter().enumerate() {
         if !["Egress", "Ingress"].contains(&t.as_str()) {
-            e.not_supported(&path.child("policyTypes").index(i), t, &["Egress", "Ingress"]);
+            e.not_supported(&path.child("policyTypes").index(i), t, &["Ingress", "Egress"]);
         }
     }
 }

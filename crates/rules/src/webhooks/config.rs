@@ -150,7 +150,11 @@ fn check_webhook(w: &Webhook<'_>, at: &Path, e: &mut FieldErrors) {
     };
     policies(w.failure_policy, &["Fail", "Ignore"], "failurePolicy", e);
     policies(w.match_policy, &["Equivalent", "Exact"], "matchPolicy", e);
-    one_of(w.side_effects, &["None", "NoneOnDryRun"], &at.child("sideEffects"), e);
+    if w.side_effects.is_empty() {
+        e.required(&at.child("sideEffects"), "must specify one of None, NoneOnDryRun");
+    } else {
+        one_of(w.side_effects, &["None", "NoneOnDryRun"], &at.child("sideEffects"), e);
+    }
     if let Some(n) = w.timeout_s.filter(|n| !(1..=TIMEOUT_S_MAX).contains(n)) {
         e.invalid(&at.child("timeoutSeconds"), n, format!("the timeout value must be between 1 and {TIMEOUT_S_MAX} seconds"));
     }

@@ -138,7 +138,7 @@ fn common(c: &Container, w: &Within<'_>, at: &Path, e: &mut FieldErrors) {
     } else if image.trim() != image {
         e.invalid(&at.child("image"), image, "must not have leading or trailing whitespace");
     }
-    let policies = ["FallbackToLogsOnError", "File"];
+    let policies = ["File", "FallbackToLogsOnError"];
     one_of(s(&c.termination_message_policy), &policies, &at.child("terminationMessagePolicy"), e);
     ports(items(&c.ports), &at.child("ports"), e);
     env::list(items(&c.env), w.spec, &at.child("env"), e);

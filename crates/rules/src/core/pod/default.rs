@@ -80,7 +80,10 @@ pub fn spec(p: &mut PodSpec) {
     fill(&mut p.restart_policy, "Always");
     fill(&mut p.scheduler_name, "default-scheduler");
     p.security_context.get_or_insert_with(PodSecurityContext::default);
-    p.termination_grace_period_seconds.get_or_insert(GRACE_S);
+    let grace_s = p.termination_grace_period_seconds.get_or_insert(GRACE_S);
+    if *grace_s < 0 {
+        *grace_s = 1;
+    }
     // The deprecated spelling and the current one are one field.
     if has(&p.service_account_name) {
         p.service_account = p.service_account_name.clone();
@@ -181,6 +184,12 @@ pub(super) fn divisor(d: &mut Option<kinds::QuantityText>) {
 #[must_use]
 pub fn is_latest(image: &str) -> bool {
     if image.contains('@') || image.is_empty() {
+        return false;
+    }
+    // What is no reference has no tag either.
+    const NAME_MAX: usize = 255;
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"._/-:".contains(&b);
+    if image.len() > NAME_MAX || !image.bytes().all(fits) {
         return false;
     }
     let last = image.rsplit('/').next().unwrap_or(image);

@@ -2,7 +2,7 @@
 
 use super::containers::{self, Within};
 use super::{placement, resources, security, volumes};
-use crate::checks::{complain, one_of, present};
+use crate::checks::{complain, one_of};
 use crate::meta;
 use crate::names;
 use crate::read::{has, items, on, s};
@@ -25,13 +25,10 @@ pub fn validate(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
     containers::ephemeral(&w, &path.child("ephemeralContainers"), e);
     resources::pod_level(p, &path.child("resources"), e);
     one_of(s(&p.restart_policy), &["Always", "OnFailure", "Never"], &path.child("restartPolicy"), e);
-    let dns = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
+    let dns = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
     one_of(s(&p.dns_policy), &dns, &path.child("dnsPolicy"), e);
     meta::labels(p.node_selector.as_ref(), &path.child("nodeSelector"), e);
     security::pod(p, path, e);
-    for (i, r) in items(&p.image_pull_secrets).iter().enumerate() {
-        present(&r.name, &path.child("imagePullSecrets").index(i).child("name"), e);
-    }
     placement::affinity(p.affinity.as_ref(), &path.child("affinity"), e);
     dns_config(p.dns_config.as_ref(), s(&p.dns_policy), &path.child("dnsConfig"), e);
     for (i, g) in items(&p.readiness_gates).iter().enumerate() {
@@ -98,7 +95,7 @@ fn classes(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
     }
     if let Some(os) = &p.os {
         if os.name.is_empty() {
-            e.required(&path.child("os").child("name"), "cannot be empty");
+            e.required(&path.child("os").child("name"), "");
         } else {
             one_of(&os.name, &["linux", "windows"], &path.child("os"), e);
         }

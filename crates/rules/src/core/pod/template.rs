@@ -7,10 +7,9 @@ use kinds::{FieldErrors, LabelSelector, Path, Selector};
 
 /// A template by itself.
 pub fn validate(t: &PodTemplateSpec, path: &Path, e: &mut FieldErrors) {
-    let m = path.child("metadata");
     let meta = t.metadata.as_ref();
-    meta::labels(meta.and_then(|m| m.labels.as_ref()), &m.child("labels"), e);
-    meta::annotations(meta.and_then(|m| m.annotations.as_ref()), &m.child("annotations"), e);
+    meta::labels(meta.and_then(|m| m.labels.as_ref()), &path.child("labels"), e);
+    meta::annotations(meta.and_then(|m| m.annotations.as_ref()), &path.child("annotations"), e);
     let none = Default::default();
     let spec = t.spec.as_ref().unwrap_or(&none);
     super::spec::validate(spec, &path.child("spec"), e);
@@ -56,11 +55,21 @@ pub fn matches_selector(t: &PodTemplateSpec, selector: &Selector, path: &Path, e
 }
 
 /// A workload's selector: it must be there, well-formed and not empty.
-pub fn selector(s: &LabelSelector, path: &Path, e: &mut FieldErrors) -> Selector {
+pub fn selector(s: &LabelSelector, owner: &str, path: &Path, e: &mut FieldErrors) -> Selector {
     if meta::is_empty_selector(s) {
         e.required(path, "");
         return Selector::Nothing;
     }
+    let before = e.len();
     meta::label_selector(Some(s), meta::Values::Strict, path, e);
+    if e.len() > before {
+        // A selector that cannot be read is told once more as a whole, and nothing is matched with it.
+        match owner {
+            "DaemonSet" => {}
+            "StatefulSet" => e.invalid(path, crate::json::selector(s), ""),
+            _ => e.invalid(path, crate::json::selector(s), "invalid label selector"),
+        }
+        return Selector::everything();
+    }
     Selector::from_label_selector(Some(s))
 }

@@ -52,14 +52,8 @@ fn spec(p: &PodSpec, path: &Path, all: &mut Vec<String>) {
         if !secrets.insert(&r.name) {
             all.push(format!("{}: duplicate name {:?}", path.child("imagePullSecrets"), r.name));
         } else if r.name.is_empty() {
-            all.push(format!("{}: invalid empty name {:?}", path.child("imagePullSecrets").index(i), r.name));
+            all.push(format!("{}: invalid empty name {:?}", path.child("imagePullSecrets").index(i).child("name"), r.name));
         }
-    }
-    if p.termination_grace_period_seconds.is_some_and(|g| g < 0) {
-        all.push(format!(
-            "{}: must be >= 0; negative values are invalid and will be treated as 1",
-            path.child("terminationGracePeriodSeconds")
-        ));
     }
     for (group, list) in [("initContainers", items(&p.init_containers)), ("containers", p.containers.as_slice())] {
         for (i, c) in list.iter().enumerate() {
@@ -68,6 +62,9 @@ fn spec(p: &PodSpec, path: &Path, all: &mut Vec<String>) {
     }
     for (i, v) in items(&p.volumes).iter().enumerate() {
         let at = path.child("volumes").index(i);
+        if v.projected.as_ref().is_some_and(|p| items(&p.sources).is_empty()) {
+            all.push(format!("volume {:?} (Projected) has no sources provided", v.name));
+        }
         if v.git_repo.is_some() {
             all.push(format!("{}: deprecated in v1.11, and disabled by default in v1.33+", at.child("gitRepo")));
         }
