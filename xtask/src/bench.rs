@@ -4,17 +4,23 @@
 //!   outside: finds the binary, makes a network namespace, runs itself inside it, removes the namespace
 //!   inside:  timonel up (empty, again) -> idle -> pods -> objects -> timonel uninstall -> control plane alone -> table
 //! ```
+//! `cargo xtask bench api` measures the API server alone, row by row as issue 3 lists them (suite.rs).
 //! The cluster, its addresses and its port exist only in that namespace, so nothing on the machine is touched and several
 //! can run. Figures depend on the machine: they are printed, not judged, and only a measurement that *fails* fails the task.
 
 mod api;
 mod cluster;
+mod figures;
 mod idle;
 mod image;
+mod instructions;
 mod loads;
 mod objects;
 mod pods;
+mod suite;
 mod table;
+mod upstream;
+mod wire;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,9 +30,28 @@ use anyhow::{Context, Result, bail};
 use self::cluster::Cluster;
 use self::table::Table;
 
+/// What there is to measure.
+#[derive(clap::ValueEnum, Clone, Copy, Default, PartialEq, Eq)]
+enum What {
+    /// A node with its control plane.
+    #[default]
+    Node,
+    /// The API server.
+    Api,
+}
+
 /// What to measure, and how thoroughly.
 #[derive(clap::Args, Clone)]
 pub(crate) struct Args {
+    /// What: the whole node, or the API server alone.
+    #[arg(value_enum, default_value_t)]
+    what: What,
+    /// `api`: a kube-apiserver to measure beside ours.
+    #[arg(long, value_name = "FILE", requires = "etcd")]
+    kube_apiserver: Option<PathBuf>,
+    /// `api`: its etcd.
+    #[arg(long, value_name = "FILE", requires = "kube_apiserver")]
+    etcd: Option<PathBuf>,
     /// The small form: fewer of everything, within a minute, with whatever build there is.
     #[arg(long)]
     small: bool,
@@ -36,7 +61,7 @@ pub(crate) struct Args {
     /// Idle time before memory is read; default 300, small 10.
     #[arg(long, value_name = "SECONDS")]
     idle: Option<u64>,
-    /// Only these parts: start, idle, pods, objects, server.
+    /// Only these parts: start, idle, pods, objects, server; `api`: start, writes, watches, lists, weights, instructions.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Set by the task itself when it runs in the namespace.
@@ -79,6 +104,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let mut command = place.command(&std::env::current_exe()?);
     command.arg("bench").arg("--inside").arg(place.scratch()).arg("--binary").arg(&binary);
+    command.args((args.what == What::Api).then_some("api"));
+    for (flag, path) in [("--kube-apiserver", &args.kube_apiserver), ("--etcd", &args.etcd)] {
+        if let Some(path) = path {
+            command.arg(flag).arg(path.canonicalize().with_context(|| format!("finding {}", path.display()))?);
+        }
+    }
     command.args(args.small.then_some("--small"));
     command.args(args.idle.map(|s| format!("--idle={s}")));
     command.args((!args.only.is_empty()).then(|| format!("--only={}", args.only.join(","))));
@@ -112,6 +143,9 @@ fn binary(args: &Args, root: &Path) -> Result<PathBuf> {
 async fn inside(args: &Args, scratch: &Path) -> Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let binary = args.binary.as_deref().context("--binary")?;
+    if args.what == What::Api {
+        return suite::run(args, binary, scratch).await;
+    }
     let mut table = Table::default();
     size(binary, &mut table)?;
     if args.wants("start") || args.wants("idle") || args.wants("pods") || args.wants("objects") {

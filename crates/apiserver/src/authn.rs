@@ -29,14 +29,14 @@ pub struct Peer {
 
 /// The user that a verified client certificate names: `CN` and every `O`.
 #[must_use]
-pub fn certificate_user(der: &[u8]) -> Option<User> {
+pub fn certificate_user(der: &[u8]) -> Option<Arc<User>> {
     use sha2::Digest;
     let (_, cert) = X509Certificate::from_der(der).ok()?;
     let name = cert.subject().iter_common_name().next()?.as_str().ok()?.to_owned();
     let groups = cert.subject().iter_organization().filter_map(|o| o.as_str().ok().map(str::to_owned)).collect();
     let id = format!("X509SHA256={}", hex(&sha2::Sha256::digest(der)));
     let extra = [("authentication.kubernetes.io/credential-id".to_owned(), vec![id])].into();
-    Some(User { name, groups, extra, ..User::default() })
+    Some(known(User { name, groups, extra, ..User::default() }))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -81,7 +81,7 @@ pub fn authenticate(
         return Some(known(user));
     }
     if let Some(user) = &peer.certificate {
-        return Some(known(User::clone(user)));
+        return Some(Arc::clone(user));
     }
     let bearer = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(bearer_of);
     let token = bearer.or_else(|| websocket_bearer(headers));
@@ -174,6 +174,9 @@ pub struct Impersonation {
 /// # Errors
 /// Groups, uid or extras without a user.
 pub fn impersonation(headers: &HeaderMap) -> Result<Option<Impersonation>, String> {
+    if !headers.keys().any(|k| k.as_str().starts_with("impersonate-")) {
+        return Ok(None);
+    }
     let text = |n: &str| headers.get(n).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let (name, uid) = (text("impersonate-user"), text("impersonate-uid"));
     let groups: Vec<String> = headers

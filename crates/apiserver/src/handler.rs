@@ -16,10 +16,13 @@ use rules::rbac::Attributes;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Names a request in the audit log; a client may choose it.
+const AUDIT_ID: header::HeaderName = header::HeaderName::from_static("audit-id");
+
 /// One request on its way.
 pub(crate) struct Call {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) info: RequestInfo,
+    pub(crate) info: Arc<RequestInfo>,
     pub(crate) accept: Accept,
     pub(crate) caller: Caller,
     pub(crate) request: Request<Incoming>,
@@ -31,17 +34,19 @@ pub(crate) struct Call {
 /// Answers one request. Never fails: errors are answers.
 pub(crate) async fn handle(shared: Arc<Shared>, peer: Arc<Peer>, request: Request<Incoming>) -> Reply {
     let begun = Instant::now();
-    let info = RequestInfo::parse(request.method(), request.uri().path(), request.uri().query().unwrap_or_default());
-    let head = request.method() == Method::HEAD;
-    let headers = request.headers().clone();
-    let (verb, metrics, target) = (info.verb, Arc::clone(&shared), info.clone());
-    let id = audit_id(&headers, &shared);
+    let (method, uri) = (request.method(), request.uri());
+    let info = Arc::new(RequestInfo::parse(method, uri.path(), uri.query().unwrap_or_default()));
+    let head = method == Method::HEAD;
+    let headers = request.headers();
+    let encodings = headers.get(header::ACCEPT_ENCODING).cloned();
+    let (verb, metrics, target) = (info.verb, Arc::clone(&shared), Arc::clone(&info));
+    let id = audit_id(headers, &shared);
     let mut reply = route(shared, &peer, info, request, &id).await;
-    reply.headers_mut().entry("audit-id").or_insert(id);
+    reply.headers_mut().entry(AUDIT_ID).or_insert(id);
     if !reply.headers().contains_key(header::CACHE_CONTROL) {
         reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     }
-    reply = respond::compress(reply, &headers);
+    reply = respond::compress(reply, encodings.as_ref());
     if head {
         *reply.body_mut() = Vec::new().into();
     }
@@ -51,12 +56,12 @@ pub(crate) async fn handle(shared: Arc<Shared>, peer: Arc<Peer>, request: Reques
 }
 
 fn audit_id(headers: &http::HeaderMap, shared: &Shared) -> HeaderValue {
-    let given = headers.get("audit-id").filter(|v| !v.is_empty() && v.len() <= 64 && v.to_str().is_ok()).cloned();
+    let given = headers.get(AUDIT_ID).filter(|v| !v.is_empty() && v.len() <= 64 && v.to_str().is_ok()).cloned();
     given.or_else(|| HeaderValue::from_str(&shared.ids.uid()).ok()).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Authenticates, and writes the trail of what follows.
-async fn route(shared: Arc<Shared>, peer: &Peer, info: RequestInfo, request: Request<Incoming>, id: &HeaderValue) -> Reply {
+async fn route(shared: Arc<Shared>, peer: &Peer, info: Arc<RequestInfo>, request: Request<Incoming>, id: &HeaderValue) -> Reply {
     let accept = Accept::negotiate(request.headers(), info.flag("pretty"));
     let plain = accept.as_ref().copied().unwrap_or_default();
     let arrival = shared.audit.as_ref().map(|_| audit::Arrival {
@@ -90,7 +95,7 @@ async fn route(shared: Arc<Shared>, peer: &Peer, info: RequestInfo, request: Req
 async fn limited(
     shared: Arc<Shared>,
     user: Arc<User>,
-    info: RequestInfo,
+    info: Arc<RequestInfo>,
     accept: Result<Accept, ApiError>,
     request: Request<Incoming>,
     trail: Option<Arc<Trail>>,
@@ -117,7 +122,7 @@ async fn limited(
 async fn permitted(
     shared: Arc<Shared>,
     user: Arc<User>,
-    info: RequestInfo,
+    info: Arc<RequestInfo>,
     accept: Result<Accept, ApiError>,
     request: Request<Incoming>,
     (permit, trail): (Option<fairness::Permit>, Option<Arc<Trail>>),

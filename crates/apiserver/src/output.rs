@@ -18,8 +18,8 @@ use std::sync::Arc;
 pub(crate) fn entry(call: &Call, served: &Served, code: u16, entry: &Entry) -> Result<Reply, ApiError> {
     match call.accept.form {
         Form::Object => Ok(respond::encoded(code, spoken(served, &entry.object, &entry.json)?, call.accept)),
-        Form::Table => Ok(respond::tree(code, &table(call, served, &[&entry.object], json!({ "resourceVersion": entry.revision.to_string() })), call.accept)),
-        Form::PartialMetadata => Ok(respond::tree(code, &partial(&entry.object), call.accept)),
+        Form::Table => Ok(respond::tree(code, &table(call, served, &[(&entry.object, &entry.json)], json!({ "resourceVersion": entry.revision.to_string() })), call.accept)),
+        Form::PartialMetadata => Ok(respond::tree(code, &partial(&entry.json), call.accept)),
         Form::PartialMetadataList => Err(not_acceptable()),
     }
 }
@@ -32,7 +32,7 @@ fn not_acceptable() -> ApiError {
 pub(crate) fn spoken(served: &Served, object: &Object, json: &Bytes) -> Result<Bytes, ApiError> {
     match served.kind {
         Some(kind) if kind != kind.stored_as() => {
-            let turned = rules::convert::to_served(kind, object.clone()).map_err(ApiError::internal)?;
+            let turned = rules::convert::to_served(kind, registry::whole(object, json)).map_err(ApiError::internal)?;
             Ok(codec::encode(&turned).into())
         }
         None => match object {
@@ -43,10 +43,13 @@ pub(crate) fn spoken(served: &Served, object: &Object, json: &Bytes) -> Result<B
                 if filled.is_none() && d.api_version == version {
                     return Ok(json.clone());
                 }
-                let mut turned = kinds::Dynamic::clone(d);
-                turned.api_version = version;
-                turned.body = filled.unwrap_or(turned.body);
-                Ok(codec::encode(&Object::Dynamic(Arc::new(turned))).into())
+                let mut turned = registry::whole(object, json);
+                if let Object::Dynamic(turned) = &mut turned {
+                    let turned = Arc::make_mut(turned);
+                    turned.api_version = version;
+                    turned.body = filled.unwrap_or_else(|| std::mem::take(&mut turned.body));
+                }
+                Ok(codec::encode(&turned).into())
             }
             _ => Ok(json.clone()),
         },
@@ -61,16 +64,16 @@ pub(crate) fn object(call: &Call, code: u16, object: &Object) -> Result<Reply, A
 }
 
 /// `PartialObjectMetadata` of an object.
-pub(crate) fn partial(object: &Object) -> Value {
-    let meta: Value = serde_json::from_slice(&codec::encode_meta(object.meta())).unwrap_or_default();
+pub(crate) fn partial(json: &[u8]) -> Value {
+    let meta = codec::metadata(json);
     json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta })
 }
 
-/// A `Table` of objects.
-pub(crate) fn table(call: &Call, served: &Served, objects: &[&Object], meta: Value) -> Value {
+/// A `Table` of objects, each with its JSON.
+pub(crate) fn table(call: &Call, served: &Served, objects: &[(&Object, &Bytes)], meta: Value) -> Value {
     let include = Include::parse(call.info.param("includeObject").unwrap_or_default()).unwrap_or_default();
     let now = call.shared.registry.now();
-    let trees: Vec<Value> = objects.iter().filter_map(|o| tree_of(served, o)).collect();
+    let trees: Vec<Value> = objects.iter().filter_map(|(o, json)| tree_of(served, o, json)).collect();
     let Some(crd) = served.definition.as_deref() else {
         let kind = served.kind.map_or(served.resource.kind_name(), |k| k.info().kind);
         return table::table((&served.group, &served.version, kind), meta, trees.iter(), include, now);
@@ -81,9 +84,8 @@ pub(crate) fn table(call: &Call, served: &Served, objects: &[&Object], meta: Val
     table::wrap(meta, columns.definitions(), rows)
 }
 
-fn tree_of(served: &Served, object: &Object) -> Option<Value> {
-    let json = codec::encode(object).into();
-    serde_json::from_slice(&spoken(served, object, &json).ok()?).ok()
+fn tree_of(served: &Served, object: &Object, json: &Bytes) -> Option<Value> {
+    serde_json::from_slice(&spoken(served, object, json).ok()?).ok()
 }
 
 fn additional(crd: &CustomResourceDefinition, version: &str) -> Vec<Value> {
@@ -107,11 +109,11 @@ fn list_meta(listing: &Listing) -> Value {
 /// A list in the form that was asked for.
 pub(crate) fn list(call: &Call, served: &Served, listing: &Listing) -> Result<Reply, ApiError> {
     let meta = list_meta(listing);
-    let objects = || listing.entries.iter().map(|e| &e.object).collect::<Vec<_>>();
+    let objects = || listing.entries.iter().map(|e| (&e.object, &e.json)).collect::<Vec<_>>();
     match call.accept.form {
         Form::Table => Ok(respond::tree(200, &table(call, served, &objects(), meta), call.accept)),
         Form::PartialMetadata | Form::PartialMetadataList => {
-            let items: Vec<Value> = listing.entries.iter().map(|e| partial(&e.object)).collect();
+            let items: Vec<Value> = listing.entries.iter().map(|e| partial(&e.json)).collect();
             let tree = json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "items": items,
             });

@@ -374,8 +374,8 @@ pub fn warn(reply: &mut Reply, warnings: &[String]) {
 
 /// Compresses large answers for clients that take gzip.
 #[must_use]
-pub fn compress(mut reply: Reply, headers: &HeaderMap) -> Reply {
-    let asked = headers.get(header::ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or_default();
+pub fn compress(mut reply: Reply, encodings: Option<&HeaderValue>) -> Reply {
+    let asked = encodings.and_then(|v| v.to_str().ok()).unwrap_or_default();
     let (Body::Pieces(pieces) | Body::Held(pieces, _)) = reply.body() else { return reply };
     if reply.headers().contains_key(header::CONTENT_ENCODING) {
         return reply;

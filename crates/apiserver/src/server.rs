@@ -165,7 +165,7 @@ fn peer(chain: &[CertificateDer<'_>], address: std::net::SocketAddr, shared: &Sh
     if shared.front_proxy.verify_client_cert(leaf, between, UnixTime::now()).is_ok() {
         return Peer { front_proxy: Some(authn::common_name(leaf).unwrap_or_default()), ..nobody };
     }
-    Peer { certificate: authn::certificate_user(leaf).map(Arc::new), ..nobody }
+    Peer { certificate: authn::certificate_user(leaf), ..nobody }
 }
 
 async fn connection(stream: TcpStream, address: std::net::SocketAddr, acceptor: TlsAcceptor, shared: Arc<Shared>) {

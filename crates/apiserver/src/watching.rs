@@ -202,13 +202,13 @@ impl Pump {
             }
             Form::Table => {
                 let meta = json!({ "resourceVersion": object.meta().resource_version });
-                let mut table = output::table(&self.call, &self.served, &[object], meta);
+                let mut table = output::table(&self.call, &self.served, &[(object, json)], meta);
                 if std::mem::replace(&mut self.columns_sent, true) {
                     table["columnDefinitions"] = Value::Null;
                 }
                 self.put_raw(verb, &table);
             }
-            Form::PartialMetadata | Form::PartialMetadataList => self.put_raw(verb, &output::partial(object)),
+            Form::PartialMetadata | Form::PartialMetadataList => self.put_raw(verb, &output::partial(json)),
         }
     }
 

@@ -3,8 +3,9 @@
 //! A crate declares a struct of families and registers them once; names, labels and buckets are Kubernetes' own
 //! (`metrics.json` of the spec), so that existing dashboards and alerts work.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -76,20 +77,53 @@ pub struct Family<M> {
     help: &'static str,
     labels: &'static [&'static str],
     make: Box<dyn Fn() -> M + Send + Sync>,
-    series: RwLock<BTreeMap<Vec<String>, Arc<M>>>,
+    series: RwLock<Series<M>>,
+}
+
+/// The series of a family by the hash of their label values: one is found without building its key.
+struct Series<M> {
+    by_hash: HashMap<u64, Vec<(Vec<String>, Arc<M>)>>,
+    count: usize,
+}
+
+impl<M> Default for Series<M> {
+    fn default() -> Self {
+        Self { by_hash: HashMap::new(), count: 0 }
+    }
+}
+
+impl<M> Series<M> {
+    fn get<T: AsRef<str>>(&self, hash: u64, values: &[T]) -> Option<&Arc<M>> {
+        let same = |k: &[String]| k.len() == values.len() && k.iter().zip(values).all(|(a, b)| a == b.as_ref());
+        self.by_hash.get(&hash)?.iter().find(|(k, _)| same(k)).map(|(_, m)| m)
+    }
+}
+
+fn hash_of<T: AsRef<str>>(values: &[T]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    values.iter().for_each(|v| v.as_ref().hash(&mut hasher));
+    hasher.finish()
 }
 
 impl<M> Family<M> {
     /// The metric with these label values, in the order of the family's label names.
     pub fn with(&self, values: &[&str]) -> Arc<M> {
         debug_assert_eq!(values.len(), self.labels.len(), "label count of {}", self.name);
-        let key: Vec<String> = values.iter().map(|v| (*v).to_owned()).collect();
-        if let Some(m) = self.series.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        let hash = hash_of(values);
+        if let Some(m) = self.series.read().unwrap_or_else(PoisonError::into_inner).get(hash, values) {
             return Arc::clone(m);
         }
         let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
-        let key = if series.len() >= SERIES_MAX { vec!["overflow".to_owned(); key.len()] } else { key };
-        Arc::clone(series.entry(key).or_insert_with(|| Arc::new((self.make)())))
+        let full = series.count >= SERIES_MAX;
+        let key: Vec<String> = values.iter().map(|v| if full { "overflow" } else { *v }.to_owned()).collect();
+        let hash = hash_of(&key);
+        if let Some(m) = series.get(hash, &key) {
+            return Arc::clone(m);
+        }
+        series.count += 1;
+        let made = Arc::new((self.make)());
+        series.by_hash.entry(hash).or_default().push((key, Arc::clone(&made)));
+        made
     }
 }
 
@@ -115,9 +149,10 @@ impl<M: Send + Sync> Family<M> {
         let _ = writeln!(out, "# HELP {} {}\n# TYPE {} {kind}", self.name, self.help, self.name);
     }
     fn each(&self, mut f: impl FnMut(&[String], &M)) {
-        for (k, m) in self.series.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            f(k, m);
-        }
+        let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<&(Vec<String>, Arc<M>)> = series.by_hash.values().flatten().collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all.into_iter().for_each(|(k, m)| f(k, m));
     }
 }
 

@@ -7,7 +7,8 @@ use kinds::{Object, ObjectKey, ObjectMeta, Revision};
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub key: ObjectKey,
-    /// The decoded object; its `metadata.resourceVersion` is `revision`.
+    /// The decoded object; its `metadata.resourceVersion` is `revision`. Its `managedFields` are left out: as trees they
+    /// weigh more than all the rest, and who needs them finds them in `json`.
     pub object: Object,
     /// The same as JSON in its storage version, resourceVersion included.
     pub json: Bytes,

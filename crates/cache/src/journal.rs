@@ -2,7 +2,7 @@
 //! slow watcher costs nothing and falls off the end instead of growing a queue.
 
 use crate::snapshot::Change;
-use kinds::Revision;
+use kinds::{Kind, Revision};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -94,6 +94,11 @@ impl Journal {
     }
 }
 
+/// How many times larger a definition is decoded than encoded: each field of its schemas is a struct of a kilobyte.
+const DEFINITION_WEIGHT: usize = 16;
+
 fn weight(c: &Change) -> usize {
-    c.new.as_ref().map_or(0, |e| e.json.len()) + c.old.as_ref().map_or(0, |e| e.json.len()) + 128
+    let times = if c.resource == Kind::CustomResourceDefinition.into() { DEFINITION_WEIGHT } else { 1 };
+    let sides = [&c.new, &c.old].into_iter().flatten();
+    sides.map(|e| e.json.len() * times).sum::<usize>() + 128
 }

@@ -12,7 +12,7 @@ pub use entry::Entry;
 pub use journal::{Journal, Lost};
 pub use snapshot::{Change, Snapshot, Tables, Write};
 pub use source::{Batch, Interest, Source, Subscription};
-pub use table::Table;
+pub use table::{Marks, Table};
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,8 @@
 use crate::entry::Entry;
 use crate::index::{Index, Indexes};
 use crate::table::Table;
+use imbl::OrdMap;
 use kinds::{ObjectKey, Resource, Revision, Typed};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Everything as it stood at one revision. Cloning is cheap; it never changes.
@@ -15,7 +15,8 @@ pub struct Snapshot(Arc<Tables>);
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     revision: Revision,
-    tables: BTreeMap<Resource, Table>,
+    /// Shared with snapshots: a write after a snapshot copies its way to one table, not all of them.
+    tables: OrdMap<Resource, Table>,
     indexes: Indexes,
 }
 

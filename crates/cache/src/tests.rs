@@ -49,3 +49,29 @@ fn the_journal_tells_what_it_lost() {
     assert_eq!(Resource::from(Kind::Pod).to_string(), "pods");
     assert_eq!(ObjectKey::new("a", "b").to_string(), "a/b");
 }
+
+#[test]
+fn ranges_keep_to_their_namespace_and_marks_pass_over_nothing_that_matches() {
+    let mut t = Tables::default();
+    let names = [("a", "x"), ("a", "y"), ("a-b", "x"), ("b", "x")];
+    for (n, (ns, name)) in names.into_iter().enumerate() {
+        let mut write = pod(ns, name, "", n as u64 + 1);
+        let mut entry = Arc::unwrap_or_clone(write.entry.take().expect("a put"));
+        let labels = [("app".to_owned(), name.to_owned()), ("n".to_owned(), n.to_string())];
+        entry.object.meta_mut().labels = Some(labels.into());
+        t.apply(Write { entry: Some(Arc::new(entry)), ..write });
+    }
+    let snapshot = t.snapshot();
+    let table = snapshot.table(&Kind::Pod.into()).expect("pods");
+    let keys = |ns: &str, after: Option<&ObjectKey>| table.range(ns, after).map(|e| e.key.to_string()).collect::<Vec<_>>();
+    assert_eq!(keys("a", None), ["a/x", "a/y"]);
+    assert_eq!(keys("a", Some(&ObjectKey::new("a", "x"))), ["a/y"]);
+    assert_eq!(keys("a", Some(&ObjectKey::new("b", "x"))), Vec::<String>::new());
+    assert_eq!(keys("", Some(&ObjectKey::new("a", "y"))), ["a-b/x", "b/x"]);
+    for (text, count) in [("app=x", 3), ("app=y,n=1", 1), ("n in (0,1)", 2), ("!app", 0), ("app!=x", 1), ("", 4)] {
+        let selector = kinds::Selector::parse(text).expect("a selector");
+        let found = table.marked("", None, Marks::demanded(&selector));
+        let found = found.filter(|e| selector.matches(e.meta().labels.as_ref())).count();
+        assert_eq!(found, count, "{text}");
+    }
+}

@@ -13,8 +13,8 @@ pub mod validate_shape;
 pub mod yaml;
 
 pub use object::{
-    DecodeError, decode, decode_delete_options, decode_dynamic, decode_resource, dynamic_from_tree, encode, encode_meta,
-    from_value, replace_revision, to_value, with_revision,
+    DecodeError, decode, decode_delete_options, decode_dynamic, decode_resource, dynamic_from_tree, encode,
+    from_value, is_at_revision, managed_fields, metadata, replace_revision, to_value, with_revision,
 };
 
 #[cfg(test)]

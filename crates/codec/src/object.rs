@@ -4,7 +4,7 @@
 //! committed. [`with_revision`] fills it in.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kinds::{Dynamic, Kind, Object, ObjectMeta, Resource, Revision, for_each_kind};
+use kinds::{Dynamic, Kind, ManagedFieldsEntry, Object, ObjectMeta, Resource, Revision, for_each_kind};
 use serde::{Deserialize, Serialize, ser::SerializeMap};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -241,8 +241,37 @@ pub fn decode_delete_options(json: &[u8]) -> Result<kinds::DeleteOptions, Decode
     serde_json::from_slice(json).map_err(DecodeError)
 }
 
-/// Metadata as JSON text, for `PartialObjectMetadata`.
+/// The part of an object that holds its metadata, read as whatever is wanted of it.
+#[derive(Deserialize)]
+struct Metadata<T> {
+    metadata: T,
+}
+
+/// The metadata of an encoded object as a tree, for `PartialObjectMetadata`.
 #[must_use]
-pub fn encode_meta(meta: &ObjectMeta) -> Vec<u8> {
-    serde_json::to_vec(meta).expect("writing JSON into memory cannot fail")
+pub fn metadata(json: &[u8]) -> Value {
+    serde_json::from_slice::<Metadata<Value>>(json).map(|o| o.metadata).unwrap_or_default()
+}
+
+/// The managed fields of an encoded object.
+#[must_use]
+pub fn managed_fields(json: &[u8]) -> Option<Vec<ManagedFieldsEntry>> {
+    #[derive(Deserialize)]
+    struct Owners {
+        #[serde(default, rename = "managedFields")]
+        managed_fields: Option<Vec<ManagedFieldsEntry>>,
+    }
+    serde_json::from_slice::<Metadata<Owners>>(json).ok()?.metadata.managed_fields
+}
+
+/// Whether `json` is `value` at `revision`, that is what [`with_revision`] would make of it.
+#[must_use]
+pub fn is_at_revision(json: &[u8], value: &[u8], revision: Revision) -> bool {
+    let Some(at) = own_metadata(value) else { return json == value };
+    let comma = if value.get(at) == Some(&b'}') { "" } else { "," };
+    let hole = format!("\"resourceVersion\":\"{revision}\"{comma}");
+    json.len() == value.len() + hole.len()
+        && json[..at] == value[..at]
+        && json[at..at + hole.len()] == *hole.as_bytes()
+        && json[at + hole.len()..] == value[at..]
 }

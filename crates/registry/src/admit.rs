@@ -17,8 +17,9 @@ mod tests;
 pub use notes::Notes;
 pub use port::{Ask, Connect, Given, Hooks, Phase, Round, Speaks};
 
+use crate::fieldowners::whole;
 use crate::registry::{Caller, Registry};
-use kinds::{ApiError, ManagedFieldsEntry, Object, Target, WriteOptions};
+use kinds::{ApiError, ManagedFieldsEntry, Object, ObjectKey, Target, WriteOptions};
 use rules::admission;
 use rules::{Ctx, Operation, Request};
 
@@ -52,6 +53,14 @@ impl Admission<'_> {
         self.registry.hooks().filter(|h| h.concern(phase, ask))
     }
 
+    /// A stored object with the managed fields that the image leaves out: webhooks see objects as clients do.
+    fn whole(&self, old: Option<&Object>) -> Option<Object> {
+        let key = ObjectKey::new(self.request.namespace.clone(), self.request.name.clone());
+        let entry = self.ctx.snapshot.entry(&self.request.resource, &key)?;
+        let same = |o: &&Object| o.kind() == entry.object.kind() && o.meta().resource_version == entry.meta().resource_version;
+        old.filter(same).map(|o| whole(o, &entry.json))
+    }
+
     /// Lets everything change the object that may. `old` is the stored object of an update.
     pub(crate) async fn mutate(&self, mut object: Object, old: Option<&Object>) -> Result<Object, ApiError> {
         admission::mutate(self.ctx, &self.request, &mut object, old)?;
@@ -59,6 +68,8 @@ impl Admission<'_> {
         let ask = self.ask();
         let Some(hooks) = self.hooks(Phase::Mutate, &ask) else { return Ok(object) };
         let owners = object.meta().managed_fields.clone();
+        let whole = self.whole(old);
+        let old = whole.as_ref().or(old);
         let mut round = Round::default();
         object = call(hooks, &ask, object, old, &mut round).await?;
         if round.changed {
@@ -102,6 +113,8 @@ impl Admission<'_> {
         }
         let ask = self.ask();
         let Some(hooks) = self.hooks(Phase::Mutate, &ask) else { return Ok(object) };
+        let whole = self.whole(old);
+        let old = whole.as_ref().or(old);
         let mut round = Round::default();
         object = hooks.mutate(&ask, object, old, &mut round).await?;
         if round.changed {
@@ -116,7 +129,10 @@ impl Admission<'_> {
         self.policies_validate(object, old)?;
         let ask = self.ask();
         match self.hooks(Phase::Validate, &ask) {
-            Some(hooks) => hooks.validate(&ask, object, old).await,
+            Some(hooks) => {
+                let whole = self.whole(old);
+                hooks.validate(&ask, object, whole.as_ref().or(old)).await
+            }
             None => Ok(()),
         }
     }

@@ -2,6 +2,7 @@
 //! conversion webhook through the port. Docs: "Versions in CustomResourceDefinitions".
 
 use crate::admit::Speaks;
+use crate::fieldowners::whole;
 use crate::registry::{Caller, Registry};
 use cache::{Entry, Snapshot};
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -71,7 +72,7 @@ impl Registry {
             .iter()
             .enumerate()
             .filter(|(_, e)| e.object.api_version() != to)
-            .map(|(i, e)| (i, e.object.clone()))
+            .map(|(i, e)| (i, whole(&e.object, &e.json)))
             .unzip();
         let turned = self.convert_at(&snapshot, resource, asked, to).await?;
         for (i, object) in positions.into_iter().zip(turned) {
@@ -98,7 +99,7 @@ impl Registry {
         if stored.object.api_version() == to {
             return Ok(None);
         }
-        let mut turned = self.convert_at(snapshot, resource, vec![stored.object.clone()], &to).await?;
+        let mut turned = self.convert_at(snapshot, resource, vec![whole(&stored.object, &stored.json)], &to).await?;
         Ok(turned.pop().map(|object| shown(stored, object)))
     }
 

@@ -102,17 +102,20 @@ impl Registry {
                 self.remove(resource, key, Expect::At(old.revision)).await?;
                 Ok(Deleted::Gone(old))
             }
-            Some(object) if object == old.object => Ok(Deleted::Lingers(old)),
             Some(mut object) => {
                 object.meta_mut().resource_version = None;
-                self.put(resource, object, Expect::At(old.revision)).await.map(Deleted::Lingers)
+                let value = codec::encode(&object);
+                if codec::is_at_revision(&old.json, &value, old.revision) {
+                    return Ok(Deleted::Lingers(old));
+                }
+                self.put_encoded(resource, object, value, Expect::At(old.revision)).await.map(Deleted::Lingers)
             }
         }
     }
 
     /// The object as deletion leaves it, or `None` when it goes at once.
     fn after_delete(&self, old: &Entry, options: &DeleteOptions) -> Option<Object> {
-        let mut object = old.object.clone();
+        let mut object = crate::fieldowners::whole(&old.object, &old.json);
         let grace_s = grace(&old.object, options);
         propagate(&mut object, options, &old.object);
         let now = whole_seconds(self.clock.now());

@@ -43,6 +43,17 @@ pub(crate) fn reset_by(subresource: &str, object: &Object, version: Option<&Vers
     }
 }
 
+/// The object of an entry with its managed fields, which the image leaves out.
+#[must_use]
+pub fn whole(object: &Object, json: &[u8]) -> Object {
+    let mut object = object.clone();
+    let owners = codec::managed_fields(json);
+    if owners.is_some() {
+        object.meta_mut().managed_fields = owners;
+    }
+    object
+}
+
 /// RFC 3339 in whole seconds.
 pub(crate) fn stamp(now: Timestamp) -> String {
     whole_seconds(now).to_string()

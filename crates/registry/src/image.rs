@@ -12,7 +12,8 @@ use crate::prepared::Prepared;
 use crate::sealing::{self, Seals};
 use bytes::Bytes;
 use cache::{Change, Entry, Journal, Lost, Snapshot, Tables, Write};
-use kinds::{Resource, Revision};
+use kinds::api::core::v1::Pod;
+use kinds::{Object, Resource, Revision};
 use parking_lot::RwLock;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -39,6 +40,8 @@ struct State {
 /// The image and its readers' doors.
 pub struct Image {
     state: RwLock<State>,
+    /// The newest snapshot once more, behind a lock that is never held while the image moves on.
+    current: RwLock<Snapshot>,
     published: Arc<Door>,
     customs: RwLock<BTreeMap<(String, String), Resource>>,
     seals: Arc<Seals>,
@@ -82,6 +85,7 @@ impl Image {
     fn empty(at: Revision, seals: Arc<Seals>) -> Self {
         let tables = Tables::default();
         let snapshot = tables.snapshot();
+        let current = RwLock::new(snapshot.clone());
         let state = State {
             tables,
             snapshot,
@@ -91,7 +95,7 @@ impl Image {
             recent: VecDeque::new(),
             paged: BTreeMap::new(),
         };
-        Self { state: RwLock::new(state), published: Arc::default(), customs: RwLock::default(), seals }
+        Self { state: RwLock::new(state), current, published: Arc::default(), customs: RwLock::default(), seals }
     }
 
     fn start_from(&self, writes: Vec<Write>, at: Revision) {
@@ -101,6 +105,7 @@ impl Image {
         }
         state.tables.advance(at);
         state.snapshot = state.tables.snapshot();
+        self.current.write().clone_from(&state.snapshot);
         drop(state);
         self.published.open(at);
     }
@@ -174,6 +179,7 @@ impl Image {
         state.tables.advance(at);
         state.snapshot = state.tables.snapshot();
         let newest = state.snapshot.clone();
+        self.current.write().clone_from(&newest);
         state.recent.push_back(newest);
         if state.recent.len() > RECENT_MAX {
             state.recent.pop_front();
@@ -199,7 +205,10 @@ impl Image {
     fn write_of(&self, event: &Event, prepared: Option<&Prepared>) -> Result<Option<Write>, ImageError> {
         match (&event.put, prepared.and_then(Prepared::take)) {
             (Some(kv), Some((resource, mut object))) => {
-                object.meta_mut().resource_version = Some(kv.mod_revision.to_string());
+                let meta = object.meta_mut();
+                meta.resource_version = Some(kv.mod_revision.to_string());
+                meta.managed_fields = None;
+                compact(&mut object);
                 let plain = prepared.and_then(Prepared::plain);
                 let json = codec::with_revision(plain.unwrap_or(&kv.value), kv.mod_revision);
                 let key = object.key();
@@ -217,8 +226,10 @@ impl Image {
     fn decode(&self, kv: &KeyValue) -> Result<Option<Write>, ImageError> {
         let Some((resource, key)) = self.locate(&kv.key) else { return Ok(None) };
         let json = codec::with_revision(&kv.value, kv.mod_revision);
-        let object = codec::decode_resource(&resource, &json)
+        let mut object = codec::decode_resource(&resource, &json)
             .map_err(|e| ImageError::Decode { key: kv.key.escape_ascii().to_string(), why: e.to_string() })?;
+        object.meta_mut().managed_fields = None;
+        compact(&mut object);
         let entry = Entry { key: key.clone(), object, json, revision: kv.mod_revision };
         Ok(Some(Write { resource, key, revision: kv.mod_revision, entry: Some(Arc::new(entry)) }))
     }
@@ -243,7 +254,7 @@ impl Image {
     /// The newest snapshot.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.state.read().snapshot.clone()
+        self.current.read().clone()
     }
 
     /// The snapshot of exactly that revision, or the newest one before it that nothing changed since; `None` when it
@@ -332,6 +343,14 @@ impl State {
         let journal = self.journals.entry(change.resource.clone()).or_insert_with(|| Journal::new(start));
         journal.push(Arc::clone(&change));
         self.all.push(change);
+    }
+}
+
+/// Gives back the room that decoding and defaulting left in the lists of pods, of which there are most: a list of one
+/// variable has room for four. A copy has what it needs and no more.
+fn compact(object: &mut Object) {
+    if let Object::Pod(pod) = object {
+        *pod = Arc::new(Pod::clone(pod));
     }
 }
 

@@ -30,6 +30,7 @@ pub mod watch;
 
 pub use admit::{Hooks, Notes, Speaks};
 pub use api::LocalApi;
+pub use fieldowners::whole;
 pub use image::{Image, ImageError};
 pub use source::Feed;
 pub use list::{Continue, ListQuery, Listing, VersionMatch};

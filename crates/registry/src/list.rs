@@ -2,7 +2,7 @@
 
 use crate::registry::{Registry, rules_of};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use cache::{Entry, Snapshot};
+use cache::{Entry, Marks, Snapshot};
 use kinds::selector::FieldTerm;
 use kinds::{ApiError, Object, ObjectKey, Resource, Revision, Selector};
 use rules::customs::Definition;
@@ -156,7 +156,8 @@ impl Registry {
             let entries = entry.cloned().into_iter().collect();
             return Ok(Listing { entries, revision: snapshot.revision(), next: None, remaining: None });
         }
-        let mut found = table.range(&query.namespace, query.page.as_ref().map(|p| &p.after)).filter(|e| filter.matches(e));
+        let after = query.page.as_ref().map(|p| &p.after);
+        let mut found = table.marked(&query.namespace, after, Marks::demanded(&query.labels)).filter(|e| filter.matches(e));
         if query.limit == 0 {
             let entries = found.cloned().collect();
             return Ok(Listing { entries, revision: snapshot.revision(), next: None, remaining: None });

@@ -275,33 +275,34 @@ fn check_version(resource: &Resource, old: &Entry, new: &Object, unconditional: 
 
 /// What no update may change, whoever sends it: filled in from the old object where it is left out.
 fn keep_system_fields(object: &mut Object, old: &Entry) {
-    let was = old.meta().clone();
+    let was = old.meta();
     let meta = object.meta_mut();
-    meta.uid = meta.uid.take().filter(|u| !u.is_empty()).or(was.uid);
-    meta.creation_timestamp = was.creation_timestamp;
-    meta.deletion_timestamp = was.deletion_timestamp;
+    meta.uid = meta.uid.take().filter(|u| !u.is_empty()).or_else(|| was.uid.clone());
+    meta.creation_timestamp.clone_from(&was.creation_timestamp);
+    meta.deletion_timestamp.clone_from(&was.deletion_timestamp);
     meta.deletion_grace_period_seconds = was.deletion_grace_period_seconds;
-    meta.generate_name = meta.generate_name.take().or(was.generate_name);
+    meta.generate_name = meta.generate_name.take().or_else(|| was.generate_name.clone());
     meta.self_link = None;
     if meta.generation.is_none_or(|g| g == 0) {
         meta.generation = was.generation;
     }
-    meta.resource_version = was.resource_version;
+    meta.resource_version.clone_from(&was.resource_version);
 }
 
 /// The object (without its resource version) as it will be stored; `None` when that would change nothing.
 fn changed(old: &Entry, new: &mut Object) -> Option<Vec<u8>> {
-    let same = |value: &[u8]| codec::with_revision(value, old.revision) == old.json;
-    // A write that would only move the times of managed fields is none.
-    if only_times_differ(&old.meta().managed_fields, &new.meta().managed_fields) {
-        let moved = std::mem::replace(&mut new.meta_mut().managed_fields, old.meta().managed_fields.clone());
-        if same(&codec::encode(new)) {
-            return None;
-        }
-        new.meta_mut().managed_fields = moved;
-    }
     let value = codec::encode(new);
-    (!same(&value)).then_some(value)
+    if codec::is_at_revision(&old.json, &value, old.revision) {
+        return None;
+    }
+    // A write that would only move the times of managed fields is none.
+    let owners = new.meta_mut().managed_fields.take();
+    new.meta_mut().resource_version.clone_from(&old.meta().resource_version);
+    let same_rest = *new == old.object;
+    let meta = new.meta_mut();
+    (meta.resource_version, meta.managed_fields) = (None, owners);
+    let only_times = same_rest && only_times_differ(&codec::managed_fields(&old.json), &new.meta().managed_fields);
+    (!only_times).then_some(value)
 }
 
 fn only_times_differ(old: &Option<Vec<ManagedFieldsEntry>>, new: &Option<Vec<ManagedFieldsEntry>>) -> bool {

@@ -40,10 +40,10 @@ impl Asked {
     fn tree(&self, old: &Entry) -> Result<Value, ApiError> {
         match self.view() {
             Some(kind) => {
-                let seen = rules::convert::to_served(kind, old.object.clone()).map_err(ApiError::internal)?;
+                let seen = rules::convert::to_served(kind, fieldowners::whole(&old.object, &old.json)).map_err(ApiError::internal)?;
                 Ok(codec::to_value(&seen))
             }
-            None => Ok(codec::to_value(&old.object)),
+            None => serde_json::from_slice(&old.json).map_err(ApiError::internal),
         }
     }
 

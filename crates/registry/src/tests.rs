@@ -78,7 +78,7 @@ async fn verbs_in_a_row() {
     let r = open(Arc::clone(&disk)).await;
     let options = WriteOptions::default();
     let made = r.create(&caller(), &target(""), map("x", "1"), &options).await.expect("created");
-    assert!(made.entry.meta().uid.is_some() && made.entry.meta().managed_fields.is_some());
+    assert!(made.entry.meta().uid.is_some() && codec::managed_fields(&made.entry.json).is_some());
     let again = r.create(&caller(), &target(""), map("x", "1"), &options).await.expect_err("exists");
     assert_eq!(again.message, "configmaps \"x\" already exists");
 

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::CipherSuite;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::Value;
@@ -117,7 +118,8 @@ impl Watch {
     }
 }
 
-fn tls(kubeconfig: &Path) -> Result<rustls::ClientConfig> {
+/// How the administrator's kubeconfig speaks to the server.
+pub(super) fn tls(kubeconfig: &Path) -> Result<rustls::ClientConfig> {
     let text = std::fs::read_to_string(kubeconfig).with_context(|| format!("reading {}", kubeconfig.display()))?;
     let pem = |name: &str| -> Result<Vec<u8>> {
         let line = text.lines().find_map(|l| l.trim().trim_start_matches("- ").strip_prefix(name));
@@ -128,7 +130,11 @@ fn tls(kubeconfig: &Path) -> Result<rustls::ClientConfig> {
     roots.add(CertificateDer::from_pem_slice(&pem("certificate-authority-data")?)?)?;
     let chain = vec![CertificateDer::from_pem_slice(&pem("client-certificate-data")?)?];
     let key = PrivateKeyDer::from_pem_slice(&pem("client-key-data")?)?;
-    let mut tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key)?;
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    // The order in which Go's clients offer them.
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions()?;
+    let mut tls = tls.with_root_certificates(roots).with_client_auth_cert(chain, key)?;
     tls.alpn_protocols = vec![b"h2".to_vec()];
     Ok(tls)
 }

@@ -13,7 +13,8 @@ use tokio::process::Child;
 use super::api::Api;
 use crate::place::ADDRESS;
 
-const PORT: u16 = 6443;
+/// Where the API server listens.
+pub(super) const PORT: u16 = 6443;
 /// Longest wait for the line that says ready, and for the end.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Where cluster DNS answers.
@@ -44,28 +45,51 @@ pub(super) struct Cluster {
     directory: PathBuf,
     node: bool,
     child: Option<Child>,
+    /// Where callgrind writes, when it runs under it.
+    counted: Option<PathBuf>,
 }
 
 impl Cluster {
     /// A cluster that does not run yet.
     pub(super) fn new(binary: &Path, directory: PathBuf, node: bool) -> Self {
-        Self { binary: binary.to_owned(), directory, node, child: None }
+        Self { binary: binary.to_owned(), directory, node, child: None, counted: None }
+    }
+
+    /// The same under callgrind, which counts instructions.
+    pub(super) fn under_callgrind(self, out: &Path) -> Self {
+        Self { counted: Some(out.to_owned()), ..self }
+    }
+
+    /// Its data directory.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The program with a subcommand on this data directory.
     pub(super) fn command(&self, subcommand: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
+        self.arguments(Command::new(&self.binary), subcommand)
+    }
+
+    fn arguments(&self, mut command: Command, subcommand: &[&str]) -> Command {
         command.args(subcommand).arg("--data-dir").arg(&self.directory).env("KUBECONFIG", self.kubeconfig());
         command
     }
 
-    fn kubeconfig(&self) -> PathBuf {
+    /// Where its administrator's kubeconfig lies.
+    pub(super) fn kubeconfig(&self) -> PathBuf {
         self.directory.with_extension("kubeconfig")
+    }
+
+    fn up(&self) -> Command {
+        let Some(out) = &self.counted else { return self.command(&["up"]) };
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(["--tool=callgrind", "-q"]).arg(format!("--callgrind-out-file={}", out.display())).arg(&self.binary);
+        self.arguments(valgrind, &["up"])
     }
 
     /// Starts it and waits until it is ready.
     pub(super) async fn start(&mut self) -> Result<Started> {
-        let mut command = tokio::process::Command::from(self.command(&["up"]));
+        let mut command = tokio::process::Command::from(self.up());
         command.args(["--advertise-address", ADDRESS, "--node-name", "bench", "--secure-port", &PORT.to_string()]);
         command.arg("--kubeconfig").arg(self.kubeconfig()).args((!self.node).then_some("--no-node"));
         let begun = Instant::now();

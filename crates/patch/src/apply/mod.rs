@@ -104,7 +104,7 @@ fn stripped(set: &Set, ignore: &[&str]) -> Set {
 }
 
 fn strip_comparison(mut found: Comparison, ignore: &[&str]) -> Comparison {
-    for set in [&mut found.added, &mut found.modified, &mut found.removed] {
+    for set in [&mut found.added, &mut found.modified, &mut found.removed].into_iter().filter(|set| !set.is_empty()) {
         *set = stripped(set, ignore);
     }
     found
@@ -158,7 +158,9 @@ fn record_update(managed: &mut Managed, id: &Id, found: &Comparison, now: &str) 
     let written = found.written();
     disown(managed, id, &written, &found.removed);
     let own = managed.managers.entry(id.clone()).or_insert_with(|| Owned { api_version: id.api_version.clone(), time: String::new(), set: Set::default() });
-    own.set = own.set.without(&found.removed);
+    if !found.removed.is_empty() {
+        own.set = own.set.without(&found.removed);
+    }
     if !written.is_empty() {
         own.set.unite(&written);
         now.clone_into(&mut own.time);

@@ -1,6 +1,7 @@
 //! Sets of paths, and their JSON form FieldsV1 (`f:`, `k:`, `v:`, `i:`, and `.` for a path that has members below it too).
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde_json::{Map, Value};
 
@@ -49,7 +50,7 @@ impl Set {
     /// Adds a path.
     pub fn insert(&mut self, path: &[Element]) {
         if let Some((first, rest)) = path.split_first() {
-            let node = self.items.entry(first.clone()).or_default();
+            let node = self.at(first);
             if rest.is_empty() {
                 node.member = true;
             } else {
@@ -58,12 +59,26 @@ impl Set {
         }
     }
 
+    /// The node at an element, made if need be; the element is copied only then.
+    fn at(&mut self, element: &Element) -> &mut Node {
+        if !self.items.contains_key(element) {
+            self.items.insert(element.clone(), Node::default());
+        }
+        self.items.get_mut(element).expect("it was there or has been put there")
+    }
+
     /// Puts a node at an element, unless it holds nothing.
     pub(super) fn put(&mut self, element: Element, node: Node) {
-        if !node.is_empty() {
-            let here = self.items.entry(element).or_default();
-            here.member |= node.member;
-            here.below.unite(&node.below);
+        if node.is_empty() {
+            return;
+        }
+        match self.items.entry(element) {
+            Entry::Vacant(place) => drop(place.insert(node)),
+            Entry::Occupied(here) => {
+                let here = here.into_mut();
+                here.member |= node.member;
+                here.below.unite(&node.below);
+            }
         }
     }
 
@@ -79,9 +94,13 @@ impl Set {
     /// Adds every path of another set.
     pub fn unite(&mut self, other: &Set) {
         for (element, node) in &other.items {
-            let here = self.items.entry(element.clone()).or_default();
-            here.member |= node.member;
-            here.below.unite(&node.below);
+            match self.items.get_mut(element) {
+                Some(here) => {
+                    here.member |= node.member;
+                    here.below.unite(&node.below);
+                }
+                None => drop(self.items.insert(element.clone(), node.clone())),
+            }
         }
     }
 

@@ -160,7 +160,11 @@ impl Compare {
         let empty = Map::new();
         let (old, new) = (old.as_object().unwrap_or(&empty), new.as_object().unwrap_or(&empty));
         for (key, value) in old {
-            self.at(Element::Field(key.clone()), Some(value), new.get(key), child(shape, key));
+            let now = new.get(key);
+            // Most members of most writes: no name of them needs to be made.
+            if now != Some(value) {
+                self.at(Element::Field(key.clone()), Some(value), now, child(shape, key));
+            }
         }
         for (key, value) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
             self.at(Element::Field(key.clone()), None, Some(value), child(shape, key));

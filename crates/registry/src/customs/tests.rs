@@ -72,7 +72,7 @@ async fn objects_follow_their_definition() {
     );
     let new = object(&resource, "v1beta1", json!({ "cronSpec": "* * * * */5", "imag": "x", "color": "red" }));
     let made = r.create(&caller(), &target, new, &options).await.expect("created").entry;
-    let seen = tree(&made.object);
+    let seen = tree(&crate::whole(&made.object, &made.json));
     assert_eq!(seen["apiVersion"], "example.com/v1");
     assert_eq!(seen["metadata"]["managedFields"][0]["apiVersion"], "example.com/v1beta1");
     assert_eq!(seen["spec"], json!({ "cronSpec": "* * * * */5", "color": "red", "replicas": 1 }));
