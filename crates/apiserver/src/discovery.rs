@@ -15,7 +15,7 @@ pub const GIT_VERSION: &str = "v1.36.1";
 
 /// `/version`.
 #[must_use]
-pub fn version() -> Value {
+pub(crate) fn version() -> Value {
     json!({
         "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36",
         "minCompatibilityMajor": "1", "minCompatibilityMinor": "35",

@@ -6,7 +6,6 @@
 //! before anybody else may start. 3 Who stops in order gives the lease back, so that the next one need not wait.
 
 use base::Clock;
-use jiff::Timestamp;
 use kinds::api::coordination::v1::{Lease, LeaseSpec};
 use kinds::{Api, ApiError, Kind, MicroTime, ObjectKey, ObjectMeta, Target, Typed, WriteOptions};
 use std::sync::Arc;
@@ -203,7 +202,8 @@ fn written(old: &LeaseSpec, me: &str, act: Act, now: &MicroTime) -> LeaseSpec {
 mod tests {
     //! The decision, and what is written.
 
-    use super::{Act, Duration, Instant, LeaseSpec, MicroTime, Seen, Timestamp, decide, written};
+    use super::{Act, Duration, Instant, LeaseSpec, MicroTime, Seen, decide, written};
+    use jiff::Timestamp;
 
     fn seen(holder: &str, since: Instant) -> Seen {
         let spec = LeaseSpec {

@@ -13,7 +13,7 @@ use hyper::Method;
 use super::api::{self, Api};
 use super::cluster::Cluster;
 use super::figures::Server;
-use super::place::ADDRESS;
+use crate::place::ADDRESS;
 use super::wire::Target;
 
 const PORT: u16 = 7443;

@@ -53,11 +53,13 @@ fn status(deps: &Deps, old: Option<&NodeStatus>) -> NodeStatus {
         pods_max: PODS_MAX,
         signals: Signals {
             memory_available_bytes: MEMORY_BYTES,
+            memory_capacity_bytes: MEMORY_BYTES,
             nodefs_available_bytes: 90 << 30,
             nodefs_capacity_bytes: 100 << 30,
             nodefs_inodes_free: 1000,
             nodefs_inodes: 1000,
             pids_available: 1000,
+            pids_max: 1000,
         },
         ..Report::default()
     };

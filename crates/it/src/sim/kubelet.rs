@@ -215,7 +215,7 @@ async fn perform(deps: &Deps, pod: &Pod, act: Act) -> Outcome {
     let (machine, now) = (&deps.machine, deps.clock.now());
     match act {
         Act::Mount(_) => Outcome::Mounted { refresh_at: None },
-        Act::Unmount | Act::Hook { .. } | Act::Resize { .. } => Outcome::Done,
+        Act::Unmount | Act::Hook { .. } | Act::Resize { .. } | Act::ResizePod { .. } => Outcome::Done,
         Act::CreateSandbox(plan) => match machine.create_sandbox(&plan, now) {
             Ok(view) => Outcome::Sandbox(view),
             Err(why) => Outcome::Failed(Failure::new(why)),

@@ -107,7 +107,7 @@ impl Life {
         let options = options(&outside.chance, &sync_ms, died_in);
         let engine = Embedded::open_on(Arc::new(outside.disk.clone()), options).map_err(|e| e.to_string())?;
         let engine = Arc::new(engine);
-        let settings = Settings { config: rules_config(), gates: rules::Gates::default() };
+        let settings = Settings { config: rules_config(), gates: rules::Gates::default(), hooks: None };
         let (time, ids) = (Arc::new(clock) as Arc<dyn Clock>, Arc::clone(&outside.chance) as Arc<dyn Ids>);
         let opened = Registry::open(Arc::clone(&engine) as Arc<dyn Engine>, Arc::clone(&time), Arc::clone(&ids), settings);
         let (registry, follow) = opened.await.map_err(|e| e.to_string())?;

@@ -96,6 +96,7 @@ impl SchedulerHandle {
                 Err(e) => e.to_string(),
             },
         }
+    }
     /// Recomputes the node table from the newest snapshot and compares it with the one that was kept up to date change
     /// by change. For moments in which nothing is under way.
     ///

@@ -10,10 +10,10 @@ mod exec;
 mod forward;
 mod logs;
 mod query;
-mod spdy;
+pub(crate) mod spdy;
 mod stats;
 mod summary;
-mod websocket;
+pub(crate) mod websocket;
 
 use crate::config::Tls;
 use crate::hands::Hands;
