@@ -5,7 +5,7 @@ use crate::meta::{self, Values};
 use crate::names::{self, NameRule};
 use crate::quantities::spell_opt;
 use crate::read::{amount, fill, has, items, s};
-use crate::table::{Rules, check, check_with_old, edit, edit_with_old, keep_spec};
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old, keep_spec, keep_status_alone};
 use kinds::api::autoscaling::v2::{
     CrossVersionObjectReference, HPAScalingPolicy, HPAScalingRules, HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior,
     HorizontalPodAutoscalerStatus, MetricIdentifier, MetricSpec, MetricTarget, ResourceMetricSource,
@@ -20,10 +20,7 @@ pub(crate) const ROW: Rules = Rules {
     prepare_create: edit!(HorizontalPodAutoscaler, |h: &mut HorizontalPodAutoscaler| {
         h.status = Some(HorizontalPodAutoscalerStatus::default());
     }),
-    // Autoscalers count no generations.
-    prepare_update: edit_with_old!(HorizontalPodAutoscaler, |h: &mut HorizontalPodAutoscaler, old: &HorizontalPodAutoscaler| {
-        h.status.clone_from(&old.status);
-    }),
+    prepare_update: keep_status_alone!(HorizontalPodAutoscaler, HorizontalPodAutoscaler),
     prepare_status_update: keep_spec!(HorizontalPodAutoscaler, HorizontalPodAutoscaler),
     validate: check!(HorizontalPodAutoscaler, validate),
     validate_update: check_with_old!(HorizontalPodAutoscaler, |n: &HorizontalPodAutoscaler, _: &HorizontalPodAutoscaler, e: &mut FieldErrors| validate(n, e)),

@@ -200,6 +200,13 @@ macro_rules! keep_status {
     };
 }
 
+/// Status kept, for kinds that count no generations.
+macro_rules! keep_status_alone {
+    ($v:ident, $t:ty) => {
+        edit_with_old!($v, |n: &mut $t, o: &$t| n.status.clone_from(&o.status))
+    };
+}
+
 /// Spec and generation kept: what an update of the status may not touch.
 macro_rules! keep_spec {
     ($v:ident, $t:ty) => {
@@ -221,7 +228,7 @@ macro_rules! keep_spec_and_labels {
     };
 }
 
-pub(crate) use {fresh, keep_spec, keep_spec_and_labels, keep_status};
+pub(crate) use {fresh, keep_spec, keep_spec_and_labels, keep_status, keep_status_alone};
 
 #[cfg(test)]
 mod tests;

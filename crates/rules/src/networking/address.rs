@@ -4,7 +4,7 @@ use crate::checks::complain;
 use crate::meta::IMMUTABLE;
 use crate::names::{self, NameRule};
 use crate::read::{has, items, s};
-use crate::table::{Rules, check, check_with_old, edit, edit_with_old, keep_spec, keep_status};
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old, keep_spec, keep_status_alone};
 use kinds::api::networking::v1::{IPAddress, ServiceCIDR};
 use kinds::field::Bare;
 use kinds::{FieldErrors, Kind, Path};
@@ -41,7 +41,7 @@ fn validate(a: &IPAddress, e: &mut FieldErrors) {
 
 pub(crate) const CIDR_ROW: Rules = Rules {
     prepare_create: edit!(ServiceCIDR, |c: &mut ServiceCIDR| c.status = Some(Default::default())),
-    prepare_update: keep_status!(ServiceCIDR, ServiceCIDR),
+    prepare_update: keep_status_alone!(ServiceCIDR, ServiceCIDR),
     prepare_status_update: keep_spec!(ServiceCIDR, ServiceCIDR),
     validate: check!(ServiceCIDR, cidr),
     validate_update: check_with_old!(ServiceCIDR, |n: &ServiceCIDR, o: &ServiceCIDR, e: &mut FieldErrors| {
