@@ -1,7 +1,16 @@
-//! Who asks: client certificates, service account tokens, bootstrap tokens, anonymous; and impersonation.
+//! Who asks: client certificates, front proxies, bearer tokens, anonymous; and impersonation.
 //! Docs: "Authenticating", "User Impersonation".
 
-use crate::tokens::Tokens;
+mod chain;
+pub mod config;
+pub(crate) mod hook;
+mod jwt;
+mod keys;
+mod proxy;
+
+#[cfg(test)]
+mod tests;
+
 use base64::Engine;
 use cache::Snapshot;
 use http::{HeaderMap, header};
@@ -10,6 +19,10 @@ use kinds::api::core::v1::Secret;
 use rules::User;
 use std::sync::Arc;
 use x509_parser::prelude::*;
+
+pub use chain::{Authenticators, AuthnOptions};
+pub use hook::HookOptions;
+pub use proxy::Proxy;
 
 /// The group of everyone who is known.
 pub const AUTHENTICATED: &str = "system:authenticated";
@@ -50,47 +63,16 @@ pub fn common_name(der: &[u8]) -> Option<String> {
     cert.subject().iter_common_name().next()?.as_str().ok().map(str::to_owned)
 }
 
-/// The user that a front proxy names. Docs: "Authenticating Proxy".
+/// The user that a front proxy names in the usual headers. Docs: "Authenticating Proxy".
 #[must_use]
 pub fn remote_user(headers: &HeaderMap) -> Option<User> {
-    let text = |n: &str| headers.get(n).and_then(|v| v.to_str().ok()).map(str::trim).unwrap_or_default().to_owned();
-    let name = text("x-remote-user");
-    if name.is_empty() {
-        return None;
-    }
-    let groups = headers.get_all("x-remote-group").iter().filter_map(|v| v.to_str().ok().map(str::to_owned)).collect();
-    let mut extra = std::collections::BTreeMap::<String, Vec<String>>::new();
-    for (k, v) in headers {
-        if let (Some(key), Ok(v)) = (k.as_str().strip_prefix("x-remote-extra-"), v.to_str()) {
-            extra.entry(unescape(key)).or_default().push(v.to_owned());
-        }
-    }
-    Some(User { name, uid: text("x-remote-uid"), groups, extra })
+    Proxy::default().user(FRONT_PROXY, headers)
 }
 
-/// Finds out who asks. `None`: credentials were given and are wrong (401).
-#[must_use]
-pub fn authenticate(
-    peer: &Peer,
-    headers: &HeaderMap,
-    tokens: &Tokens,
-    snapshot: &Snapshot,
-    now: Timestamp,
-) -> Option<Arc<User>> {
-    if let Some(user) = peer.front_proxy.as_deref().filter(|n| *n == FRONT_PROXY).and_then(|_| remote_user(headers)) {
-        return Some(known(user));
-    }
-    if let Some(user) = &peer.certificate {
-        return Some(Arc::clone(user));
-    }
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(bearer_of);
-    let token = bearer.or_else(|| websocket_bearer(headers));
-    match token {
-        Some(t) => token_user(&t, &[], tokens, snapshot, now).map(|(u, _)| known(u)),
-        // A front proxy's certificate that brings no user is none of ours.
-        None if peer.front_proxy.is_some() => None,
-        None => Some(Arc::new(User::new("system:anonymous", &["system:unauthenticated"]))),
-    }
+/// The bearer token of a request.
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let given = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(bearer_of);
+    given.or_else(|| websocket_bearer(headers))
 }
 
 /// What kind of credentials were tried, for the audit log.
@@ -105,21 +87,7 @@ pub fn attempted(peer: &Peer, headers: &HeaderMap) -> &'static str {
     }
 }
 
-/// The user of a bearer token, with the audiences it is good for.
-#[must_use]
-pub fn token_user(
-    token: &str,
-    audiences: &[String],
-    tokens: &Tokens,
-    snapshot: &Snapshot,
-    now: Timestamp,
-) -> Option<(User, Vec<String>)> {
-    match bootstrap_user(token, snapshot, now) {
-        Some(u) => Some((u, Vec::new())),
-        None => tokens.verify(token, audiences, now, snapshot),
-    }
-}
-
+/// Everyone who is known is in that group.
 fn known(mut user: User) -> Arc<User> {
     if !user.in_group(AUTHENTICATED) && !user.in_group("system:unauthenticated") {
         user.groups.push(AUTHENTICATED.to_owned());
@@ -167,6 +135,8 @@ fn bootstrap_user(token: &str, snapshot: &Snapshot, now: Timestamp) -> Option<Us
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Impersonation {
     pub user: User,
+    /// The groups that were asked for; those that a service account has by itself are not.
+    pub asked_groups: Vec<String>,
 }
 
 /// Reads the impersonation headers; `Ok(None)` without any.
@@ -191,21 +161,38 @@ pub fn impersonation(headers: &HeaderMap) -> Result<Option<Impersonation>, Strin
         }
     }
     if name.is_empty() {
-        let any = !groups.is_empty() || !extra.is_empty() || !uid.is_empty();
-        return if any { Err("requested [groups, uid or extra] without impersonating a user".to_owned()) } else { Ok(None) };
+        return lonely(&groups, &extra, &uid);
     }
-    let mut user = User { name, uid, groups, extra };
+    let mut user = User { name, uid, groups: groups.clone(), extra };
     if user.groups.is_empty() {
         if let Some((ns, _)) = user.service_account() {
             user.groups = vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{ns}")];
         }
     }
     if user.name == "system:anonymous" {
-        user.groups.push("system:unauthenticated".into());
+        if !user.in_group("system:unauthenticated") {
+            user.groups.push("system:unauthenticated".into());
+        }
     } else if !user.in_group(AUTHENTICATED) && !user.in_group("system:unauthenticated") {
         user.groups.push(AUTHENTICATED.into());
     }
-    Ok(Some(Impersonation { user }))
+    Ok(Some(Impersonation { user, asked_groups: groups }))
+}
+
+/// What was asked for without saying whom: object references, as Go prints them.
+fn lonely(
+    groups: &[String],
+    extra: &std::collections::BTreeMap<String, Vec<String>>,
+    uid: &str,
+) -> Result<Option<Impersonation>, String> {
+    let mut asked: Vec<String> = groups.iter().map(|g| format!("{{Group  {g}    }}")).collect();
+    for (key, values) in extra {
+        asked.extend(values.iter().map(|v| format!("{{UserExtra  {v}  authentication.k8s.io/v1  {key}}}")));
+    }
+    if !uid.is_empty() {
+        asked.push(format!("{{UID  {uid}  authentication.k8s.io/v1  }}"));
+    }
+    if asked.is_empty() { Ok(None) } else { Err(format!("requested [{}] without impersonating a user", asked.join(" "))) }
 }
 
 fn unescape(key: &str) -> String {

@@ -411,7 +411,7 @@ pub(crate) fn issuer(call: &Call) -> Reply {
     let tokens = &call.shared.tokens;
     let tree = json!({
         "issuer": tokens.issuer(),
-        "jwks_uri": format!("https://{}/openid/v1/jwks", server_address(call)),
+        "jwks_uri": tokens.options().jwks_uri.clone().unwrap_or_else(|| format!("https://{}/openid/v1/jwks", server_address(call))),
         "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],

@@ -6,7 +6,7 @@ use crate::respond::{self, Accept, Reply};
 use crate::server::Shared;
 use crate::audit::{self, Trail};
 use crate::{aggregate, connect, deadline, discovery, fairness, health, kubelet, openapi, resource, reviews};
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
 use kinds::ApiError;
 use kinds::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
@@ -55,35 +55,39 @@ pub(crate) async fn handle(shared: Arc<Shared>, peer: Arc<Peer>, request: Reques
     reply
 }
 
-fn audit_id(headers: &http::HeaderMap, shared: &Shared) -> HeaderValue {
+fn audit_id(headers: &HeaderMap, shared: &Shared) -> HeaderValue {
     let given = headers.get(AUDIT_ID).filter(|v| !v.is_empty() && v.len() <= 64 && v.to_str().is_ok()).cloned();
     given.or_else(|| HeaderValue::from_str(&shared.ids.uid()).ok()).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Authenticates, and writes the trail of what follows.
 async fn route(shared: Arc<Shared>, peer: &Peer, info: Arc<RequestInfo>, request: Request<Incoming>, id: &HeaderValue) -> Reply {
-    let accept = Accept::negotiate(request.headers(), info.flag("pretty"));
+    // A body may not be looked at from two threads; the rest may, while others are asked.
+    let (head, body) = request.into_parts();
+    let headers = &head.headers;
+    let accept = Accept::negotiate(headers, info.flag("pretty"));
     let plain = accept.as_ref().copied().unwrap_or_default();
     let arrival = shared.audit.as_ref().map(|_| audit::Arrival {
         audit_id: id.to_str().unwrap_or_default(),
-        uri: request.uri().path_and_query().map_or_else(|| info.path.clone(), ToString::to_string),
-        headers: request.headers(),
+        uri: head.uri.path_and_query().map_or_else(|| info.path.clone(), ToString::to_string),
+        headers,
         address: peer.address,
         at: shared.registry.now(),
     });
     let begin = |user: Option<&User>| shared.audit.as_ref()?.begin(&info, user, arrival.as_ref()?);
-    let Some(user) = authenticate(&shared, peer, &request) else {
+    let Some(user) = authenticate(&shared, peer, &info, headers).await else {
         let reply = respond::failure(&ApiError::unauthorized(), plain);
         if let Some(trail) = begin(None) {
-            trail.unauthenticated(&reply, authn::attempted(peer, request.headers()));
+            trail.unauthenticated(&reply, authn::attempted(peer, headers));
         }
         return reply;
     };
     let trail = begin(Some(&user));
     drop(arrival);
-    let reply = match impersonate(&shared, user, request.headers(), trail.as_deref()) {
-        Ok(user) => limited(shared, user, info, accept, request, trail.clone()).await,
-        Err(e) => respond::failure(&e, plain),
+    let reply = match impersonate(&shared, user, headers, trail.as_deref()).await {
+        Ok(user) => limited(shared, user, info, accept, Request::from_parts(head, body), trail.clone()).await,
+        Err(Unlike::Refused(e)) => respond::failure(&e, plain),
+        Err(Unlike::Headers(why)) => respond::text(500, format!("Internal Server Error: {:?}: {why}\n", head.uri.to_string())),
     };
     if let Some(trail) = trail {
         trail.answered(&reply);
@@ -127,7 +131,7 @@ async fn permitted(
     request: Request<Incoming>,
     (permit, trail): (Option<fairness::Permit>, Option<Arc<Trail>>),
 ) -> Result<Reply, ApiError> {
-    authorize(&shared, &user, &info, trail.as_deref())?;
+    authorize(&shared, &user, &info, trail.as_deref()).await?;
     let streams = matches!(info.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy");
     let accept = match accept {
         Ok(a) => a,
@@ -137,53 +141,60 @@ async fn permitted(
     dispatch(Call { shared, info, accept, caller: Caller::noted(user), request, permit, trail }).await
 }
 
-fn authenticate(shared: &Shared, peer: &Peer, request: &Request<Incoming>) -> Option<Arc<User>> {
+async fn authenticate(shared: &Shared, peer: &Peer, info: &RequestInfo, headers: &HeaderMap) -> Option<Arc<User>> {
     let snapshot = shared.registry.snapshot();
-    authn::authenticate(peer, request.headers(), &shared.tokens, &snapshot, shared.registry.now())
+    shared.authn.authenticate(peer, headers, &info.path, (&snapshot, shared.registry.now())).await
 }
 
 /// Whom the request acts as.
-fn impersonate(shared: &Shared, user: Arc<User>, headers: &http::HeaderMap, trail: Option<&Trail>) -> Result<Arc<User>, ApiError> {
-    let Some(wanted) = authn::impersonation(headers).map_err(ApiError::internal)? else { return Ok(user) };
-    may_impersonate(shared, &user, &wanted.user)?;
+async fn impersonate(
+    shared: &Shared,
+    user: Arc<User>,
+    headers: &HeaderMap,
+    trail: Option<&Trail>,
+) -> Result<Arc<User>, Unlike> {
+    let Some(wanted) = authn::impersonation(headers).map_err(Unlike::Headers)? else { return Ok(user) };
+    may_impersonate(shared, &user, &wanted).await.map_err(Unlike::Refused)?;
     if let Some(trail) = trail {
         trail.impersonates(&wanted.user);
     }
     Ok(Arc::new(wanted.user))
 }
 
-fn may_impersonate(shared: &Shared, user: &User, wanted: &User) -> Result<(), ApiError> {
-    let snapshot = shared.registry.snapshot();
-    let ask = |group: &str, resource: &str, sub: &str, namespace: &str, name: &str| {
-        let attributes = Attributes {
-            verb: "impersonate".into(),
-            group: group.into(),
-            resource: resource.into(),
-            subresource: sub.into(),
-            namespace: namespace.into(),
-            name: name.into(),
-            path: String::new(),
-            is_resource: true,
-        };
-        shared.decide(&snapshot, user, &attributes)
+/// Why a request may not act as someone else.
+enum Unlike {
+    Headers(String),
+    Refused(ApiError),
+}
+
+async fn may_impersonate(shared: &Shared, user: &User, wanted: &authn::Impersonation) -> Result<(), ApiError> {
+    const AUTHENTICATION: &str = "authentication.k8s.io";
+    let who = &wanted.user;
+    let one = |group: &str, resource: &str, sub: &str, namespace: &str, name: &str| Attributes {
+        verb: "impersonate".into(),
+        group: group.into(),
+        version: "v1".into(),
+        resource: resource.into(),
+        subresource: sub.into(),
+        namespace: namespace.into(),
+        name: name.into(),
+        is_resource: true,
+        ..Attributes::default()
     };
-    match wanted.service_account() {
-        Some((ns, name)) => ask("", "serviceaccounts", "", ns, name)?,
-        None => ask("", "users", "", "", &wanted.name)?,
+    let mut asked = vec![match who.service_account() {
+        Some((ns, name)) => one("", "serviceaccounts", "", ns, name),
+        None => one("", "users", "", "", &who.name),
+    }];
+    asked.extend(wanted.asked_groups.iter().map(|g| one("", "groups", "", "", g)));
+    for (key, values) in &who.extra {
+        asked.extend(values.iter().map(|v| one(AUTHENTICATION, "userextras", key, "", v)));
     }
-    for g in wanted.groups.iter().filter(|g| *g != authn::AUTHENTICATED) {
-        let implied = wanted.service_account().is_some() && g.starts_with("system:serviceaccounts");
-        if !implied && !(wanted.name == "system:anonymous" && g == "system:unauthenticated") {
-            ask("", "groups", "", "", g)?;
-        }
+    if !who.uid.is_empty() {
+        asked.push(one(AUTHENTICATION, "uids", "", "", &who.uid));
     }
-    if !wanted.uid.is_empty() {
-        ask("authentication.k8s.io", "uids", "", "", &wanted.uid)?;
-    }
-    for (key, values) in &wanted.extra {
-        for v in values {
-            ask("authentication.k8s.io", "userextras", key, "", v)?;
-        }
+    let snapshot = shared.registry.snapshot();
+    for attributes in &asked {
+        shared.decide(&snapshot, user, attributes).await?;
     }
     Ok(())
 }
@@ -193,6 +204,7 @@ pub(crate) fn attributes(info: &RequestInfo) -> Attributes {
     Attributes {
         verb: info.verb.to_owned(),
         group: info.group.clone(),
+        version: info.version.clone(),
         resource: info.resource.clone(),
         subresource: info.subresource.clone(),
         namespace: info.namespace.clone(),
@@ -202,9 +214,10 @@ pub(crate) fn attributes(info: &RequestInfo) -> Attributes {
     }
 }
 
-fn authorize(shared: &Shared, user: &User, info: &RequestInfo, trail: Option<&Trail>) -> Result<(), ApiError> {
+async fn authorize(shared: &Shared, user: &User, info: &RequestInfo, trail: Option<&Trail>) -> Result<(), ApiError> {
     let attributes = attributes(info);
-    let verdict = rules::rbac::authorize(&shared.registry.snapshot(), user, &attributes);
+    let snapshot = shared.registry.snapshot();
+    let verdict = shared.authz.decide(&snapshot, user, &attributes).await;
     if let Some(trail) = trail {
         trail.annotate("authorization.k8s.io/decision", if verdict.allowed { "allow" } else { "forbid" });
         trail.annotate("authorization.k8s.io/reason", &verdict.reason);

@@ -4,11 +4,13 @@
 pub mod aggregate;
 pub mod audit;
 pub mod authn;
+pub mod authz;
 mod body;
 mod connect;
 mod deadline;
 mod discovery;
 pub mod encryption;
+mod expression;
 pub mod fairness;
 mod handler;
 mod health;
@@ -22,6 +24,8 @@ pub mod request;
 mod resource;
 pub mod respond;
 mod reviews;
+#[cfg(test)]
+mod testing;
 pub mod server;
 mod sockets;
 mod strangers;

@@ -6,7 +6,7 @@ use crate::body;
 use crate::handler::Call;
 use crate::output;
 use crate::respond::{Accept, Reply};
-use crate::server::Served;
+use crate::server::{Served, Shared};
 use crate::tokens::{Bound, Claims, Kubernetes, Tokens, WARN_AFTER_S};
 use codec::table::Include;
 use jiff::{SignedDuration, Timestamp};
@@ -58,12 +58,13 @@ pub(crate) async fn answer(mut call: Call, served: &Served) -> Result<Reply, Api
     let dry_run = call.info.param("dryRun") == Some("All");
     let options = kinds::WriteOptions { dry_run, ..kinds::WriteOptions::default() };
     let object = call.shared.registry.admit_posted(&call.caller, &target, object, &options).await?;
-    let done = review(&call, object)?;
+    let done = review(&call, object).await?;
     output::object(&call, 201, &done)
 }
 
-fn review(call: &Call, object: Object) -> Result<Object, ApiError> {
+async fn review(call: &Call, object: Object) -> Result<Object, ApiError> {
     let user = &*call.caller.user;
+    let shared = &*call.shared;
     Ok(match object {
         Object::SelfSubjectReview(r) => {
             let mut r = SelfSubjectReview::clone(&r);
@@ -72,14 +73,14 @@ fn review(call: &Call, object: Object) -> Result<Object, ApiError> {
         }
         Object::TokenReview(r) => {
             let mut r = TokenReview::clone(&r);
-            r.status = Some(token_review(call, &r));
+            r.status = Some(token_review(shared, &r).await);
             r.into()
         }
         Object::SubjectAccessReview(r) => {
             let mut r = SubjectAccessReview::clone(&r);
             let asked = asked_user(&r.spec)?;
             let spec = (r.spec.resource_attributes.as_ref(), r.spec.non_resource_attributes.as_ref());
-            r.status = Some(verdict(call, &asked, spec)?);
+            r.status = Some(verdict(shared, &asked, spec).await?);
             r.into()
         }
         Object::LocalSubjectAccessReview(r) => {
@@ -92,13 +93,13 @@ fn review(call: &Call, object: Object) -> Result<Object, ApiError> {
             }
             let asked = asked_user(&r.spec)?;
             let spec = (r.spec.resource_attributes.as_ref(), r.spec.non_resource_attributes.as_ref());
-            r.status = Some(verdict(call, &asked, spec)?);
+            r.status = Some(verdict(shared, &asked, spec).await?);
             r.into()
         }
         Object::SelfSubjectAccessReview(r) => {
             let mut r = SelfSubjectAccessReview::clone(&r);
             let spec = (r.spec.resource_attributes.as_ref(), r.spec.non_resource_attributes.as_ref());
-            r.status = Some(verdict(call, user, spec)?);
+            r.status = Some(verdict(shared, user, spec).await?);
             r.into()
         }
         Object::SelfSubjectRulesReview(r) => {
@@ -107,7 +108,12 @@ fn review(call: &Call, object: Object) -> Result<Object, ApiError> {
             if namespace.is_empty() {
                 return Err(ApiError::bad_request("no namespace on request"));
             }
-            r.status = Some(rbac::rules_for(&call.shared.registry.snapshot(), user, &namespace));
+            let mut status = rbac::rules_for(&shared.registry.snapshot(), user, &namespace);
+            if shared.authz.is_opaque() {
+                status.incomplete = true;
+                status.evaluation_error = Some("webhook authorizer does not support user rule resolution".to_owned());
+            }
+            r.status = Some(status);
             r.into()
         }
         _ => return Err(ApiError::no_such_path()),
@@ -124,13 +130,15 @@ fn info_of(user: &User) -> UserInfo {
     }
 }
 
-fn token_review(call: &Call, r: &TokenReview) -> TokenReviewStatus {
+async fn token_review(shared: &Shared, r: &TokenReview) -> TokenReviewStatus {
     let token = r.spec.token.clone();
     let audiences = r.spec.audiences.clone().unwrap_or_default();
-    let snapshot = call.shared.registry.snapshot();
-    match authn::token_user(&token, &audiences, &call.shared.tokens, &snapshot, call.shared.registry.now()) {
-        Some((mut user, audiences)) => {
-            user.groups.push(authn::AUTHENTICATED.to_owned());
+    let snapshot = shared.registry.snapshot();
+    match shared.authn.token(&token, &audiences, &snapshot, shared.registry.now()).await {
+        Ok(Some((mut user, audiences))) => {
+            if !user.in_group(authn::AUTHENTICATED) {
+                user.groups.push(authn::AUTHENTICATED.to_owned());
+            }
             TokenReviewStatus {
                 authenticated: Some(true),
                 audiences: Some(audiences),
@@ -138,9 +146,9 @@ fn token_review(call: &Call, r: &TokenReview) -> TokenReviewStatus {
                 error: None,
             }
         }
-        None => TokenReviewStatus {
+        other => TokenReviewStatus {
             authenticated: Some(false),
-            error: Some("invalid bearer token".to_owned()),
+            error: Some(other.err().unwrap_or_else(|| "invalid bearer token".to_owned())),
             user: Some(UserInfo::default()),
             ..TokenReviewStatus::default()
         },
@@ -164,12 +172,13 @@ fn asked_user(spec: &kinds::api::authorization::v1::SubjectAccessReviewSpec) -> 
 
 type Spec<'a> = (Option<&'a ResourceAttributes>, Option<&'a NonResourceAttributes>);
 
-fn verdict(call: &Call, user: &User, spec: Spec<'_>) -> Result<SubjectAccessReviewStatus, ApiError> {
+async fn verdict(shared: &Shared, user: &User, spec: Spec<'_>) -> Result<SubjectAccessReviewStatus, ApiError> {
     let text = |s: &Option<String>| s.clone().unwrap_or_default();
     let attributes = match spec {
         (Some(r), None) => Attributes {
             verb: text(&r.verb),
             group: text(&r.group),
+            version: text(&r.version),
             resource: text(&r.resource),
             subresource: text(&r.subresource),
             namespace: text(&r.namespace),
@@ -185,7 +194,7 @@ fn verdict(call: &Call, user: &User, spec: Spec<'_>) -> Result<SubjectAccessRevi
             return Err(ApiError::invalid("authorization.k8s.io", "SubjectAccessReview", "", &e));
         }
     };
-    let v = rbac::authorize(&call.shared.registry.snapshot(), user, &attributes);
+    let v = shared.authz.decide(&shared.registry.snapshot(), user, &attributes).await;
     Ok(SubjectAccessReviewStatus {
         allowed: v.allowed,
         reason: (!v.reason.is_empty()).then(|| v.reason.clone()),
@@ -218,7 +227,7 @@ pub fn issue(
     let asked = spec.audiences.take().filter(|a| !a.is_empty());
     let audiences = asked.unwrap_or_else(|| tokens.audiences().to_vec());
     spec.audiences = Some(audiences.clone());
-    let seconds = lifetime(spec.expiration_seconds, key)?;
+    let seconds = lifetime(spec.expiration_seconds, key)?.min(tokens.options().longest_s.unwrap_or(i64::MAX));
     spec.expiration_seconds = Some(seconds);
     let mut bound = Kubernetes {
         namespace: key.namespace.clone(),
@@ -229,9 +238,9 @@ pub fn issue(
     let now = now.as_second();
     let in_cluster = audiences.iter().all(|a| tokens.audiences().contains(a));
     let mut expires = now + seconds;
-    if seconds == TOKEN_POD_S && bound.pod.is_some() && in_cluster {
+    if tokens.options().extend && seconds == TOKEN_POD_S && bound.pod.is_some() && in_cluster {
         bound.warnafter = Some(now + WARN_AFTER_S);
-        expires = now + TOKEN_STRETCHED_S;
+        expires = now + tokens.options().longest_s.map_or(TOKEN_STRETCHED_S, |l| l.min(TOKEN_STRETCHED_S));
     }
     let claims = Claims {
         aud: audiences,

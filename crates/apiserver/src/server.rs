@@ -37,6 +37,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Shared {
     pub registry: Arc<Registry>,
     pub tokens: Arc<Tokens>,
+    pub authn: Arc<authn::Authenticators>,
+    pub authz: Arc<crate::authz::Authorizers>,
     pub ids: Arc<dyn Ids>,
     pub metrics: Metrics,
     /// The audit log, if there is a policy.
@@ -113,12 +115,12 @@ impl Shared {
         Some(Served { resource, group: text.0, version: text.1, kind: None, definition: Some(Arc::clone(crd)), shape })
     }
 
-    /// Node authorizer, then RBAC.
+    /// Asks the authorizers.
     ///
     /// # Errors
     /// 403 with Kubernetes' words.
-    pub fn decide(&self, snapshot: &Snapshot, user: &User, attributes: &Attributes) -> Result<(), ApiError> {
-        let verdict = rbac::authorize(snapshot, user, attributes);
+    pub async fn decide(&self, snapshot: &Snapshot, user: &User, attributes: &Attributes) -> Result<(), ApiError> {
+        let verdict = self.authz.decide(snapshot, user, attributes).await;
         if verdict.allowed { Ok(()) } else { Err(rbac::forbidden(user, attributes, &verdict)) }
     }
 }

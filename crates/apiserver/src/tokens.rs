@@ -1,13 +1,17 @@
 //! Service account tokens: JWTs that name a service account and, when bound, a pod, node or secret (KEP-1205).
 
+mod legacy;
+
 use crate::pki::{Key, pem};
 use cache::Snapshot;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use kinds::api::core::v1::{Node, Pod, Secret, ServiceAccount};
+use parking_lot::Mutex;
 use rules::User;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use sha2::Digest;
+use std::collections::{BTreeMap, HashMap};
 
 /// A pod's token is renewed early; it stays valid a little longer for pods that are slow to re-read it.
 pub const WARN_AFTER_S: i64 = 3600 + 7;
@@ -49,45 +53,86 @@ pub struct Claims {
     pub sub: String,
 }
 
+/// Signatures of tokens that need not be checked again.
+const VERIFIED_MAX: usize = 4096;
+
+/// What the flags say of service account tokens.
+#[derive(Clone, Debug)]
+pub struct TokenOptions {
+    /// The first one signs; all are accepted.
+    pub issuers: Vec<String>,
+    /// Those that the API server accepts; the first is the default.
+    pub audiences: Vec<String>,
+    /// PEM of further public keys (RSA or P-256) whose tokens are accepted.
+    pub keys: Vec<Vec<u8>>,
+    /// Where the issuer's document says that the keys are.
+    pub jwks_uri: Option<String>,
+    /// The longest lifetime of a requested token.
+    pub longest_s: Option<i64>,
+    /// Whether pods' tokens outlive their rotation, for clients that do not read them again.
+    pub extend: bool,
+}
+
+struct Verifier {
+    key: DecodingKey,
+    algorithm: Algorithm,
+    /// Only our own key is published: of the others nothing but the PEM is known.
+    id: Option<String>,
+}
+
 /// Signs and checks tokens.
 pub struct Tokens {
-    issuer: String,
-    audiences: Vec<String>,
+    options: TokenOptions,
     encoding: EncodingKey,
-    decoding: DecodingKey,
+    verifiers: Vec<Verifier>,
+    verified: Mutex<HashMap<[u8; 32], Claims>>,
     key_id: String,
     public_pem: String,
     public_der: Vec<u8>,
 }
 
 impl Tokens {
-    /// From the service account key; `audiences` are those the API server accepts (the first is the default).
-    #[must_use]
-    pub fn new(key: &Key, issuer: &str, audiences: Vec<String>) -> Self {
+    /// From the service account key.
+    ///
+    /// # Errors
+    /// Further keys that are none.
+    pub fn new(key: &Key, options: TokenOptions) -> Result<Self, String> {
         use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-        use sha2::Digest;
         let public_pem = pem("PUBLIC KEY", &key.public_der());
         let key_id = URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(key.public_der()));
-        Self {
-            issuer: issuer.to_owned(),
-            audiences,
+        let own = DecodingKey::from_ec_pem(public_pem.as_bytes()).expect("our own public key is PEM");
+        let mut verifiers = vec![Verifier { key: own, algorithm: Algorithm::ES256, id: Some(key_id.clone()) }];
+        for pem in &options.keys {
+            let ec = DecodingKey::from_ec_pem(pem).map(|key| (key, Algorithm::ES256));
+            let either = ec.or_else(|_| DecodingKey::from_rsa_pem(pem).map(|key| (key, Algorithm::RS256)));
+            let (key, algorithm) = either.map_err(|e| format!("data does not contain any valid RSA or ECDSA public keys: {e}"))?;
+            verifiers.push(Verifier { key, algorithm, id: None });
+        }
+        Ok(Self {
+            options,
             encoding: EncodingKey::from_ec_der(key.pkcs8()),
-            decoding: DecodingKey::from_ec_pem(public_pem.as_bytes()).expect("our own public key is PEM"),
+            verifiers,
+            verified: Mutex::default(),
             key_id,
             public_pem,
             public_der: key.public_der(),
-        }
+        })
     }
 
+    /// What the flags say.
+    #[must_use]
+    pub fn options(&self) -> &TokenOptions {
+        &self.options
+    }
     /// The issuer.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        self.options.issuers.first().map_or("", String::as_str)
     }
     /// The audiences that the API server itself accepts.
     #[must_use]
     pub fn audiences(&self) -> &[String] {
-        &self.audiences
+        &self.options.audiences
     }
     /// The key's id (`kid`).
     #[must_use]
@@ -125,21 +170,39 @@ impl Tokens {
     /// The user that a token speaks for, and the audiences it is good for. `None`: not a valid token of ours.
     #[must_use]
     pub fn verify(&self, token: &str, wanted: &[String], now: Timestamp, snapshot: &Snapshot) -> Option<(User, Vec<String>)> {
-        let mut validation = Validation::new(Algorithm::ES256);
-        validation.validate_exp = false;
-        validation.validate_aud = false;
-        validation.required_spec_claims.clear();
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).ok()?.claims;
+        let claims = self.checked(token)?;
         let at = now.as_second();
-        if claims.iss != self.issuer || claims.exp <= at || claims.nbf > at + 60 {
+        if !self.options.issuers.contains(&claims.iss) || claims.exp <= at || claims.nbf > at + 60 {
             return None;
         }
-        let wanted = if wanted.is_empty() { &self.audiences } else { wanted };
+        let wanted = if wanted.is_empty() { self.audiences() } else { wanted };
         let audiences: Vec<String> = wanted.iter().filter(|a| claims.aud.contains(a)).cloned().collect();
         if audiences.is_empty() || !still_bound(&claims.kubernetes, snapshot) {
             return None;
         }
         Some((user(&claims), audiences))
+    }
+
+    /// The claims of a token whose signature is right. That is checked once a token; all else is looked at each time.
+    fn checked(&self, token: &str) -> Option<Claims> {
+        let hash: [u8; 32] = sha2::Sha256::digest(token.as_bytes()).into();
+        if let Some(claims) = self.verified.lock().get(&hash) {
+            return Some(claims.clone());
+        }
+        let header = jsonwebtoken::decode_header(token).ok()?;
+        let claims = self.verifiers.iter().filter(|v| v.algorithm == header.alg && (v.id.is_none() || v.id == header.kid)).find_map(|v| {
+            let mut validation = Validation::new(v.algorithm);
+            validation.validate_exp = false;
+            validation.validate_aud = false;
+            validation.required_spec_claims.clear();
+            jsonwebtoken::decode::<Claims>(token, &v.key, &validation).ok()
+        })?;
+        let mut verified = self.verified.lock();
+        if verified.len() >= VERIFIED_MAX {
+            verified.clear();
+        }
+        verified.insert(hash, claims.claims.clone());
+        Some(claims.claims)
     }
 }
 

@@ -5,9 +5,11 @@ use cache::{Change, Snapshot};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use kinds::api::admissionregistration::v1::{TypeChecking, ValidatingAdmissionPolicy};
+use kinds::api::certificates::v1::CertificateSigningRequestSpec;
 use kinds::api::core::v1::ResourceQuotaSpec;
 use kinds::pod::Amounts;
 use kinds::{Kind, Object, ObjectKey, Resource, Time, Typed};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What one decision is about.
@@ -121,6 +123,12 @@ pub struct Config {
     pub quota_used: fn(&Snapshot, &str, &ResourceQuotaSpec) -> Amounts,
     /// Checks the expressions of an admission policy: admission's own checker, given as a value.
     pub type_check: fn(&ValidatingAdmissionPolicy, &Snapshot) -> TypeChecking,
+    /// Reads certificate requests and signs them; without one nothing is signed.
+    pub issuer: Option<Arc<dyn crate::certificates::Issuer>>,
+    /// Signs tokens that are kept in Secrets.
+    pub tokens: Option<Arc<dyn crate::serviceaccounttoken::Signer>>,
+    /// Whether the requester may create that subresource of certificate requests: a SubjectAccessReview.
+    pub may_request: fn(&Snapshot, &CertificateSigningRequestSpec, &str) -> bool,
 }
 
 impl Default for Config {
@@ -139,6 +147,9 @@ impl Default for Config {
             decode: |_, _| None,
             quota_used: |_, _, _| Amounts::new(),
             type_check: |_, _| TypeChecking::default(),
+            issuer: None,
+            tokens: None,
+            may_request: |_, _, _| false,
         }
     }
 }

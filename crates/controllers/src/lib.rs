@@ -11,6 +11,8 @@ mod numbers;
 mod placement;
 mod template;
 
+pub mod bootstrapsigner;
+pub mod certificates;
 pub mod clusterrole;
 pub mod crd;
 pub mod cronjob;
@@ -30,6 +32,7 @@ pub mod replicas;
 pub mod resourcequota;
 pub mod rootca;
 pub mod serviceaccount;
+pub mod serviceaccounttoken;
 pub mod statefulset;
 pub mod tokencleaner;
 pub mod ttlafterfinished;
@@ -67,6 +70,11 @@ pub const ALL: &[&Controller] = &[
     &volumes::CLASS_PROTECTION,
     &volumes::EPHEMERAL,
     &tokencleaner::CONTROLLER,
+    &bootstrapsigner::CONTROLLER,
+    &serviceaccounttoken::CONTROLLER,
+    &certificates::APPROVER,
+    &certificates::SIGNER,
+    &certificates::CLEANER,
     &clusterrole::CONTROLLER,
     &crd::CONTROLLER,
     &policystatus::CONTROLLER,

@@ -66,6 +66,8 @@ impl cel::Authorizer for Authority<'_> {
             name: q.name.clone(),
             path: q.path.clone().unwrap_or_default(),
             is_resource: q.path.is_none(),
+            version: "*".to_owned(),
+            ..Attributes::default()
         };
         let verdict = rbac::authorize(self.snapshot, account.as_ref().unwrap_or(self.user), &attributes);
         Decision { allowed: verdict.allowed, reason: verdict.reason, error: None }

@@ -2,12 +2,15 @@
 
 use crate::chance::{RandomIds, SystemClock};
 use crate::config::{CLUSTER_DOMAIN, Config, NODE_PORTS};
+use crate::issuer::{ClusterIssuer, TokenSigner};
 use crate::kubeconfig;
 use crate::screen::Screen;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use apiserver::aggregate::Aggregator;
 use apiserver::metrics::Metrics;
 use apiserver::pki::{Authority, CERTIFICATE_LIFETIME, Files, Issued, Material, Request, Usage};
+use apiserver::authn::Authenticators;
+use apiserver::authz::Authorizers;
 use apiserver::tokens::Tokens;
 use apiserver::webhook::Identity;
 use apiserver::{Shared, serve};
@@ -35,8 +38,6 @@ use tokio_util::sync::CancellationToken;
 
 /// History older than this is compacted (kube-apiserver's interval).
 const COMPACT_EVERY: Duration = Duration::from_secs(300);
-/// The issuer of service account tokens.
-const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 /// A running control plane.
 pub(crate) struct Control {
@@ -105,17 +106,18 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     screen.step("cluster state loaded");
     let (stopping, stopped) = watch::channel(false);
     let shared = shared(config, &registry, &material, &files, (&metrics, &outward), stopped)?;
+    let tokens = Arc::clone(&shared.tokens);
     let stop = shutdown.clone();
     let layer = Arc::clone(&shared.aggregate).run(Arc::clone(&registry), async move { stop.cancelled().await });
     tokio::spawn(layer);
     tokio::spawn(apiserver::fairness::keep(Arc::clone(&shared.fairness), Arc::clone(&registry)));
     let address = SocketAddr::new(config.bind, config.port);
     let listener = TcpListener::bind(address).await.with_context(|| in_use(config))?;
-    let tls = server_tls(&serving, &material)?;
+    let tls = server_tls(config, &serving, &material)?;
     let server = tokio::spawn(serve(listener, tls, shared));
     screen.step(&format!("API server on port {}", config.port));
     tokio::spawn(compact(Arc::clone(&registry), shutdown.clone()));
-    let manager = start_manager(config, &registry, &material, &clock, &ids, &metrics, shutdown);
+    let manager = start_manager(config, &registry, (&material, &tokens), &clock, &ids, &metrics, shutdown);
     let scheduler = start_scheduler(config, &registry, &clock, &ids, &metrics, &manager, shutdown);
     screen.step("controllers and scheduler started");
     Ok(Control { registry, material, files, metrics, clock, ids, admin, engine, server, manager, scheduler, stopping })
@@ -222,8 +224,35 @@ pub(crate) fn roots(authorities: &[&Authority]) -> Result<Arc<RootCertStore>> {
     Ok(Arc::new(store))
 }
 
-fn server_tls(serving: &Issued, m: &Material) -> Result<Arc<rustls::ServerConfig>> {
-    let verifier = WebPkiClientVerifier::builder(roots(&[&m.ca, &m.front_proxy_ca])?).allow_unauthenticated().build()?;
+/// Whose client certificates are believed: the cluster's authority's and those of the flag.
+fn client_roots(config: &Config, m: &Material) -> Result<RootCertStore> {
+    let mut store = RootCertStore::clone(&*roots(&[&m.ca])?);
+    if let Some(path) = &config.serving.client_ca_file {
+        add_file(&mut store, path)?;
+    }
+    Ok(store)
+}
+
+/// Which front proxies are believed.
+fn proxy_roots(config: &Config, m: &Material) -> Result<RootCertStore> {
+    let Some(path) = &config.serving.requestheader_client_ca_file else { return Ok(RootCertStore::clone(&*roots(&[&m.front_proxy_ca])?)) };
+    let mut store = RootCertStore::empty();
+    add_file(&mut store, path)?;
+    Ok(store)
+}
+
+fn add_file(store: &mut RootCertStore, path: &std::path::Path) -> Result<()> {
+    let told = || format!("reading {}", path.display());
+    for certificate in CertificateDer::pem_file_iter(path).with_context(told)? {
+        store.add(certificate.with_context(told)?).with_context(told)?;
+    }
+    Ok(())
+}
+
+fn server_tls(config: &Config, serving: &Issued, m: &Material) -> Result<Arc<rustls::ServerConfig>> {
+    let mut all = client_roots(config, m)?;
+    all.extend(proxy_roots(config, m)?.roots);
+    let verifier = WebPkiClientVerifier::builder(Arc::new(all)).allow_unauthenticated().build()?;
     let (chain, key) = identity(serving)?;
     let mut tls = rustls::ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -245,13 +274,15 @@ fn shared(
     (metrics, outward): (&MetricRegistry, &Arc<apiserver::webhook::Caller>),
     stopping: watch::Receiver<bool>,
 ) -> Result<Arc<Shared>> {
-    let tokens = Arc::new(Tokens::new(&m.service_accounts, ISSUER, vec![ISSUER.to_owned()]));
+    let tokens = Arc::new(Tokens::new(&m.service_accounts, config.serving.tokens()?).map_err(|e| anyhow!(e))?);
     let signer = Arc::clone(&tokens);
     registry.connect_token_issuer(Box::new(move |snapshot, key, request| {
         apiserver::issue_token(&signer, &RandomIds, SystemClock.now(), snapshot, key, request)
     }));
     Ok(Arc::new(Shared {
         registry: Arc::clone(registry),
+        authn: Authenticators::new(Arc::clone(&tokens), config.serving.authentication()?).map_err(|e| anyhow!(e))?,
+        authz: Authorizers::new(&config.serving.authorization()?, config.serving.authorization_config.clone(), metrics).map_err(|e| anyhow!(e))?,
         tokens,
         ids: Arc::new(RandomIds),
         metrics: Metrics::new(metrics.clone()),
@@ -259,7 +290,7 @@ fn shared(
         fairness: apiserver::fairness::Fairness::new(config.serving.limits()?, metrics),
         kubelet_tls: kubelet_tls(files, m, SystemClock.now())?,
         aggregate: aggregate(m, files, metrics, outward)?,
-        front_proxy: WebPkiClientVerifier::builder(roots(&[&m.front_proxy_ca])?).build()?,
+        front_proxy: WebPkiClientVerifier::builder(Arc::new(proxy_roots(config, m)?)).build()?,
         readiness: Box::new(|| Ok(())),
         stopping,
     }))
@@ -281,7 +312,7 @@ fn aggregate(
 fn start_manager(
     config: &Config,
     registry: &Arc<Registry>,
-    m: &Material,
+    (m, tokens): (&Material, &Arc<Tokens>),
     clock: &Arc<dyn Clock>,
     ids: &Arc<dyn Ids>,
     metrics: &MetricRegistry,
@@ -301,7 +332,7 @@ fn start_manager(
         leading: leading(config, registry, (clock, ids), "kube-controller-manager", shutdown),
         shutdown: shutdown.clone(),
     };
-    manager::start(manager_config(config, m), deps)
+    manager::start(manager_config(config, m, tokens), deps)
 }
 
 /// Where the store is shared, one server at a time runs each of these components.
@@ -347,7 +378,7 @@ fn start_scheduler(
     manager::start_scheduler(&manager::SchedulerConfig::default(), deps)
 }
 
-fn manager_config(config: &Config, m: &Material) -> manager::Config {
+fn manager_config(config: &Config, m: &Material, tokens: &Arc<Tokens>) -> manager::Config {
     let controllers = controllers::Config {
         root_ca_pem: m.ca.pem().to_owned(),
         cluster_cidrs: vec![config.pod_cidr],
@@ -355,6 +386,9 @@ fn manager_config(config: &Config, m: &Material) -> manager::Config {
         decode: |kind, tree| codec::from_value(&kind.into(), tree.clone()).ok(),
         quota_used: rules::admission::quota::used,
         type_check: rules::policies::type_check,
+        issuer: ClusterIssuer::new(m).ok().map(|i| Arc::new(i) as Arc<dyn controllers::certificates::Issuer>),
+        may_request: rules::rbac::may_request,
+        tokens: Some(Arc::new(TokenSigner(Arc::clone(tokens)))),
         ..controllers::Config::default()
     };
     manager::Config { controllers, disabled: config.disabled.clone() }

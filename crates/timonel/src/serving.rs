@@ -92,10 +92,115 @@ pub(crate) struct Serving {
     /// Read that file again when it changes.
     #[arg(long, value_name = "BOOL", default_value_t = false, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) encryption_provider_config_automatic_reload: bool,
+
+    /// Issuers of tokens and who may be anonymous (apiserver.config.k8s.io/v1 AuthenticationConfiguration).
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["oidc_issuer_url", "oidc_client_id"])]
+    pub(crate) authentication_config: Option<PathBuf>,
+    /// Whether requests without credentials are let in as system:anonymous.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) anonymous_auth: bool,
+    /// An OpenID issuer whose tokens are accepted.
+    #[arg(long, value_name = "URL", requires = "oidc_client_id")]
+    pub(crate) oidc_issuer_url: Option<String>,
+    /// The audience that its tokens must be for.
+    #[arg(long, value_name = "ID", requires = "oidc_issuer_url")]
+    pub(crate) oidc_client_id: Option<String>,
+    /// The claim that is the user's name.
+    #[arg(long, value_name = "CLAIM", default_value = "sub")]
+    pub(crate) oidc_username_claim: String,
+    /// What is put before the user's name; '-' is nothing.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) oidc_username_prefix: Option<String>,
+    /// The claim that is the user's groups.
+    #[arg(long, value_name = "CLAIM")]
+    pub(crate) oidc_groups_claim: Option<String>,
+    /// What is put before the groups' names.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) oidc_groups_prefix: Option<String>,
+    /// Claims that tokens must have: name=value.
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
+    pub(crate) oidc_required_claim: Vec<String>,
+    /// Signature algorithms that are accepted.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "RS256")]
+    pub(crate) oidc_signing_algs: Vec<String>,
+    /// Authorities of the issuer's certificate; the system's unless given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) oidc_ca_file: Option<PathBuf>,
+    /// Tokens and their users: token,user,uid,"group1,group2".
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_auth_file: Option<PathBuf>,
+    /// Kubeconfig of the service that knows further tokens.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) authentication_token_webhook_config_file: Option<PathBuf>,
+    /// How long its answers are kept.
+    #[arg(long, value_name = "DURATION", default_value = "2m0s", value_parser = duration)]
+    pub(crate) authentication_token_webhook_cache_ttl: Duration,
+    /// Version of the TokenReviews that it is sent.
+    #[arg(long, value_name = "VERSION", default_value = "v1beta1", value_parser = ["v1", "v1beta1"])]
+    pub(crate) authentication_token_webhook_version: String,
+    /// Further authorities of client certificates.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_ca_file: Option<PathBuf>,
+    /// Authorities of front proxies, instead of the cluster's own.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) requestheader_client_ca_file: Option<PathBuf>,
+    /// Common names of front proxies; none is any.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "front-proxy-client")]
+    pub(crate) requestheader_allowed_names: Vec<String>,
+    /// Headers with the user's name.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "X-Remote-User")]
+    pub(crate) requestheader_username_headers: Vec<String>,
+    /// Headers with the user's uid.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "X-Remote-Uid")]
+    pub(crate) requestheader_uid_headers: Vec<String>,
+    /// Headers with the user's groups.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "X-Remote-Group")]
+    pub(crate) requestheader_group_headers: Vec<String>,
+    /// What headers with the user's extras begin with.
+    #[arg(long, value_name = "PREFIXES", value_delimiter = ',', default_value = "X-Remote-Extra-")]
+    pub(crate) requestheader_extra_headers_prefix: Vec<String>,
+
+    /// Authorizers in their order.
+    #[arg(long, value_name = "MODES", value_delimiter = ',', default_value = "Node,RBAC")]
+    pub(crate) authorization_mode: Vec<String>,
+    /// Authorizers in their order (apiserver.config.k8s.io/v1 AuthorizationConfiguration).
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["authorization_webhook_config_file"])]
+    pub(crate) authorization_config: Option<PathBuf>,
+    /// Kubeconfig of the webhook authorizer.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) authorization_webhook_config_file: Option<PathBuf>,
+    /// How long its permissions are kept.
+    #[arg(long, value_name = "DURATION", default_value = "5m0s")]
+    pub(crate) authorization_webhook_cache_authorized_ttl: String,
+    /// How long its refusals are kept.
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub(crate) authorization_webhook_cache_unauthorized_ttl: String,
+    /// Version of the SubjectAccessReviews that it is sent.
+    #[arg(long, value_name = "VERSION", default_value = "v1beta1", value_parser = ["v1", "v1beta1"])]
+    pub(crate) authorization_webhook_version: String,
+
+    /// Issuers of service account tokens: the first signs, all are accepted.
+    #[arg(long, value_name = "URL")]
+    pub(crate) service_account_issuer: Vec<String>,
+    /// Audiences of the API server; the issuers unless given.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) api_audiences: Vec<String>,
+    /// Further public keys of service account tokens that are accepted.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) service_account_key_file: Vec<PathBuf>,
+    /// Where the issuer's document says that its keys are.
+    #[arg(long, value_name = "URL")]
+    pub(crate) service_account_jwks_uri: Option<String>,
+    /// The longest lifetime of a requested token.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) service_account_max_token_expiration: Option<Duration>,
+    /// Let pods' tokens outlive their rotation, for clients that do not read them again.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) service_account_extend_token_expiration: bool,
 }
 
 /// The client that a webhook's kubeconfig describes.
-fn webhook_client(path: &Path) -> Result<client::Config> {
+pub(crate) fn webhook_client(path: &Path) -> Result<client::Config> {
     let file = Kubeconfig::load(Some(path)).with_context(|| format!("reading {}", path.display()))?;
     file.config(&Overrides::default()).with_context(|| format!("reading {}", path.display()))
 }

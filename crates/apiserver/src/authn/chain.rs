@@ -97,14 +97,16 @@ impl Authenticators {
         path: &str,
         (snapshot, now): (&Snapshot, Timestamp),
     ) -> Option<Arc<User>> {
-        if let Some(user) = peer.proxy.as_deref().and_then(|name| self.proxy.user(name, headers)) {
+        if let Some(user) = peer.front_proxy.as_deref().and_then(|name| self.proxy.user(name, headers)) {
             return Some(known(user));
         }
         if let Some(user) = &peer.certificate {
-            return Some(known(User::clone(user)));
+            return Some(Arc::clone(user));
         }
         match bearer(headers) {
             Some(token) => self.token(&token, &[], snapshot, now).await.ok().flatten().map(|(u, _)| known(u)),
+            // A front proxy's certificate that brings no user is none of ours.
+            None if peer.front_proxy.is_some() => None,
             None => self.anonymous(path),
         }
     }
@@ -139,7 +141,7 @@ impl Authenticators {
         if let Some(found) = self.tokens.verify(token, audiences, now, snapshot) {
             return Ok(Some(found));
         }
-        if let Some(user) = bootstrap_user(token, snapshot, now) {
+        if let Some(user) = bootstrap_user(token, snapshot, now).or_else(|| self.tokens.verify_legacy(token, snapshot)) {
             return Ok((!for_us.is_empty()).then_some((user, for_us)));
         }
         self.remote(token, wanted, for_us, now).await

@@ -20,7 +20,7 @@ impl Default for Proxy {
     fn default() -> Self {
         let one = |h: &str| vec![h.to_owned()];
         Self {
-            names: one("front-proxy-client"),
+            names: one(super::FRONT_PROXY),
             user: one("x-remote-user"),
             uid: one("x-remote-uid"),
             group: one("x-remote-group"),

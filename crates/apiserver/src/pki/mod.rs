@@ -5,6 +5,7 @@
 
 mod authority;
 mod key;
+pub mod requests;
 mod store;
 
 pub use authority::{Authority, Issued, PkiError, Request, Usage};

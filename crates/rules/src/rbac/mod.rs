@@ -8,6 +8,7 @@ mod words;
 
 use crate::context::User;
 use cache::Snapshot;
+use kinds::api::certificates::v1::CertificateSigningRequestSpec;
 use kinds::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
 
 pub use list::rules_for;
@@ -21,6 +22,8 @@ pub const MASTERS: &str = "system:masters";
 pub struct Attributes {
     pub verb: String,
     pub group: String,
+    /// The version that is spoken; webhooks are told, roles do not look at it.
+    pub version: String,
     pub resource: String,
     pub subresource: String,
     pub namespace: String,
@@ -50,13 +53,47 @@ pub fn authorize(snapshot: &Snapshot, user: &User, a: &Attributes) -> Verdict {
     if user.in_group(MASTERS) {
         return Verdict::allow(String::new());
     }
-    let mut why = String::new();
-    if let Some(node) = user.node() {
-        match node::authorize(snapshot, node, a) {
-            Ok(()) => return Verdict::allow(String::new()),
-            Err(reason) => why = reason,
-        }
+    let why = match by_node(snapshot, user, a) {
+        Some(Ok(())) => return Verdict::allow(String::new()),
+        Some(Err(why)) => why,
+        None => String::new(),
+    };
+    match by_roles(snapshot, user, a) {
+        Some(reason) => Verdict::allow(reason),
+        None => Verdict { allowed: false, reason: why },
     }
+}
+
+/// Whether the requester of a certificate may create that subresource of certificate requests (`nodeclient`, ...).
+#[must_use]
+pub fn may_request(snapshot: &Snapshot, spec: &CertificateSigningRequestSpec, subresource: &str) -> bool {
+    let user = User {
+        name: spec.username.clone().unwrap_or_default(),
+        uid: spec.uid.clone().unwrap_or_default(),
+        groups: spec.groups.clone().unwrap_or_default(),
+        extra: spec.extra.clone().unwrap_or_default(),
+    };
+    let asked = Attributes {
+        verb: "create".into(),
+        group: "certificates.k8s.io".into(),
+        version: "*".into(),
+        resource: "certificatesigningrequests".into(),
+        subresource: subresource.into(),
+        is_resource: true,
+        ..Attributes::default()
+    };
+    authorize(snapshot, &user, &asked).allowed
+}
+
+/// What the node authorizer says of a kubelet; `None`: the user is none.
+#[must_use]
+pub fn by_node(snapshot: &Snapshot, user: &User, a: &Attributes) -> Option<Result<(), String>> {
+    user.node().map(|node| node::authorize(snapshot, node, a))
+}
+
+/// Which role allows it, if one does.
+#[must_use]
+pub fn by_roles(snapshot: &Snapshot, user: &User, a: &Attributes) -> Option<String> {
     let mut found = None;
     visit(snapshot, user, &a.namespace, &mut |source, rule| {
         if rule_allows(rule, a) {
@@ -64,10 +101,7 @@ pub fn authorize(snapshot: &Snapshot, user: &User, a: &Attributes) -> Verdict {
         }
         found.is_some()
     });
-    match found {
-        Some(source) => Verdict::allow(format!("RBAC: allowed by {source}")),
-        None => Verdict { allowed: false, reason: why },
-    }
+    found.map(|source| format!("RBAC: allowed by {source}"))
 }
 
 /// Calls `f` with every rule that applies to the user in the namespace, until it says stop.

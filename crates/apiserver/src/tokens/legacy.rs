@@ -1,0 +1,75 @@
+//! Tokens that are kept in Secrets and do not expire: good while their Secret holds them and their account is the same.
+//! Docs: "Managing Service Accounts: Manual Secret management for ServiceAccounts".
+
+use super::Tokens;
+use cache::Snapshot;
+use jsonwebtoken::{Header, Validation};
+use kinds::api::core::v1::{Secret, ServiceAccount};
+use rules::User;
+use serde::{Deserialize, Serialize};
+
+const ISSUER: &str = "kubernetes/serviceaccount";
+/// A label of a Secret whose token was withdrawn because nobody used it.
+const INVALID_SINCE: &str = "kubernetes.io/legacy-token-invalid-since";
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    #[serde(rename = "kubernetes.io/serviceaccount/namespace")]
+    namespace: String,
+    #[serde(rename = "kubernetes.io/serviceaccount/secret.name")]
+    secret: String,
+    #[serde(rename = "kubernetes.io/serviceaccount/service-account.name")]
+    account: String,
+    #[serde(rename = "kubernetes.io/serviceaccount/service-account.uid")]
+    uid: String,
+    sub: String,
+}
+
+impl Tokens {
+    /// A token for the account, to be kept in the secret.
+    #[must_use]
+    pub fn sign_legacy(&self, namespace: &str, account: &str, uid: &str, secret: &str) -> Option<String> {
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            namespace: namespace.to_owned(),
+            secret: secret.to_owned(),
+            account: account.to_owned(),
+            uid: uid.to_owned(),
+            sub: format!("system:serviceaccount:{namespace}:{account}"),
+        };
+        let mut header = Header::new(jsonwebtoken::Algorithm::ES256);
+        header.typ = None;
+        header.kid = Some(self.key_id.clone());
+        jsonwebtoken::encode(&header, &claims, &self.encoding).ok()
+    }
+
+    /// The user that such a token speaks for.
+    #[must_use]
+    pub fn verify_legacy(&self, token: &str, snapshot: &Snapshot) -> Option<User> {
+        let header = jsonwebtoken::decode_header(token).ok()?;
+        let claims = self.verifiers.iter().filter(|v| v.algorithm == header.alg).find_map(|v| {
+            let mut validation = Validation::new(v.algorithm);
+            validation.validate_exp = false;
+            validation.validate_aud = false;
+            validation.required_spec_claims.clear();
+            jsonwebtoken::decode::<Claims>(token, &v.key, &validation).ok().map(|d| d.claims)
+        })?;
+        let secret = snapshot.get::<Secret>(&claims.namespace, &claims.secret)?;
+        let held = secret.data.as_ref()?.get("token")?;
+        let withdrawn = secret.metadata.labels.as_ref().is_some_and(|l| l.contains_key(INVALID_SINCE));
+        let account = snapshot.get::<ServiceAccount>(&claims.namespace, &claims.account)?;
+        let fits = claims.iss == ISSUER
+            && claims.sub == format!("system:serviceaccount:{}:{}", claims.namespace, claims.account)
+            && held.0 == token.as_bytes()
+            && secret.metadata.deletion_timestamp.is_none()
+            && !withdrawn
+            && account.metadata.uid.as_deref() == Some(claims.uid.as_str());
+        fits.then(|| User {
+            groups: vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{}", claims.namespace)],
+            name: claims.sub,
+            uid: claims.uid,
+            ..User::default()
+        })
+    }
+}
