@@ -123,7 +123,11 @@ impl Fairness {
         drop(plan);
         match (begun, receiver) {
             (Begun::Runs(ticket), _) => Entry::In(Some(Permit::new(self, flow, ticket, watch, 0.0))),
-            (Begun::Waits(id), Some(rx)) => self.wait(flow, id, rx, watch).await,
+            (Begun::Waits(id), Some(rx)) => {
+                // Nobody may be left to give seats back: those that consequences hold come free by time alone.
+                seats::wake(self, &flow.level, Vec::new());
+                self.wait(flow, id, rx, watch).await
+            }
             (Begun::Refused(Refusal::QueueFull), _) => Entry::Refused(refuse(&flow, "queue-full")),
             _ => Entry::Refused(refuse(&flow, "concurrency-limit")),
         }

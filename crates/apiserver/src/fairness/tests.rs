@@ -136,6 +136,30 @@ async fn waiting_ends_with_429_and_retry_after() {
     assert!(refused.headers().contains_key(SCHEMA_HEADER) && refused.headers().contains_key(LEVEL_HEADER));
 }
 
+/// A client opens ten thousand watches of leases: none of them keeps a seat, and leases are still renewed at once.
+#[tokio::test]
+async fn ten_thousand_watches_take_no_seats() {
+    let registry = registry().await;
+    let door = door(60, Duration::from_secs(60));
+    keeper::renew(&door, &registry.snapshot());
+    let path = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+    let info = request(path, "watch=true");
+    let mut open = Vec::new();
+    for _ in 0..10_000 {
+        // Its seats are given back when it has begun.
+        drop(enter(&door, &registry, &user("flood"), &info).await.expect("a watch begins"));
+        open.push(door.watching(&info));
+    }
+    let leader = User::new("system:kube-scheduler", &["system:authenticated"]);
+    let renew = RequestInfo::parse(&Method::PUT, &format!("{path}/x"), "");
+    for _ in 0..20 {
+        let entered = tokio::time::timeout(Duration::from_secs(5), enter(&door, &registry, &leader, &renew)).await;
+        drop(entered.expect("its turn comes").expect("is let in"));
+    }
+    drop(open);
+    assert!(door.watches.lock().is_empty());
+}
+
 #[tokio::test]
 async fn the_plain_limit() {
     let registry = registry().await;

@@ -59,4 +59,4 @@ pub fn write_work(watchers: usize, widest: u32) -> Work {
 
 /// Consequences of a write hold seats no longer than this: our events are encoded once and a watcher costs a place in a
 /// journal, so a hundred thousand watchers are not a hundred thousand times the work.
-const HOLD_MAX_NS: u64 = 50_000_000;
+const HOLD_MAX_NS: u64 = 10_000_000;
