@@ -416,12 +416,19 @@ pub(crate) fn issuer(call: &Call) -> Reply {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
     });
-    let accept = Accept::default();
-    respond::tree(200, &tree, accept)
+    kept(respond::tree(200, &tree, Accept::default()))
+}
+
+/// Those who check tokens may keep what they read of the issuer for this long.
+const ISSUER_KEPT: &str = "public, max-age=3600";
+
+fn kept(mut reply: Reply) -> Reply {
+    reply.headers_mut().insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static(ISSUER_KEPT));
+    reply
 }
 
 /// `/openid/v1/jwks`.
 pub(crate) fn jwks(call: &Call) -> Reply {
     let json = serde_json::to_vec(&call.shared.tokens.jwks()).unwrap_or_default();
-    respond::with_media(200, json.into(), "application/jwk-set+json")
+    kept(respond::with_media(200, json.into(), "application/jwk-set+json"))
 }

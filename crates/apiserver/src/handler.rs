@@ -5,7 +5,7 @@ use crate::request::RequestInfo;
 use crate::respond::{self, Accept, Reply};
 use crate::server::Shared;
 use crate::audit::{self, Trail};
-use crate::{aggregate, connect, deadline, discovery, fairness, health, kubelet, openapi, resource, reviews};
+use crate::{aggregate, authz, connect, deadline, discovery, fairness, health, kubelet, openapi, resource, reviews};
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
 use kinds::ApiError;
@@ -87,7 +87,7 @@ async fn route(shared: Arc<Shared>, peer: &Peer, info: Arc<RequestInfo>, request
     let reply = match impersonate(&shared, user, headers, trail.as_deref()).await {
         Ok(user) => limited(shared, user, info, accept, Request::from_parts(head, body), trail.clone()).await,
         Err(Unlike::Refused(e)) => respond::failure(&e, plain),
-        Err(Unlike::Headers(why)) => respond::text(500, format!("Internal Server Error: {:?}: {why}\n", head.uri.to_string())),
+        Err(Unlike::Headers(why)) => respond::text(500, format!("Internal Server Error: {:?}: {why}\n", head.uri.path_and_query().map_or("/", |p| p.as_str()))),
     };
     if let Some(trail) = trail {
         trail.answered(&reply);
@@ -201,7 +201,10 @@ async fn may_impersonate(shared: &Shared, user: &User, wanted: &authn::Impersona
 
 /// The attributes of a request.
 pub(crate) fn attributes(info: &RequestInfo) -> Attributes {
+    let (fields, labels) = authz::selectors::of_request(info);
     Attributes {
+        fields,
+        labels,
         verb: info.verb.to_owned(),
         group: info.group.clone(),
         version: info.version.clone(),

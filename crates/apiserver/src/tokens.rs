@@ -2,11 +2,14 @@
 
 mod legacy;
 
+pub(crate) use legacy::note_use;
+
 use crate::pki::{Key, pem};
 use cache::Snapshot;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use kinds::api::core::v1::{Node, Pod, Secret, ServiceAccount};
+use kinds::{ObjectMeta, Time};
 use parking_lot::Mutex;
 use rules::User;
 use serde::{Deserialize, Serialize};
@@ -15,6 +18,9 @@ use std::collections::{BTreeMap, HashMap};
 
 /// A pod's token is renewed early; it stays valid a little longer for pods that are slow to re-read it.
 pub const WARN_AFTER_S: i64 = 3600 + 7;
+
+/// What is being deleted keeps its tokens alive for this long: clocks differ, and pods end in peace.
+const DELETED_FOR_S: i64 = 60;
 
 /// An object that a token dies with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,7 +183,7 @@ impl Tokens {
         }
         let wanted = if wanted.is_empty() { self.audiences() } else { wanted };
         let audiences: Vec<String> = wanted.iter().filter(|a| claims.aud.contains(a)).cloned().collect();
-        if audiences.is_empty() || !still_bound(&claims.kubernetes, snapshot) {
+        if audiences.is_empty() || !still_bound(&claims.kubernetes, snapshot, now) {
             return None;
         }
         Some((user(&claims), audiences))
@@ -206,13 +212,17 @@ impl Tokens {
     }
 }
 
-fn still_bound(k: &Kubernetes, snapshot: &Snapshot) -> bool {
-    let same = |uid: Option<&String>, b: &Bound| b.uid.is_empty() || uid == Some(&b.uid);
+/// Whether everything that the token names is still there, and not deleted for long.
+fn still_bound(k: &Kubernetes, snapshot: &Snapshot, now: Timestamp) -> bool {
+    let lives = |meta: &ObjectMeta, b: &Bound| {
+        let gone = |t: &Time| t.0.as_second() + DELETED_FOR_S < now.as_second();
+        (b.uid.is_empty() || meta.uid.as_ref() == Some(&b.uid)) && !meta.deletion_timestamp.as_ref().is_some_and(gone)
+    };
     let account = snapshot.get::<ServiceAccount>(&k.namespace, &k.serviceaccount.name);
-    let pod = |b: &Bound| snapshot.get::<Pod>(&k.namespace, &b.name).is_some_and(|p| same(p.metadata.uid.as_ref(), b));
-    let secret = |b: &Bound| snapshot.get::<Secret>(&k.namespace, &b.name).is_some_and(|s| same(s.metadata.uid.as_ref(), b));
-    let node = |b: &Bound| snapshot.get::<Node>("", &b.name).is_some_and(|n| same(n.metadata.uid.as_ref(), b));
-    account.is_some_and(|a| same(a.metadata.uid.as_ref(), &k.serviceaccount))
+    let pod = |b: &Bound| snapshot.get::<Pod>(&k.namespace, &b.name).is_some_and(|p| lives(&p.metadata, b));
+    let secret = |b: &Bound| snapshot.get::<Secret>(&k.namespace, &b.name).is_some_and(|s| lives(&s.metadata, b));
+    let node = |b: &Bound| snapshot.get::<Node>("", &b.name).is_some_and(|n| lives(&n.metadata, b));
+    account.is_some_and(|a| lives(&a.metadata, &k.serviceaccount))
         && k.pod.as_ref().is_none_or(pod)
         && k.secret.as_ref().is_none_or(secret)
         && (k.pod.is_some() || k.node.as_ref().is_none_or(node))

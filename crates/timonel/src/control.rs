@@ -107,6 +107,7 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let (stopping, stopped) = watch::channel(false);
     let shared = shared(config, &registry, &material, &files, (&metrics, &outward), stopped)?;
     let tokens = Arc::clone(&shared.tokens);
+    shared.authn.connect(&registry);
     let stop = shutdown.clone();
     let layer = Arc::clone(&shared.aggregate).run(Arc::clone(&registry), async move { stop.cancelled().await });
     tokio::spawn(layer);

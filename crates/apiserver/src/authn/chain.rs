@@ -11,12 +11,14 @@ use arc_swap::ArcSwap;
 use cache::Snapshot;
 use http::HeaderMap;
 use jiff::Timestamp;
+use kinds::ObjectKey;
 use parking_lot::Mutex;
+use registry::Registry;
 use rules::User;
 use sha2::Digest;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// Tokens whose users are remembered.
@@ -66,6 +68,9 @@ pub struct Authenticators {
     anonymous: bool,
     proxy: Proxy,
     remembered: Mutex<HashMap<[u8; 32], Remembered>>,
+    registry: Mutex<Weak<Registry>>,
+    /// Secrets at which it is being noted that they are used.
+    noting: Arc<Mutex<HashSet<ObjectKey>>>,
 }
 
 impl Authenticators {
@@ -82,6 +87,8 @@ impl Authenticators {
             anonymous: options.anonymous,
             proxy: options.proxy,
             remembered: Mutex::default(),
+            registry: Mutex::default(),
+            noting: Arc::default(),
         });
         if let Some(file) = options.file {
             tokio::spawn(follow(Arc::downgrade(&this), file));
@@ -141,10 +148,35 @@ impl Authenticators {
         if let Some(found) = self.tokens.verify(token, audiences, now, snapshot) {
             return Ok(Some(found));
         }
-        if let Some(user) = bootstrap_user(token, snapshot, now).or_else(|| self.tokens.verify_legacy(token, snapshot)) {
+        if let Some(user) = bootstrap_user(token, snapshot, now) {
+            return Ok((!for_us.is_empty()).then_some((user, for_us)));
+        }
+        if let Some((user, unnoted)) = self.tokens.verify_legacy(token, snapshot, now) {
+            if let Some(secret) = unnoted {
+                self.note_use(secret, now);
+            }
             return Ok((!for_us.is_empty()).then_some((user, for_us)));
         }
         self.remote(token, wanted, for_us, now).await
+    }
+
+    /// The registry, in which the use of old tokens is noted.
+    pub fn connect(&self, registry: &Arc<Registry>) {
+        *self.registry.lock() = Arc::downgrade(registry);
+    }
+
+    fn note_use(&self, secret: ObjectKey, now: Timestamp) {
+        let Some(registry) = self.registry.lock().upgrade() else { return };
+        if !self.noting.lock().insert(secret.clone()) {
+            return;
+        }
+        let noting = Arc::clone(&self.noting);
+        tokio::spawn(async move {
+            if let Err(e) = crate::tokens::note_use(&registry, &secret, now).await {
+                tracing::warn!(err = %e, secret = %secret, "The use of a token could not be noted");
+            }
+            noting.lock().remove(&secret);
+        });
     }
 
     async fn remote(&self, token: &str, wanted: &[String], for_us: Vec<String>, now: Timestamp) -> Result<Option<(User, Vec<String>)>, String> {
@@ -219,7 +251,7 @@ fn cache_key(token: &str, audiences: &[String]) -> [u8; 32] {
 }
 
 /// Reads the configuration file again when it changed; one that is wrong changes nothing.
-async fn follow(this: std::sync::Weak<Authenticators>, file: PathBuf) {
+async fn follow(this: Weak<Authenticators>, file: PathBuf) {
     let mut before = tokio::fs::read_to_string(&file).await.unwrap_or_default();
     loop {
         tokio::time::sleep(RELOAD_EVERY).await;

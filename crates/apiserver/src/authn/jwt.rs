@@ -3,7 +3,7 @@
 
 use super::config::{Jwt, Prefixed};
 use super::keys::Keys;
-use crate::expression::Expression;
+use crate::expression::{About, Expression};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -45,9 +45,6 @@ pub(crate) struct Authenticator {
     extra: Vec<(String, Expression)>,
 }
 
-const CLAIMS: &[&str] = &["claims"];
-const USER: &[&str] = &["user"];
-
 impl Authenticator {
     /// From its configuration.
     ///
@@ -63,8 +60,8 @@ impl Authenticator {
             true => name.parse::<Algorithm>().map_err(|e| e.to_string()),
             false => Err(format!("oidc: unsupported signing alg: {name:?}")),
         };
-        let rule = |source: &str, message: &str, variables: &[&'static str]| {
-            let expression = Expression::compile(source, variables)?;
+        let rule = |source: &str, message: &str, about: About| {
+            let expression = Expression::condition(source, about)?;
             Ok::<_, String>(Rule { expression, source: source.to_owned(), message: message.to_owned() })
         };
         let rules = config.claim_validation_rules.iter();
@@ -78,16 +75,16 @@ impl Authenticator {
             required: rules.clone().filter(|r| !r.claim.is_empty()).map(|r| (r.claim.clone(), r.required_value.clone())).collect(),
             claim_rules: rules
                 .filter(|r| !r.expression.is_empty())
-                .map(|r| rule(&r.expression, &r.message, CLAIMS))
+                .map(|r| rule(&r.expression, &r.message, About::Claims))
                 .collect::<Result<_, _>>()?,
-            user_rules: config.user_validation_rules.iter().map(|r| rule(&r.expression, &r.message, USER)).collect::<Result<_, _>>()?,
+            user_rules: config.user_validation_rules.iter().map(|r| rule(&r.expression, &r.message, About::User)).collect::<Result<_, _>>()?,
             username: source(&m.username)?,
             groups: source(&m.groups)?,
             uid: source(&m.uid)?,
             extra: m
                 .extra
                 .iter()
-                .map(|e| Expression::compile(&e.value_expression, CLAIMS).map(|x| (e.key.clone(), x)))
+                .map(|e| Expression::compile(&e.value_expression, About::Claims).map(|x| (e.key.clone(), x)))
                 .collect::<Result<_, _>>()?,
         })
     }
@@ -144,10 +141,10 @@ impl Authenticator {
                 None => return Err(format!("required claim {claim} not present in ID token")),
             }
         }
-        judge(&self.claim_rules, claims)?;
+        judge(&self.claim_rules, claims).map_err(|e| format!("error evaluating claim validation expression: {e}"))?;
         let mut extra = BTreeMap::new();
         for (key, expression) in &self.extra {
-            let values = texts(expression.run(&[claims])?)?;
+            let values = texts(expression.run(claims)?)?;
             if !values.is_empty() {
                 extra.insert(key.clone(), values);
             }
@@ -161,10 +158,7 @@ impl Authenticator {
             uid: self.uid.one(claims)?.unwrap_or_default(),
             extra,
         };
-        if user.name.starts_with("system:") && !self.user_rules.is_empty() {
-            tracing::debug!(user = %user.name, "An issuer speaks for a system user");
-        }
-        judge(&self.user_rules, &json!({ "username": user.name, "uid": user.uid, "groups": user.groups, "extra": user.extra }))?;
+        judge(&self.user_rules, &told(&user)).map_err(|e| format!("error evaluating user info validation rule: {e}"))?;
         Ok(user)
     }
 
@@ -183,7 +177,7 @@ fn source(p: &Prefixed) -> Result<Source, String> {
     Ok(match (p.claim.is_empty(), p.expression.is_empty()) {
         (true, true) => Source::None,
         (false, _) => Source::Claim { claim: p.claim.clone(), prefix: p.prefix.clone().unwrap_or_default() },
-        (true, false) => Source::Expression(Expression::compile(&p.expression, CLAIMS)?),
+        (true, false) => Source::Expression(Expression::compile(&p.expression, About::Claims)?),
     })
 }
 
@@ -196,7 +190,7 @@ impl Source {
                 Some(_) => Err(format!("parse claims: {claim} is no string")),
                 None => Err(format!("claim not present: {claim}")),
             },
-            Self::Expression(e) => match e.run(&[claims])? {
+            Self::Expression(e) => match e.run(claims)? {
                 Value::String(s) => Ok(Some(s)),
                 _ => Err("the expression did not return a string".into()),
             },
@@ -210,7 +204,7 @@ impl Source {
                 None => Ok(Vec::new()),
                 Some(v) => texts(v.clone()).map(|all| all.into_iter().map(|g| format!("{prefix}{g}")).collect()),
             },
-            Self::Expression(e) => texts(e.run(&[claims])?),
+            Self::Expression(e) => texts(e.run(claims)?),
         }
     }
 }
@@ -231,12 +225,20 @@ fn texts(value: Value) -> Result<Vec<String>, String> {
 
 fn judge(rules: &[Rule], value: &Value) -> Result<(), String> {
     for r in rules {
-        if !r.expression.is_true(&[value]).map_err(|e| format!("error evaluating claim validation expression {:?}: {e}", r.source))? {
-            let why = if r.message.is_empty() { "" } else { r.message.as_str() };
-            return Err(format!("validation expression '{}' failed: {why}", r.source));
+        let holds = r.expression.is_true(value).map_err(|e| format!("expression '{}' resulted in error: {e}", r.source))?;
+        if !holds {
+            return Err(format!("validation expression '{}' failed: {}", r.source, r.message));
         }
     }
     Ok(())
+}
+
+/// A user as rules see it: what is empty is not there.
+fn told(user: &User) -> Value {
+    let mut all = Map::new();
+    let pairs = [("username", json!(user.name)), ("uid", json!(user.uid)), ("groups", json!(user.groups)), ("extra", json!(user.extra))];
+    all.extend(pairs.into_iter().filter(|(_, v)| *v != json!("") && *v != json!([]) && *v != json!({})).map(|(k, v)| (k.to_owned(), v)));
+    Value::Object(all)
 }
 
 /// The claims of a token that nobody has checked yet.

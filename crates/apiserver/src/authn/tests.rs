@@ -212,3 +212,27 @@ fn wrong_configurations_are_refused() {
         assert!(why.contains(words), "{text}: {why}");
     }
 }
+#[tokio::test]
+async fn claims_by_expressions() {
+    let registry = testing::registry().await;
+    let snapshot = registry.snapshot();
+    let (service, sign, _) = issuer().await;
+    let more = "  claimValidationRules:\n  - {claim: hd, requiredValue: example.com}\n  - {expression: 'claims.exp - claims.iat <= 3600', message: too long}\n  claimMappings:\n    username: {expression: \"claims.sub + '@' + claims.hd\"}\n    groups: {expression: \"claims.?roles.orValue([])\"}\n    uid: {claim: oid}\n    extra:\n    - {key: example.com/tenant, valueExpression: claims.tenant}\n  userValidationRules:\n  - {expression: \"!user.username.startsWith('system:')\", message: no system users}\n";
+    let all = authenticators(Configuration { jwt: vec![jwt(&service, more)], ..Configuration::default() }).await;
+    let at = now().as_second();
+    let good = json!({ "iss": service.url, "aud": "me", "sub": "ann", "hd": "example.com", "oid": "1", "tenant": "t", "iat": at, "exp": at + 60, "roles": ["a"] });
+    let (user, _) = all.token(&sign(&good), &[], &snapshot, now()).await.expect("known").expect("right");
+    assert_eq!((user.name.as_str(), user.uid.as_str()), ("ann@example.com", "1"));
+    assert_eq!((user.groups, &user.extra["example.com/tenant"]), (vec!["a".to_owned()], &vec!["t".to_owned()]));
+    for (claim, value, words) in [
+        ("hd", json!("evil.com"), "required claim hd value does not match"),
+        ("exp", json!(at + 99_999), "too long"),
+        ("sub", json!("system:admin"), "no system users"),
+    ] {
+        let mut bad = good.clone();
+        bad[claim] = value;
+        let why = all.token(&sign(&bad), &[], &snapshot, now()).await.expect_err("refused");
+        assert!(why.contains(words), "{claim}: {why}");
+    }
+}
+

@@ -1,10 +1,10 @@
 //! A webhook authorizer: a `SubjectAccessReview` to a service; its answers are kept for a while. What fails is no opinion
 //! or a refusal, as its failure policy says. Docs: "Webhook Mode"; KEP-3221.
 
-use super::Opinion;
 use super::config::WebhookSettings;
+use super::{Opinion, selectors};
 use crate::authn;
-use crate::expression::Expression;
+use crate::expression::{About, Expression};
 use client::{Client, Kubeconfig, Overrides};
 use parking_lot::Mutex;
 use rules::User;
@@ -42,7 +42,7 @@ impl Hook {
         let config = Kubeconfig::load(file).and_then(|k| k.config(&Overrides::default())).map_err(|e| e.to_string())?;
         let time = |text: &Option<String>, default: Duration| text.as_deref().map_or(Ok(default), crate::deadline::parse);
         let kept = |wanted: Option<bool>, ttl: Duration| if wanted == Some(false) { Duration::ZERO } else { ttl };
-        let conditions = s.match_conditions.iter().map(|c| Expression::compile(&c.expression, &["request"]));
+        let conditions = s.match_conditions.iter().map(|c| Expression::condition(&c.expression, About::Request));
         Ok(Self {
             client: Client::new(config).map_err(|e| e.to_string())?,
             version: s.subject_access_review_version.clone(),
@@ -94,7 +94,7 @@ impl Hook {
     fn is_meant(&self, spec: &Value) -> Result<bool, String> {
         let mut failed = None;
         for c in &self.conditions {
-            match c.is_true(&[spec]) {
+            match c.is_true(spec) {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
                 Err(e) => failed = Some(e),
@@ -142,6 +142,11 @@ fn spec(user: &User, a: &Attributes) -> Value {
         &[("path", &a.path), ("verb", &a.verb)]
     };
     about.extend(pairs.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| ((*k).to_owned(), Value::from(v.as_str()))));
+    for (key, narrowed) in [("fieldSelector", &a.fields), ("labelSelector", &a.labels)] {
+        if !narrowed.is_empty() {
+            about.insert(key.to_owned(), selectors::worded(narrowed));
+        }
+    }
     let mut spec = Map::new();
     spec.insert(if a.is_resource { "resourceAttributes" } else { "nonResourceAttributes" }.to_owned(), Value::Object(about));
     spec.insert("user".to_owned(), user.name.as_str().into());

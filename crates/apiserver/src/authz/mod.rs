@@ -3,6 +3,7 @@
 
 mod config;
 mod hook;
+pub(crate) mod selectors;
 
 #[cfg(test)]
 mod tests;
@@ -67,7 +68,7 @@ impl Authorizers {
     /// Decides.
     pub async fn decide(&self, snapshot: &Snapshot, user: &User, a: &Attributes) -> Verdict {
         if user.in_group(rbac::MASTERS) {
-            return Verdict { allowed: true, reason: String::new() };
+            return Verdict { allowed: true, ..Verdict::default() };
         }
         let chain = self.chain.load_full();
         let mut reasons = Vec::new();
@@ -88,17 +89,17 @@ impl Authorizers {
             match opinion {
                 Opinion::Allow(reason) => {
                     self.count("allowed", named);
-                    return Verdict { allowed: true, reason };
+                    return Verdict { allowed: true, reason, ..Verdict::default() };
                 }
                 Opinion::Deny(reason) => {
                     self.count("denied", named);
                     reasons.push(reason);
-                    return Verdict { allowed: false, reason: told(&reasons) };
+                    return Verdict { denied: true, reason: told(&reasons), ..Verdict::default() };
                 }
                 Opinion::None(why) => reasons.push(why),
             }
         }
-        Verdict { allowed: false, reason: told(&reasons) }
+        Verdict { reason: told(&reasons), ..Verdict::default() }
     }
 
     /// Whether some authorizer cannot list what a user may do.

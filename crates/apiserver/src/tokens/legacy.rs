@@ -1,15 +1,21 @@
 //! Tokens that are kept in Secrets and do not expire: good while their Secret holds them and their account is the same.
-//! Docs: "Managing Service Accounts: Manual Secret management for ServiceAccounts".
+//! Docs: "Managing Service Accounts: Manual Secret management for ServiceAccounts"; KEP-2799 (their use is noted).
 
 use super::Tokens;
 use cache::Snapshot;
+use jiff::Timestamp;
 use jsonwebtoken::{Header, Validation};
 use kinds::api::core::v1::{Secret, ServiceAccount};
+use kinds::{ApiError, Kind, ObjectKey, Patch, PatchKind, Target, WriteOptions};
+use registry::{Caller, Registry};
 use rules::User;
+use serde_json::json;
 use serde::{Deserialize, Serialize};
 
 const ISSUER: &str = "kubernetes/serviceaccount";
 /// A label of a Secret whose token was withdrawn because nobody used it.
+/// A label of a Secret: the day on which its token was last used.
+const LAST_USED: &str = "kubernetes.io/legacy-token-last-used";
 const INVALID_SINCE: &str = "kubernetes.io/legacy-token-invalid-since";
 
 #[derive(Serialize, Deserialize)]
@@ -44,9 +50,9 @@ impl Tokens {
         jsonwebtoken::encode(&header, &claims, &self.encoding).ok()
     }
 
-    /// The user that such a token speaks for.
+    /// The user that such a token speaks for, and the Secret if nobody noted yet that it is used today.
     #[must_use]
-    pub fn verify_legacy(&self, token: &str, snapshot: &Snapshot) -> Option<User> {
+    pub fn verify_legacy(&self, token: &str, snapshot: &Snapshot, now: Timestamp) -> Option<(User, Option<ObjectKey>)> {
         let header = jsonwebtoken::decode_header(token).ok()?;
         let claims = self.verifiers.iter().filter(|v| v.algorithm == header.alg).find_map(|v| {
             let mut validation = Validation::new(v.algorithm);
@@ -65,11 +71,27 @@ impl Tokens {
             && secret.metadata.deletion_timestamp.is_none()
             && !withdrawn
             && account.metadata.uid.as_deref() == Some(claims.uid.as_str());
-        fits.then(|| User {
+        let today = day(now);
+        let noted = secret.metadata.labels.as_ref().and_then(|l| l.get(LAST_USED)) == Some(&today);
+        let user = User {
             groups: vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{}", claims.namespace)],
             name: claims.sub,
             uid: claims.uid,
             ..User::default()
-        })
+        };
+        fits.then(|| (user, (!noted).then(|| ObjectKey::new(claims.namespace, claims.secret))))
     }
+}
+
+/// A day as the label has it.
+fn day(now: Timestamp) -> String {
+    now.strftime("%Y-%m-%d").to_string()
+}
+
+/// Notes at a Secret that its token was used today.
+pub(crate) async fn note_use(registry: &Registry, key: &ObjectKey, now: Timestamp) -> Result<(), ApiError> {
+    let caller = Caller::new("system:apiserver", &["system:masters"]);
+    let body = json!({ "metadata": { "labels": { LAST_USED: day(now) } } });
+    let patch = Patch { kind: PatchKind::Merge, body: body.to_string().into_bytes() };
+    registry.patch(&caller, &Target::new(Kind::Secret, key.clone()), &patch, &WriteOptions::default()).await.map(drop)
 }

@@ -9,6 +9,7 @@ mod words;
 use crate::context::User;
 use cache::Snapshot;
 use kinds::api::certificates::v1::CertificateSigningRequestSpec;
+use kinds::selector::Requirement;
 use kinds::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
 
 pub use list::rules_for;
@@ -16,6 +17,8 @@ pub use words::forbidden;
 
 /// The group whose members may do everything.
 pub const MASTERS: &str = "system:masters";
+/// The group of kubelets.
+const NODES: &str = "system:nodes";
 
 /// What is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,19 +34,24 @@ pub struct Attributes {
     /// The URL path, for what is no resource.
     pub path: String,
     pub is_resource: bool,
+    /// What many are narrowed to by their fields and labels, as far as it was understood.
+    pub fields: Vec<Requirement>,
+    pub labels: Vec<Requirement>,
 }
 
 /// The answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     pub allowed: bool,
+    /// Refused for good, whatever others would say.
+    pub denied: bool,
     /// Which rule allowed it, or why nothing did.
     pub reason: String,
 }
 
 impl Verdict {
     fn allow(reason: String) -> Self {
-        Self { allowed: true, reason }
+        Self { allowed: true, denied: false, reason }
     }
 }
 
@@ -60,7 +68,7 @@ pub fn authorize(snapshot: &Snapshot, user: &User, a: &Attributes) -> Verdict {
     };
     match by_roles(snapshot, user, a) {
         Some(reason) => Verdict::allow(reason),
-        None => Verdict { allowed: false, reason: why },
+        None => Verdict { reason: why, ..Verdict::default() },
     }
 }
 
@@ -88,7 +96,11 @@ pub fn may_request(snapshot: &Snapshot, spec: &CertificateSigningRequestSpec, su
 /// What the node authorizer says of a kubelet; `None`: the user is none.
 #[must_use]
 pub fn by_node(snapshot: &Snapshot, user: &User, a: &Attributes) -> Option<Result<(), String>> {
-    user.node().map(|node| node::authorize(snapshot, node, a))
+    match user.node() {
+        Some(node) => Some(node::authorize(snapshot, node, a)),
+        None if user.in_group(NODES) => Some(Err(format!("unknown node for user {:?}", user.name))),
+        None => None,
+    }
 }
 
 /// Which role allows it, if one does.
