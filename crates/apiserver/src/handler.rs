@@ -293,6 +293,7 @@ async fn nonresource(call: Call) -> Result<Reply, ApiError> {
     }
     match path.trim_end_matches('/') {
         "/api" | "/apis" | "" => Ok(discovery::root(&call)),
+        crate::backup::PATH => Ok(crate::backup::answer(&call)),
         "/version" => Ok(respond::tree(200, &discovery::version(), call.accept)),
         "/openapi/v2" => openapi::v2(&call),
         "/openapi/v3" => openapi::v3_index(&call),

@@ -5,6 +5,7 @@ pub mod aggregate;
 pub mod audit;
 pub mod authn;
 pub mod authz;
+mod backup;
 mod body;
 mod connect;
 mod deadline;
@@ -34,6 +35,7 @@ mod watching;
 pub mod webhook;
 
 pub use deadline::parse as parse_duration;
+pub use backup::PATH as BACKUP_PATH;
 pub use discovery::GIT_VERSION;
 pub use reviews::issue as issue_token;
 pub use server::{Served, Shared, serve};

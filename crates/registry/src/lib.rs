@@ -8,6 +8,7 @@
 
 pub mod admit;
 pub mod api;
+pub mod backup;
 pub mod bootstrap;
 pub mod conversion;
 pub mod customs;

@@ -31,6 +31,10 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Write the cluster's state and keys to a file, while it runs or not.
+    Backup(BackupOptions),
+    /// Bring a cluster back from such a file, into an empty data directory or etcd.
+    Restore(RestoreOptions),
     /// Import, pull, list and remove images of the node.
     Image(ImageOptions),
 }
@@ -46,6 +50,28 @@ pub(crate) struct Place {
     /// Where the cluster keeps everything.
     #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/timonel", env = "TIMONEL_DATA_DIR")]
     pub(crate) data_dir: PathBuf,
+}
+
+#[derive(ClapArgs, Debug, Clone)]
+pub(crate) struct BackupOptions {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) engine: crate::engine::EngineFlags,
+    /// The file to write.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(ClapArgs, Debug, Clone)]
+pub(crate) struct RestoreOptions {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) engine: crate::engine::EngineFlags,
+    /// The file that `timonel backup` wrote.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 #[derive(ClapArgs, Debug, Clone)]

@@ -38,6 +38,11 @@ impl EngineFlags {
         if self.is_shared() { Form::Kubernetes } else { Form::Json }
     }
 
+    /// A connection to the etcd that the flags name.
+    pub(crate) async fn connect(&self) -> Result<Arc<Etcd>> {
+        Ok(Arc::new(Etcd::connect(&self.etcd()?).await?))
+    }
+
     fn etcd(&self) -> Result<EtcdOptions> {
         let identity = self.etcd_certfile.as_deref().zip(self.etcd_keyfile.as_deref());
         if self.etcd_cafile.is_none() && self.etcd_servers.iter().any(|s| s.starts_with("https://")) {
@@ -58,7 +63,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 /// Opens the engine that the flags name.
 pub(crate) async fn open(config: &Config) -> Result<Arc<dyn Engine>> {
     if config.engine.is_shared() {
-        return Ok(Arc::new(Etcd::connect(&config.engine.etcd()?).await?));
+        return Ok(config.engine.connect().await?);
     }
     Ok(Arc::new(Embedded::open(config.places.store(), store::Options::default())?))
 }

@@ -2,6 +2,7 @@
 //! terminal; it decides nothing about Kubernetes.
 
 mod args;
+mod backup;
 mod chance;
 mod config;
 mod control;
@@ -13,6 +14,7 @@ mod images;
 mod issuer;
 mod kubeconfig;
 mod places;
+mod restore;
 mod screen;
 mod serving;
 mod status;
@@ -37,6 +39,8 @@ pub fn run(args: Vec<OsString>) -> i32 {
         args::Command::Status(o) => status::status(&o),
         args::Command::Doctor(o) => doctor::doctor(&o),
         args::Command::Uninstall(o) => uninstall::uninstall(&o),
+        args::Command::Backup(o) => backup::backup(&o),
+        args::Command::Restore(o) => backup::restore(&o),
         args::Command::Image(o) => images::image(&o),
         // Answered above, before the other flags are looked at; listed for --help.
         args::Command::Kubectl { words } => Ok(kubectl::run(words.into_iter().map(OsString::from).collect())),

@@ -70,6 +70,7 @@ fn options(chance: &Arc<Chance>, sync_ms: &Arc<AtomicU64>, died: watch::Sender<O
         ring_events: RING_EVENTS,
         ring_bytes: RING_BYTES,
         drive: Drive::Task(Arc::new(pace)),
+        begin: store::Revision::ZERO,
     }
 }
 

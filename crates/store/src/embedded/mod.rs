@@ -68,6 +68,8 @@ pub struct Options {
     pub ring_bytes: usize,
     /// Who does the work.
     pub drive: Drive,
+    /// The revision that the history of an empty directory begins behind: what came before counts as compacted away.
+    pub begin: Revision,
 }
 
 impl Default for Options {
@@ -81,6 +83,7 @@ impl Default for Options {
             ring_events: segment::RING_EVENTS,
             ring_bytes: segment::RING_BYTES,
             drive: Drive::default(),
+            begin: Revision::ZERO,
         }
     }
 }

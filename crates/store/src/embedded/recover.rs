@@ -97,8 +97,8 @@ fn create_first(disk: &dyn Disk, options: &Options) -> Result<(), OpenError> {
         id: 1,
         covers_to: 1,
         salt: segment::fresh_salt(),
-        base: Revision::ZERO,
-        compacted: Revision::ZERO,
+        base: options.begin,
+        compacted: options.begin,
     };
     let bytes = FIRST_SEGMENT_BYTES.min(options.segment_bytes);
     let create = || {

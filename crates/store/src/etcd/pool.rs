@@ -2,6 +2,7 @@
 //! when it fails. Reads are asked again elsewhere; a write only where it cannot have arrived.
 
 use std::future::Future;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -35,7 +36,9 @@ impl Pool {
         if channels.is_empty() {
             return Err(ConnectError::NoEndpoint);
         }
-        Ok(Self { channels, current: AtomicUsize::new(0) })
+        // Servers spread over the members.
+        let first = RandomState::new().build_hasher().finish() as usize % channels.len();
+        Ok(Self { channels, current: AtomicUsize::new(first) })
     }
 
     /// The member in use, with its number for [`Self::leave`].
