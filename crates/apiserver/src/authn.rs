@@ -1,9 +1,10 @@
-//! Who asks: client certificates, front proxies, bearer tokens, anonymous; and impersonation.
-//! Docs: "Authenticating", "User Impersonation".
+//! Who asks: client certificates, front proxies, bearer tokens, anonymous; and whom they act as.
+//! Docs: "Authenticating".
 
 mod chain;
 pub mod config;
 pub(crate) mod hook;
+pub(crate) mod impersonation;
 mod jwt;
 mod keys;
 mod proxy;
@@ -131,70 +132,7 @@ fn bootstrap_user(token: &str, snapshot: &Snapshot, now: Timestamp) -> Option<Us
     Some(User { name: format!("system:bootstrap:{id}"), groups, ..User::default() })
 }
 
-/// Whom the request wants to act as, from the `Impersonate-*` headers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Impersonation {
-    pub user: User,
-    /// The groups that were asked for; those that a service account has by itself are not.
-    pub asked_groups: Vec<String>,
-}
-
-/// Reads the impersonation headers; `Ok(None)` without any.
-///
-/// # Errors
-/// Groups, uid or extras without a user.
-pub fn impersonation(headers: &HeaderMap) -> Result<Option<Impersonation>, String> {
-    if !headers.keys().any(|k| k.as_str().starts_with("impersonate-")) {
-        return Ok(None);
-    }
-    let text = |n: &str| headers.get(n).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-    let (name, uid) = (text("impersonate-user"), text("impersonate-uid"));
-    let groups: Vec<String> = headers
-        .get_all("impersonate-group")
-        .iter()
-        .filter_map(|v| v.to_str().ok().map(str::to_owned))
-        .collect();
-    let mut extra = std::collections::BTreeMap::<String, Vec<String>>::new();
-    for (k, v) in headers {
-        if let (Some(key), Ok(v)) = (k.as_str().strip_prefix("impersonate-extra-"), v.to_str()) {
-            extra.entry(unescape(key)).or_default().push(v.to_owned());
-        }
-    }
-    if name.is_empty() {
-        return lonely(&groups, &extra, &uid);
-    }
-    let mut user = User { name, uid, groups: groups.clone(), extra };
-    if user.groups.is_empty() {
-        if let Some((ns, _)) = user.service_account() {
-            user.groups = vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{ns}")];
-        }
-    }
-    if user.name == "system:anonymous" {
-        if !user.in_group("system:unauthenticated") {
-            user.groups.push("system:unauthenticated".into());
-        }
-    } else if !user.in_group(AUTHENTICATED) && !user.in_group("system:unauthenticated") {
-        user.groups.push(AUTHENTICATED.into());
-    }
-    Ok(Some(Impersonation { user, asked_groups: groups }))
-}
-
-/// What was asked for without saying whom: object references, as Go prints them.
-fn lonely(
-    groups: &[String],
-    extra: &std::collections::BTreeMap<String, Vec<String>>,
-    uid: &str,
-) -> Result<Option<Impersonation>, String> {
-    let mut asked: Vec<String> = groups.iter().map(|g| format!("{{Group  {g}    }}")).collect();
-    for (key, values) in extra {
-        asked.extend(values.iter().map(|v| format!("{{UserExtra  {v}  authentication.k8s.io/v1  {key}}}")));
-    }
-    if !uid.is_empty() {
-        asked.push(format!("{{UID  {uid}  authentication.k8s.io/v1  }}"));
-    }
-    if asked.is_empty() { Ok(None) } else { Err(format!("requested [{}] without impersonating a user", asked.join(" "))) }
-}
-
+/// A key out of the name of a header.
 fn unescape(key: &str) -> String {
     url::form_urlencoded::parse(format!("k={}", key.replace('+', "%2B")).as_bytes())
         .next()

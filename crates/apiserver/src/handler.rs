@@ -1,6 +1,6 @@
 //! The way of a request, in one fixed order: parse, authenticate, impersonate, authorize, dispatch, answer.
 
-use crate::authn::{self, Peer};
+use crate::authn::{self, Peer, impersonation};
 use crate::request::RequestInfo;
 use crate::respond::{self, Accept, Reply};
 use crate::server::Shared;
@@ -84,10 +84,9 @@ async fn route(shared: Arc<Shared>, peer: &Peer, info: Arc<RequestInfo>, request
     };
     let trail = begin(Some(&user));
     drop(arrival);
-    let reply = match impersonate(&shared, user, headers, trail.as_deref()).await {
+    let reply = match impersonate(&shared, user, &info, headers, trail.as_deref()).await {
         Ok(user) => limited(shared, user, info, accept, Request::from_parts(head, body), trail.clone()).await,
-        Err(Unlike::Refused(e)) => respond::failure(&e, plain),
-        Err(Unlike::Headers(why)) => respond::text(500, format!("Internal Server Error: {:?}: {why}\n", head.uri.path_and_query().map_or("/", |p| p.as_str()))),
+        Err(e) => respond::failure(&e, plain),
     };
     if let Some(trail) = trail {
         trail.answered(&reply);
@@ -150,53 +149,18 @@ async fn authenticate(shared: &Shared, peer: &Peer, info: &RequestInfo, headers:
 async fn impersonate(
     shared: &Shared,
     user: Arc<User>,
+    info: &RequestInfo,
     headers: &HeaderMap,
     trail: Option<&Trail>,
-) -> Result<Arc<User>, Unlike> {
-    let Some(wanted) = authn::impersonation(headers).map_err(Unlike::Headers)? else { return Ok(user) };
-    may_impersonate(shared, &user, &wanted).await.map_err(Unlike::Refused)?;
-    if let Some(trail) = trail {
-        trail.impersonates(&wanted.user);
-    }
-    Ok(Arc::new(wanted.user))
-}
-
-/// Why a request may not act as someone else.
-enum Unlike {
-    Headers(String),
-    Refused(ApiError),
-}
-
-async fn may_impersonate(shared: &Shared, user: &User, wanted: &authn::Impersonation) -> Result<(), ApiError> {
-    const AUTHENTICATION: &str = "authentication.k8s.io";
-    let who = &wanted.user;
-    let one = |group: &str, resource: &str, sub: &str, namespace: &str, name: &str| Attributes {
-        verb: "impersonate".into(),
-        group: group.into(),
-        version: "v1".into(),
-        resource: resource.into(),
-        subresource: sub.into(),
-        namespace: namespace.into(),
-        name: name.into(),
-        is_resource: true,
-        ..Attributes::default()
-    };
-    let mut asked = vec![match who.service_account() {
-        Some((ns, name)) => one("", "serviceaccounts", "", ns, name),
-        None => one("", "users", "", "", &who.name),
-    }];
-    asked.extend(wanted.asked_groups.iter().map(|g| one("", "groups", "", "", g)));
-    for (key, values) in &who.extra {
-        asked.extend(values.iter().map(|v| one(AUTHENTICATION, "userextras", key, "", v)));
-    }
-    if !who.uid.is_empty() {
-        asked.push(one(AUTHENTICATION, "uids", "", "", &who.uid));
-    }
+) -> Result<Arc<User>, ApiError> {
+    let Some(wanted) = impersonation::wanted(headers)? else { return Ok(user) };
     let snapshot = shared.registry.snapshot();
-    for attributes in &asked {
-        shared.decide(&snapshot, user, attributes).await?;
+    let asker = impersonation::Asker { authz: &shared.authz, snapshot: &snapshot, request: &attributes(info) };
+    let (user, constraint) = asker.become_someone(&user, &wanted).await?;
+    if let Some(trail) = trail {
+        trail.impersonates(&user, constraint);
     }
-    Ok(())
+    Ok(Arc::new(user))
 }
 
 /// The attributes of a request.

@@ -5,15 +5,12 @@ use crate::handler;
 use crate::metrics::Metrics;
 use crate::tokens::Tokens;
 use base::Ids;
-use cache::Snapshot;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kinds::{ApiError, Kind, Resource};
+use kinds::{Kind, Resource};
 use registry::{Registry, Speaks};
-use rules::User;
-use rules::rbac::{self, Attributes};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
@@ -113,15 +110,6 @@ impl Shared {
         let resource = registry::customs::resource_of(crd);
         let shape = self.registry.definition_at(&snapshot, &resource);
         Some(Served { resource, group: text.0, version: text.1, kind: None, definition: Some(Arc::clone(crd)), shape })
-    }
-
-    /// Asks the authorizers.
-    ///
-    /// # Errors
-    /// 403 with Kubernetes' words.
-    pub async fn decide(&self, snapshot: &Snapshot, user: &User, attributes: &Attributes) -> Result<(), ApiError> {
-        let verdict = self.authz.decide(snapshot, user, attributes).await;
-        if verdict.allowed { Ok(()) } else { Err(rbac::forbidden(user, attributes, &verdict)) }
     }
 }
 

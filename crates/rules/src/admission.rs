@@ -8,6 +8,7 @@ use kinds::{ApiError, Object};
 use std::fmt::Display;
 
 mod accounts;
+mod audiences;
 mod certificates;
 mod classes;
 mod lifecycle;

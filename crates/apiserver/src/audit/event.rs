@@ -77,6 +77,13 @@ fn is_zero(n: &u16) -> bool {
     *n == 0
 }
 
+/// How the requester came to act as someone else.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Metadata<'a> {
+    pub(super) impersonation_constraint: &'a str,
+}
+
 /// One event.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -93,6 +100,8 @@ pub(super) struct Event<'a> {
     pub(super) user: &'a Who,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) impersonated_user: Option<&'a Who>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) authentication_metadata: Option<Metadata<'a>>,
     #[serde(rename = "sourceIPs", skip_serializing_if = "<[String]>::is_empty")]
     pub(super) source_ips: &'a [String],
     #[serde(skip_serializing_if = "str::is_empty")]

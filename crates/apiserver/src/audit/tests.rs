@@ -80,7 +80,7 @@ fn a_trail_tells_what_its_level_wants() {
     let audit = open(dir.path(), p, Format::Json, 0);
     let create = info(&Method::POST, "/api/v1/namespaces/a/configmaps");
     let trail = begin(&audit, &create, &User::new("u", &["g"])).expect("wanted");
-    trail.impersonates(&User::new("other", &[]));
+    trail.impersonates(&User::new("other", &[]), Some("impersonate:user-info".into()));
     trail.annotate("authorization.k8s.io/decision", "allow");
     let body = br#"{"metadata":{"name":"m","managedFields":[1]},"data":{"a":"b"}}"#;
     trail.request(&HeaderMap::new(), &Bytes::from_static(body));
@@ -100,6 +100,7 @@ fn a_trail_tells_what_its_level_wants() {
     assert_eq!(done["responseObject"]["kind"], "ConfigMap");
     assert_eq!(done["objectRef"], serde_json::json!({ "resource": "configmaps", "namespace": "a", "name": "m", "apiVersion": "v1" }));
     assert_eq!(done["responseStatus"], serde_json::json!({ "metadata": {}, "code": 201 }));
+    assert_eq!(done["authenticationMetadata"]["impersonationConstraint"], "impersonate:user-info");
     assert_eq!((&done["user"]["username"], &done["impersonatedUser"]["username"]), (&"u".into(), &"other".into()));
     assert_eq!(done["sourceIPs"], serde_json::json!(["192.0.2.1", "127.0.0.1"]));
     assert_eq!(done["requestReceivedTimestamp"], "2027-01-15T08:00:00.000000Z");

@@ -1,7 +1,7 @@
 //! One request's trail: what the layers tell of it, and the events that come of it. The last one to let go of it writes
 //! the final event, so that a watch is complete when its stream ends.
 
-use super::event::{Event, ObjectRef, Outcome, Who};
+use super::event::{Event, Metadata, ObjectRef, Outcome, Who};
 use super::policy::{Level, Stage, Wanted};
 use super::{Arrival, Audit, Record};
 use crate::request::RequestInfo;
@@ -28,6 +28,7 @@ const ANNOTATION_MAX_BYTES: usize = 10 * 1024;
 struct Told {
     object: Option<ObjectRef>,
     impersonated: Option<Who>,
+    constraint: Option<String>,
     request: Option<Box<RawValue>>,
     response: Option<Box<RawValue>>,
     outcome: Option<Outcome>,
@@ -81,9 +82,11 @@ impl Trail {
         self.emit(Stage::RequestReceived);
     }
 
-    /// Whom the request acts as.
-    pub(crate) fn impersonates(&self, user: &User) {
-        self.told.lock().impersonated = Some(user.into());
+    /// Whom the request acts as, and the permission that it came by.
+    pub(crate) fn impersonates(&self, user: &User, constraint: Option<String>) {
+        let mut told = self.told.lock();
+        told.impersonated = Some(user.into());
+        told.constraint = constraint;
     }
 
     /// A fact for the annotations; the first one told under a key stays.
@@ -207,6 +210,7 @@ impl Trail {
             verb: self.verb,
             user: &self.user,
             impersonated_user: told.impersonated.as_ref(),
+            authentication_metadata: told.constraint.as_deref().map(|impersonation_constraint| Metadata { impersonation_constraint }),
             source_ips: &self.source_ips,
             user_agent: &self.agent,
             object_ref: told.object.as_ref(),

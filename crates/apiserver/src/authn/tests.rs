@@ -181,19 +181,87 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
 
 #[test]
 fn impersonation_headers() {
-    assert_eq!(impersonation(&headers(&[])), Ok(None));
+    let of = |pairs: &[(&str, &str)]| impersonation::wanted(&headers(pairs));
+    assert_eq!(of(&[]), Ok(None));
+    let why = of(&[("Impersonate-Group", "g"), ("Impersonate-Uid", "7")]).expect_err("nobody");
     assert_eq!(
-        impersonation(&headers(&[("Impersonate-Group", "developers"), ("Impersonate-Uid", "7")])),
-        Err("requested [{Group  developers    } {UID  7  authentication.k8s.io/v1  }] without impersonating a user".into())
+        (why.code, why.message.as_str()),
+        (400, "requested &user.DefaultInfo{Name:\"\", UID:\"7\", Groups:[]string{\"g\"}, Extra:map[string][]string(nil)} without impersonating a user name")
     );
-    let of = |pairs: &[(&str, &str)]| impersonation(&headers(pairs)).expect("headers").expect("someone");
-    let account = of(&[("Impersonate-User", "system:serviceaccount:a:b")]);
-    assert_eq!(account.user.groups, ["system:serviceaccounts", "system:serviceaccounts:a", AUTHENTICATED]);
-    assert!(account.asked_groups.is_empty());
     let named = of(&[("Impersonate-User", "u"), ("Impersonate-Group", "g"), ("Impersonate-Extra-Acme.com%2Fproject", "p")]);
-    assert_eq!((named.user.groups, named.asked_groups), (vec!["g".to_owned(), AUTHENTICATED.to_owned()], vec!["g".to_owned()]));
-    assert_eq!(named.user.extra["acme.com/project"], ["p"]);
-    assert_eq!(of(&[("Impersonate-User", "system:anonymous")]).user.groups, ["system:unauthenticated"]);
+    let named = named.expect("headers").expect("someone");
+    assert_eq!((named.groups, &named.extra["acme.com/project"]), (vec!["g".to_owned()], &vec!["p".to_owned()]));
+}
+
+/// Cluster roles `ROLE` of rules `(groups, resources, names, verbs)`, bound to the user of the same name.
+fn granted(rules: &[(&str, &str, &str, &str, &[&str])]) -> Snapshot {
+    use cache::{Entry, Tables, Write};
+    use kinds::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
+    use kinds::{Object, ObjectMeta, Revision};
+    let mut tables = Tables::default();
+    let meta = |n: usize| ObjectMeta { name: Some(format!("r{n}")), ..ObjectMeta::default() };
+    let one = |x: &str| Some(vec![x.to_owned()]);
+    let objects = rules.iter().enumerate().flat_map(|(n, (user, group, resource, name, verbs))| {
+        let rule = PolicyRule {
+            api_groups: one(group),
+            resources: one(resource),
+            resource_names: (!name.is_empty()).then(|| vec![(*name).to_owned()]),
+            verbs: verbs.iter().map(|v| (*v).to_owned()).collect(),
+            ..PolicyRule::default()
+        };
+        let role = ClusterRole { metadata: meta(n), rules: Some(vec![rule]), ..ClusterRole::default() };
+        let role_ref = RoleRef { api_group: Some("rbac.authorization.k8s.io".into()), kind: "ClusterRole".into(), name: format!("r{n}") };
+        let subject = Subject { kind: "User".into(), name: (*user).into(), ..Subject::default() };
+        [Object::from(role), ClusterRoleBinding { metadata: meta(n), role_ref, subjects: Some(vec![subject]) }.into()]
+    });
+    for (i, object) in objects.enumerate() {
+        let (key, resource, revision) = (object.key(), object.resource(), Revision(i as u64 + 1));
+        let entry = Entry { key: key.clone(), object, json: Default::default(), revision };
+        tables.apply(Write { resource, key, revision, entry: Some(Arc::new(entry)) });
+    }
+    tables.snapshot()
+}
+
+#[tokio::test]
+async fn impersonation_narrow_and_wide() {
+    const AUTH: &str = "authentication.k8s.io";
+    let agent = "system:serviceaccount:a:agent";
+    let snapshot = granted(&[
+        ("old", "", "users", "jane", &["impersonate"]),
+        ("old", "", "groups", "g", &["impersonate"]),
+        ("new", AUTH, "users", "jane", &["impersonate:user-info"]),
+        ("new", "", "pods", "", &["impersonate-on:user-info:list"]),
+        (agent, AUTH, "nodes", "*", &["impersonate:associated-node"]),
+        (agent, "", "pods", "", &["impersonate-on:associated-node:list"]),
+        ("sa", AUTH, "serviceaccounts", "b", &["impersonate:serviceaccount"]),
+        ("sa", "", "pods", "", &["impersonate-on:serviceaccount:list"]),
+    ]);
+    let modes = crate::authz::Configuration::of_modes(&["RBAC".to_owned()], None).expect("modes");
+    let authz = crate::authz::Authorizers::new(&modes, None, &base::metrics::Registry::default()).expect("authorizers");
+    let ask = async |who: &User, verb: &str, wanted: &User| {
+        let request = rules::rbac::Attributes { verb: verb.into(), resource: "pods".into(), version: "v1".into(), is_resource: true, ..Default::default() };
+        impersonation::Asker { authz: &authz, snapshot: &snapshot, request: &request }.become_someone(who, wanted).await.map_err(|e| e.message)
+    };
+    let (jane, node) = (User::new("jane", &[]), User::new("system:node:n1", &[]));
+    let (user, by) = ask(&User::new("old", &[]), "get", &jane).await.expect("the old way");
+    assert_eq!((user.groups, by), (vec![AUTHENTICATED.to_owned()], None));
+    let (_, by) = ask(&User::new("new", &[]), "list", &jane).await.expect("the narrow way");
+    assert_eq!(by.as_deref(), Some("impersonate:user-info"));
+    assert_eq!(
+        ask(&User::new("new", &[]), "get", &jane).await.expect_err("another verb"),
+        "pods is forbidden: User \"new\" cannot impersonate-on:user-info:get resource \"pods\" in API group \"\" at the cluster scope"
+    );
+    assert!(ask(&User::new("old", &[]), "get", &User::new("jane", &["h"])).await.is_err(), "another group");
+    let mut daemon = User::new(agent, &[]);
+    daemon.extra.insert("authentication.kubernetes.io/node-name".into(), vec!["n1".into()]);
+    let (user, by) = ask(&daemon, "list", &node).await.expect("its own node");
+    assert_eq!((user.groups, by.as_deref()), (vec!["system:nodes".to_owned(), AUTHENTICATED.to_owned()], Some("impersonate:associated-node")));
+    assert!(ask(&daemon, "list", &User::new("system:node:n2", &[])).await.is_err());
+    let (user, _) = ask(&User::new("sa", &[]), "list", &User::new("system:serviceaccount:a:b", &[])).await.expect("an account");
+    assert_eq!(user.groups, ["system:serviceaccounts", "system:serviceaccounts:a", AUTHENTICATED]);
+    let master = User::new("m", &["system:masters"]);
+    let (user, by) = ask(&master, "get", &User::new("system:anonymous", &["system:masters"])).await.expect("everything");
+    assert_eq!((user.groups, by), (vec!["system:masters".to_owned(), "system:unauthenticated".to_owned()], None));
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) fn restrict(ctx: &Ctx<'_>, request: &Request, object: &Object, old: O
         Some(Kind::Lease) => lease(me, request, object),
         Some(Kind::CSINode) => named(me, "csinode", request, object),
         Some(Kind::PersistentVolumeClaim) => claim(me, request),
-        Some(Kind::ServiceAccount) => Ok(()),
+        Some(Kind::ServiceAccount) if request.subresource == "token" => super::audiences::check(ctx, me, request, object),
         _ => Ok(()),
     };
     verdict.map_err(|why| forbidden(request, object, why))

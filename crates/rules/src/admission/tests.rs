@@ -183,3 +183,37 @@ fn namespaces_demand_security() {
     );
     assert_eq!(plugins().filter(|p| *p == "PodSecurity").count(), 1);
 }
+
+#[test]
+fn tokens_for_nodes() {
+    use kinds::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
+    let source = VolumeProjection {
+        service_account_token: Some(ServiceAccountTokenProjection { audience: Some("vault".into()), path: "t".into(), ..Default::default() }),
+        ..Default::default()
+    };
+    let volume = Volume { name: "v".into(), projected: Some(ProjectedVolumeSource { sources: Some(vec![source]), ..Default::default() }), ..Default::default() };
+    let mut p = web();
+    p.metadata.uid = Some("u1".into());
+    let spec = p.spec.as_mut().expect("spec");
+    (spec.node_name, spec.volumes) = (Some("n1".into()), Some(vec![volume]));
+    let mut w = World::new(vec![namespace("default", "Active"), account(), p.into()]);
+    w.user = crate::User::new("system:node:n1", &["system:nodes"]);
+    let r = Request { subresource: "token", ..request(Kind::ServiceAccount, Operation::Create, "default", "default") };
+    let bound = |uid: &str| Some(BoundObjectReference { api_version: Some("v1".into()), kind: Some("Pod".into()), name: Some("web".into()), uid: Some(uid.into()) });
+    let ask = |w: &World, bound_object_ref, audiences: &[&str]| {
+        let audiences = Some(audiences.iter().map(|a| (*a).to_owned()).collect());
+        let spec = TokenRequestSpec { bound_object_ref, audiences, ..Default::default() };
+        validate(&w.ctx(), &r, &TokenRequest { spec: Some(spec), ..Default::default() }.into(), None).map_err(|e| e.message)
+    };
+    let refused = |why: &str| Err(format!("serviceaccounts \"default\" is forbidden: {why}"));
+    assert_eq!(ask(&w, bound("u1"), &["vault"]), Ok(()));
+    assert_eq!(ask(&w, None, &["vault"]), refused("node requested token not bound to a pod"));
+    assert_eq!(ask(&w, bound(""), &["vault"]), refused("node requested token with a pod binding without a uid"));
+    assert_eq!(ask(&w, bound("u1"), &["a", "b"]), refused("node may only request 0 or 1 audiences"));
+    assert_eq!(
+        ask(&w, bound("u1"), &["other"]),
+        refused("audience \"other\" not found in pod spec volume, system:node:n1 is not authorized to request tokens for this audience")
+    );
+    w.user = crate::User::new("system:node:n2", &["system:nodes"]);
+    assert_eq!(ask(&w, bound("u1"), &["vault"]), refused("node requested token bound to a pod scheduled on a different node"));
+}
