@@ -168,7 +168,7 @@ pub(crate) fn list_query(call: &Call, served: &Served) -> Result<ListQuery, ApiE
         return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
     }
     let namespace = if served_namespaced(call) { info.namespace.clone() } else { String::new() };
-    Ok(ListQuery { namespace, labels, fields, limit, page, revision, version_match })
+    Ok(ListQuery { namespace, labels, fields, limit, page, revision, version_match, version: served.version.as_str().into() })
 }
 
 fn served_namespaced(call: &Call) -> bool {
@@ -218,8 +218,7 @@ async fn list(call: Call, served: Served) -> Result<Reply, ApiError> {
         let wrong = |e: &mut FieldErrors| e.forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list");
         return Err(ApiError::invalid_options("ListOptions", wrong));
     }
-    let mut listing = call.shared.registry.list(&served.resource, &query)?;
-    listing.entries = spoken(&call, &served, listing.entries).await?;
+    let listing = call.shared.registry.list_spoken(&served.resource, &query).await?;
     output::list(&call, &served, &listing)
 }
 
@@ -425,8 +424,7 @@ fn gone(served: &Served, entry: &cache::Entry) -> serde_json::Value {
 async fn delete_collection(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let query = list_query(&call, &served)?;
     let options = delete_options(&mut call).await?;
-    let mut listing = call.shared.registry.delete_collection(&call.caller, &served.resource, &query, &options).await?;
-    listing.entries = spoken(&call, &served, listing.entries).await?;
+    let listing = call.shared.registry.delete_collection(&call.caller, &served.resource, &query, &options).await?;
     output::list(&call, &served, &listing)
 }
 

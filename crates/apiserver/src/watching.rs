@@ -112,7 +112,7 @@ impl Pump {
             let failed = match self.converts {
                 true => match self.turned(event).await {
                     Ok(event) => {
-                        self.put(&event);
+                        event.iter().for_each(|e| self.put(e));
                         false
                     }
                     Err(e) => {
@@ -136,16 +136,37 @@ impl Pump {
         }
     }
 
-    /// An event in the version that is served, through the definition's conversion webhook.
-    async fn turned(&self, event: Result<WatchEvent, ApiError>) -> Result<WatchEvent, ApiError> {
+    /// An event in the version that is served, through the definition's conversion webhook; `None` when fields of that
+    /// version tell that the watcher does not mean it.
+    async fn turned(&self, event: Result<WatchEvent, ApiError>) -> Result<Option<WatchEvent>, ApiError> {
+        let filter = self.watch.filter();
         Ok(match event? {
-            WatchEvent::Added(e) => WatchEvent::Added(self.spoken(e).await?),
-            WatchEvent::Modified(e) => WatchEvent::Modified(self.spoken(e).await?),
+            WatchEvent::Added(e) => {
+                let e = self.spoken(e).await?;
+                filter.matches_spoken(&e).then_some(WatchEvent::Added(e))
+            }
+            WatchEvent::Modified { old, new } => self.changed(old, new).await?,
             WatchEvent::Deleted { object, json, revision } => {
                 let e = self.spoken(Arc::new(Entry { key: object.key(), object, json, revision })).await?;
-                WatchEvent::Deleted { object: e.object.clone(), json: e.json.clone(), revision }
+                let gone = WatchEvent::Deleted { object: e.object.clone(), json: e.json.clone(), revision };
+                filter.matches_spoken(&e).then_some(gone)
             }
-            bookmark @ WatchEvent::Bookmark { .. } => bookmark,
+            bookmark @ WatchEvent::Bookmark { .. } => Some(bookmark),
+        })
+    }
+
+    async fn changed(&self, old: Arc<Entry>, new: Arc<Entry>) -> Result<Option<WatchEvent>, ApiError> {
+        let filter = self.watch.filter();
+        let new = self.spoken(new).await?;
+        if !filter.is_deferred() {
+            return Ok(Some(WatchEvent::Modified { old, new }));
+        }
+        let old = self.spoken(old).await?;
+        Ok(match (filter.matches_spoken(&old), filter.matches_spoken(&new)) {
+            (true, true) => Some(WatchEvent::Modified { old, new }),
+            (false, true) => Some(WatchEvent::Added(new)),
+            (true, false) => Some(WatchEvent::left(&old, new.revision)),
+            (false, false) => None,
         })
     }
 
@@ -184,7 +205,7 @@ impl Pump {
     fn put(&mut self, event: &WatchEvent) {
         match event {
             WatchEvent::Added(e) => self.put_object("ADDED", &e.object, &e.json),
-            WatchEvent::Modified(e) => self.put_object("MODIFIED", &e.object, &e.json),
+            WatchEvent::Modified { new, .. } => self.put_object("MODIFIED", &new.object, &new.json),
             WatchEvent::Deleted { object, json, .. } => self.put_object("DELETED", object, json),
             WatchEvent::Bookmark { revision, initial } => {
                 if self.bookmarks {

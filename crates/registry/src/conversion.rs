@@ -1,8 +1,12 @@
 //! Custom resources in other versions than the one they are stored in: by name alone (strategy None), or by asking a
 //! conversion webhook through the port. Docs: "Versions in CustomResourceDefinitions".
 
+#[cfg(test)]
+mod tests;
+
 use crate::admit::Speaks;
 use crate::fieldowners::whole;
+use crate::list::{Filter, ListQuery, Listing};
 use crate::registry::{Caller, Registry};
 use cache::{Entry, Snapshot};
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -79,6 +83,21 @@ impl Registry {
             entries[i] = Arc::new(shown(&entries[i], object));
         }
         Ok(entries)
+    }
+
+    /// Lists a resource in the version that the query names; fields of that version are judged after the conversion, so that
+    /// a page may hold fewer than its limit.
+    ///
+    /// # Errors
+    /// As [`Registry::list`] and [`Registry::convert`].
+    pub async fn list_spoken(&self, resource: &Resource, query: &ListQuery) -> Result<Listing, ApiError> {
+        let mut listing = self.list(resource, query)?;
+        let Some(definition) = self.definition(&self.snapshot(), resource).filter(|d| d.by_webhook) else { return Ok(listing) };
+        let filter = Filter::new(resource, query, Some(&definition))?;
+        let to = format!("{}/{}", definition.group, definition.version(&query.version).name);
+        listing.entries = self.spoken(resource, &to, listing.entries).await?;
+        listing.entries.retain(|e| filter.matches_spoken(e));
+        Ok(listing)
     }
 
     /// A stored entry as the request of `caller` speaks of it; `None`: as it is stored.

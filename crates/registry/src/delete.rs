@@ -160,7 +160,7 @@ impl Registry {
         options: &DeleteOptions,
     ) -> Result<crate::list::Listing, ApiError> {
         use futures_util::stream::{self, StreamExt};
-        let listing = self.list(resource, query)?;
+        let listing = self.list_spoken(resource, query).await?;
         let outcomes = stream::iter(listing.entries.clone()).map(|e| async move {
             let target = Target::new(resource.clone(), e.key.clone());
             self.delete(caller, &target, options).await.map(|_| ())

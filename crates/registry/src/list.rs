@@ -56,6 +56,8 @@ pub struct ListQuery {
     pub page: Option<Continue>,
     pub revision: Option<Revision>,
     pub version_match: VersionMatch,
+    /// The version whose fields `fields` names, of custom resources; empty: the stored one.
+    pub version: String,
 }
 
 /// What a list found.
@@ -75,8 +77,11 @@ pub struct Filter {
     labels: Selector,
     fields: Vec<FieldTerm>,
     resource: Resource,
-    /// Fields that the definition of a custom resource lets selectors name.
+    /// Fields that the definition of a custom resource lets selectors name, in the version asked for.
     selectable: Vec<String>,
+    /// Whether `selectable` can be read only from objects that a conversion webhook has turned: [`Filter::matches`] lets
+    /// those terms pass, [`Filter::matches_spoken`] judges them.
+    deferred: bool,
 }
 
 impl Filter {
@@ -86,8 +91,7 @@ impl Filter {
     /// 400 `field label not supported: …`.
     pub fn new(resource: &Resource, query: &ListQuery, definition: Option<&Definition>) -> Result<Self, ApiError> {
         let known = if query.fields.is_empty() { Vec::new() } else { known_fields(resource) };
-        let selectable: Vec<String> =
-            definition.into_iter().flat_map(|d| &d.versions).flat_map(|v| v.selectable.iter().cloned()).collect();
+        let selectable = definition.map(|d| d.version(&query.version).selectable.clone()).unwrap_or_default();
         let knows = |field: &String| known.contains(&field.as_str()) || selectable.contains(field);
         if let Some(term) = query.fields.iter().find(|t| !knows(&t.field)) {
             return Err(ApiError::bad_request(format!("field label not supported: {}", term.field)));
@@ -97,6 +101,7 @@ impl Filter {
             labels: query.labels.clone(),
             fields: query.fields.clone(),
             resource: resource.clone(),
+            deferred: definition.is_some_and(|d| d.by_webhook) && query.fields.iter().any(|t| selectable.contains(&t.field)),
             selectable,
         })
     }
@@ -106,7 +111,19 @@ impl Filter {
     pub fn matches(&self, entry: &Entry) -> bool {
         (self.namespace.is_empty() || entry.key.namespace == self.namespace)
             && (self.labels.is_everything() || self.labels.matches(entry.meta().labels.as_ref()))
-            && self.fields.iter().all(|t| self.term(t, entry))
+            && self.fields.iter().all(|t| (self.deferred && self.selectable.contains(&t.field)) || self.term(t, entry))
+    }
+
+    /// Whether terms are left for [`Filter::matches_spoken`].
+    #[must_use]
+    pub fn is_deferred(&self) -> bool {
+        self.deferred
+    }
+
+    /// Whether an entry that passed, turned into the version asked for, passes the terms that were left.
+    #[must_use]
+    pub fn matches_spoken(&self, entry: &Entry) -> bool {
+        !self.deferred || self.fields.iter().all(|t| self.term(t, entry))
     }
 
     fn term(&self, term: &FieldTerm, entry: &Entry) -> bool {

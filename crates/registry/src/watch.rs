@@ -27,11 +27,22 @@ pub struct WatchQuery {
 #[derive(Clone, Debug)]
 pub enum WatchEvent {
     Added(Arc<Entry>),
-    Modified(Arc<Entry>),
+    Modified { old: Arc<Entry>, new: Arc<Entry> },
     /// The object as it last was for this watcher, at the revision of its going.
     Deleted { object: Object, json: Bytes, revision: Revision },
     /// Everything up to here was sent; `initial` closes the initial objects.
     Bookmark { revision: Revision, initial: bool },
+}
+
+impl WatchEvent {
+    /// The going of an object, or its ceasing to match.
+    #[must_use]
+    pub fn left(entry: &Entry, revision: Revision) -> Self {
+        let mut object = entry.object.clone();
+        object.meta_mut().resource_version = Some(revision.to_string());
+        let json = codec::replace_revision(&entry.json, entry.revision, revision);
+        Self::Deleted { object, json, revision }
+    }
 }
 
 /// A running watch.
@@ -83,6 +94,12 @@ impl Watch {
     #[must_use]
     pub fn position(&self) -> Revision {
         self.at
+    }
+
+    /// What its objects have to match.
+    #[must_use]
+    pub fn filter(&self) -> &Filter {
+        &self.filter
     }
 
     /// Moves on to what is published when nothing of this resource is pending, for bookmarks of quiet resources.
@@ -145,15 +162,8 @@ fn translate(filter: &Filter, change: &Change) -> Option<WatchEvent> {
     let new = change.new.as_ref().filter(|e| filter.matches(e));
     match (old, new) {
         (None, Some(e)) => Some(WatchEvent::Added(Arc::clone(e))),
-        (Some(_), Some(e)) => Some(WatchEvent::Modified(Arc::clone(e))),
-        (Some(e), None) => Some(left(e, change.revision)),
+        (Some(old), Some(new)) => Some(WatchEvent::Modified { old: Arc::clone(old), new: Arc::clone(new) }),
+        (Some(e), None) => Some(WatchEvent::left(e, change.revision)),
         (None, None) => None,
     }
-}
-
-fn left(entry: &Entry, revision: Revision) -> WatchEvent {
-    let mut object = entry.object.clone();
-    object.meta_mut().resource_version = Some(revision.to_string());
-    let json = codec::replace_revision(&entry.json, entry.revision, revision);
-    WatchEvent::Deleted { object, json, revision }
 }

@@ -64,6 +64,8 @@ pub struct Definition {
     storage: usize,
     /// Whether the definition is on its way out: nothing new is created.
     pub terminating: bool,
+    /// Whether a webhook turns objects of one version into another; else they differ in name alone.
+    pub by_webhook: bool,
 }
 
 impl Definition {
@@ -78,6 +80,7 @@ impl Definition {
             versions: list.iter().map(version).collect(),
             storage,
             terminating: crd["metadata"]["deletionTimestamp"].is_string(),
+            by_webhook: spec["conversion"]["strategy"] == "Webhook",
         })
     }
 

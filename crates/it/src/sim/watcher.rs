@@ -119,7 +119,7 @@ impl Watcher {
         let mut state = self.state.lock();
         let (said, revision, key) = match event {
             WatchEvent::Added(e) => (Said::Added, e.revision, e.key.clone()),
-            WatchEvent::Modified(e) => (Said::Modified, e.revision, e.key.clone()),
+            WatchEvent::Modified { new: e, .. } => (Said::Modified, e.revision, e.key.clone()),
             WatchEvent::Deleted { object, revision, .. } => (Said::Deleted, revision, object.key()),
             WatchEvent::Bookmark { revision, .. } => {
                 state.at = Some(revision);

@@ -23,7 +23,7 @@ fn definition() -> Value {
     } } });
     let version = |name: &str, storage: bool| json!({
         "name": name, "served": true, "storage": storage, "schema": schema,
-        "selectableFields": [{ "jsonPath": ".spec.color" }],
+        "selectableFields": if storage { json!([{ "jsonPath": ".spec.color" }]) } else { json!([]) },
         "subresources": { "status": {}, "scale": { "specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas" } },
     });
     json!({
@@ -84,6 +84,9 @@ async fn objects_follow_their_definition() {
     assert_eq!(r.list(&resource, &select("spec.color=blue")).expect("listed").entries.len(), 0);
     let e = r.list(&resource, &select("spec.cronSpec=x")).expect_err("not selectable");
     assert_eq!(e.message, "field label not supported: spec.cronSpec");
+    let other = ListQuery { version: "v1beta1".into(), ..select("spec.color=red") };
+    let e = r.list(&resource, &other).expect_err("not selectable in that version");
+    assert_eq!(e.message, "field label not supported: spec.color");
 }
 
 #[tokio::test]

@@ -1,0 +1,123 @@
+//! Selectors that name fields of a version that only a webhook can make.
+
+use super::*;
+use crate::admit::{Ask, Hooks, Phase, Round};
+use crate::list::ListQuery;
+use crate::tests::{caller, open_with};
+use kinds::selector::parse_fields;
+use kinds::{DeleteOptions, Fut, Kind, ObjectKey, Target, WriteOptions};
+use serde_json::{Value, json};
+use store::MemoryDisk;
+
+/// Turns `at: a:b` of v1 into `a` and `b` of v2, and back.
+struct Turner;
+
+impl Turner {
+    fn turn(object: &Object, to: &str) -> Object {
+        let mut o = object.clone();
+        let Object::Dynamic(d) = &mut o else { panic!("a custom resource") };
+        let d = Arc::make_mut(d);
+        let text = |d: &kinds::Dynamic, f: &str| d.body.get(f).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if to.ends_with("/v2") {
+            let (host, port) = text(d, "at").split_once(':').map(|(h, p)| (h.to_owned(), p.to_owned())).unwrap_or_default();
+            d.body.insert("host".into(), host.into());
+            d.body.insert("port".into(), port.into());
+            d.body.remove("at");
+        } else {
+            let at = format!("{}:{}", text(d, "host"), text(d, "port"));
+            d.body.insert("at".into(), at.into());
+            d.body.remove("host");
+            d.body.remove("port");
+        }
+        to.clone_into(&mut d.api_version);
+        o
+    }
+}
+
+impl Hooks for Turner {
+    fn concern(&self, _: Phase, _: &Ask<'_>) -> bool {
+        false
+    }
+    fn mutate<'a>(
+        &'a self,
+        _: &'a Ask<'a>,
+        object: Option<Object>,
+        _: Option<&'a Object>,
+        _: &'a mut Round,
+    ) -> Fut<'a, Option<Object>> {
+        Box::pin(async move { Ok(object) })
+    }
+    fn validate<'a>(&'a self, _: &'a Ask<'a>, _: Option<&'a Object>, _: Option<&'a Object>) -> Fut<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+    fn convert<'a>(
+        &'a self,
+        _: &'a Snapshot,
+        _: &'a CustomResourceDefinition,
+        objects: Vec<Object>,
+        to: &'a str,
+    ) -> Fut<'a, Vec<Object>> {
+        Box::pin(async move { Ok(objects.iter().map(|o| Self::turn(o, to)).collect()) })
+    }
+}
+
+fn definition() -> Value {
+    let version = |name: &str, fields: &[&str]| {
+        let properties: serde_json::Map<String, Value> = fields.iter().map(|f| ((*f).to_owned(), json!({ "type": "string" }))).collect();
+        let selectable: Vec<Value> = fields.iter().map(|f| json!({ "jsonPath": format!(".{f}") })).collect();
+        json!({
+            "name": name, "served": true, "storage": name == "v1", "selectableFields": selectable,
+            "schema": { "openAPIV3Schema": { "type": "object", "properties": properties } },
+        })
+    };
+    let client = json!({ "url": "https://127.0.0.1:1/" });
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": "places.example.com" },
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": { "plural": "places", "kind": "Place" },
+            "versions": [version("v1", &["at"]), version("v2", &["host", "port"])],
+            "conversion": { "strategy": "Webhook", "webhook": { "clientConfig": client, "conversionReviewVersions": ["v1"] } },
+        },
+    })
+}
+
+async fn with_places(places: &[(&str, &str, &str)]) -> (Arc<Registry>, Resource) {
+    let r = open_with(Arc::new(MemoryDisk::default()), Some(Arc::new(Turner))).await;
+    let kind = Kind::CustomResourceDefinition;
+    let crd = codec::from_value(&kind.into(), definition()).expect("decodes");
+    let options = WriteOptions::default();
+    let made = r.create(&caller(), &Target::new(kind, ObjectKey::default()), crd, &options).await.expect("created");
+    let resource = crate::customs::resource_of(made.entry.object.typed::<CustomResourceDefinition>().expect("a definition"));
+    for (name, host, port) in places {
+        let place = json!({
+            "apiVersion": "example.com/v2", "kind": "Place", "metadata": { "name": name, "namespace": "a" }, "host": host, "port": port,
+        });
+        let place = codec::from_value(&resource, place).expect("decodes");
+        let target = Target::new(resource.clone(), ObjectKey::new("a", *name));
+        r.create(&caller(), &target, place, &options).await.expect("created");
+    }
+    (r, resource)
+}
+
+fn query(version: &str, fields: &str) -> ListQuery {
+    ListQuery { version: version.into(), fields: parse_fields(fields).expect("parses"), ..ListQuery::default() }
+}
+
+async fn names(r: &Registry, resource: &Resource, query: &ListQuery) -> Vec<String> {
+    let listing = r.list_spoken(resource, query).await.expect("listed");
+    listing.entries.iter().map(|e| e.key.name.clone()).collect()
+}
+
+#[tokio::test]
+async fn fields_of_a_converted_version_select() {
+    let (r, resource) = with_places(&[("x", "h1", "80"), ("y", "h1", "8080"), ("z", "h2", "80")]).await;
+    assert_eq!(names(&r, &resource, &query("v2", "host=h1")).await, ["x", "y"]);
+    assert_eq!(names(&r, &resource, &query("v2", "host=h1,port!=80")).await, ["y"]);
+    assert_eq!(names(&r, &resource, &query("v2", "host=h1,metadata.name=z")).await, [""; 0]);
+    assert_eq!(names(&r, &resource, &query("v1", "at=h1:80")).await, ["x"]);
+    let e = r.list(&resource, &query("v1", "host=h1")).expect_err("a field of another version");
+    assert_eq!(e.message, "field label not supported: host");
+    let caller = Caller { speaks: Speaks::Version("v2".into()), ..caller() };
+    r.delete_collection(&caller, &resource, &query("v2", "host=h1"), &DeleteOptions::default()).await.expect("deleted");
+    assert_eq!(names(&r, &resource, &query("v2", "")).await, ["z"]);
+}
