@@ -9,6 +9,9 @@ pub enum PatchError {
     /// The patch is well-formed but does not fit the object (422 Invalid for JSON patch, as its `test` fails).
     #[error("{0}")]
     Unprocessable(String),
+    /// A `test` of a JSON patch that does not hold (422 Invalid).
+    #[error("{0}")]
+    TestFailed(String),
     /// The patch is larger than the server accepts (413 RequestEntityTooLarge).
     #[error("{0}")]
     TooLarge(String),

@@ -63,7 +63,7 @@ fn test(target: &Value, path: &str, wanted: &Value) -> Result<(), PatchError> {
     match target.pointer(path) {
         Some(found) if found == wanted => Ok(()),
         None if wanted.is_null() => Ok(()),
-        Some(_) => Err(unprocessable(format!("testing value {path} failed: test failed"))),
-        None => Err(unprocessable(format!("testing path {path} failed: test failed"))),
+        Some(_) => Err(PatchError::TestFailed(format!("testing value {path} failed: test failed"))),
+        None => Err(PatchError::TestFailed(format!("testing path {path} failed: test failed"))),
     }
 }

@@ -228,7 +228,7 @@ fn unsupported_media() -> ApiError {
 fn status(error: &PatchError) -> ApiError {
     match error {
         PatchError::Malformed(m) => ApiError::bad_request(m.clone()),
-        PatchError::Unprocessable(m) => ApiError::new(422, "Invalid", m.clone()),
+        PatchError::Unprocessable(m) | PatchError::TestFailed(m) => ApiError::new(422, "Invalid", m.clone()),
         PatchError::TooLarge(m) => ApiError::new(413, "RequestEntityTooLarge", m.clone()),
     }
 }

@@ -4,7 +4,7 @@
 use super::{Admission, Given, Speaks};
 use crate::{customs, fieldowners};
 use kinds::{ApiError, Kind, Object, Resource, WriteOptions};
-use patch::{Form, Shape};
+use patch::{Form, PatchError, Shape};
 use rules::policies::{self, Asked, Change, Gvk, Gvr};
 use serde_json::{Value, json};
 
@@ -138,8 +138,12 @@ fn changed(tree: &Value, change: &Change, shape: Shape<'_>) -> Result<Value, Str
     match change {
         Change::Json(operations) => {
             let mut next = tree.clone();
-            patch::json::apply(&mut next, operations.to_string().as_bytes()).map_err(|e| e.to_string())?;
-            Ok(next)
+            match patch::json::apply(&mut next, operations.to_string().as_bytes()) {
+                Ok(()) => Ok(next),
+                // A patch with a test is a condition: where it does not hold, nothing changes.
+                Err(PatchError::TestFailed(_)) => Ok(tree.clone()),
+                Err(e) => Err(format!("JSON Patch: {e}")),
+            }
         }
         Change::Apply(config) => {
             let mut found = Vec::new();
@@ -153,7 +157,8 @@ fn changed(tree: &Value, change: &Change, shape: Shape<'_>) -> Result<Value, Str
     }
 }
 
-/// Where a configuration sets something that can only be replaced as a whole.
+/// Where a configuration sets something that can only be replaced as a whole. What stands in an element of a list belongs to
+/// that element: a container is added with its arguments.
 fn atomics(config: &Value, shape: Shape<'_>, path: String, found: &mut Vec<String>) {
     let whole = matches!(shape.form(), Form::Atomic) || (config.is_array() && shape.form() == Form::Deduced);
     match config {
@@ -161,11 +166,6 @@ fn atomics(config: &Value, shape: Shape<'_>, path: String, found: &mut Vec<Strin
         Value::Object(map) => {
             for (key, v) in map {
                 atomics(v, shape.child(key).unwrap_or(Shape::Any), format!("{path}.{key}"), found);
-            }
-        }
-        Value::Array(list) => {
-            for (i, v) in list.iter().enumerate() {
-                atomics(v, shape.element(), format!("{path}[{i}]"), found);
             }
         }
         _ => {}

@@ -8,6 +8,17 @@ use kinds::api::core::v1::Namespace;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kinds::{ApiError, Kind, LabelSelector, Object, Resource, Selector};
 
+/// What no policy is asked about, by group. Docs: "API kinds exempt from admission validation".
+const EXEMPT: &[(&str, &[&str])] = &[
+    ("admissionregistration.k8s.io", &[
+        "validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings",
+    ]),
+    ("authentication.k8s.io", &["selfsubjectreviews", "tokenreviews"]),
+    ("authorization.k8s.io", &[
+        "localsubjectaccessreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "subjectaccessreviews",
+    ]),
+];
+
 /// Group, version and plural.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gvr {
@@ -47,13 +58,10 @@ impl Asked<'_> {
         if self.request.resource.builtin() == Some(Kind::Namespace) { &self.request.name } else { &self.request.namespace }
     }
 
-    /// Whether policies are never asked: a broken one could not be mended otherwise.
+    /// Whether policies are never asked: a broken one could not be mended otherwise, and nobody could ask who may do what.
     #[must_use]
     pub fn is_exempt(&self) -> bool {
-        let kind = &self.kind.kind;
-        let ends = |t: &str| kind.strip_suffix("Binding").unwrap_or(kind) == t;
-        self.resource.group == "admissionregistration.k8s.io"
-            && (["ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"].iter().any(|t| ends(t)) || kind.ends_with("WebhookConfiguration"))
+        EXEMPT.iter().any(|(group, plurals)| *group == self.resource.group && plurals.contains(&&*self.resource.plural))
     }
 
     /// Other names under which the same objects are served.
