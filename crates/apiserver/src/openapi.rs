@@ -8,12 +8,13 @@ mod tests;
 use crate::handler::Call;
 use crate::respond::{self, Reply};
 use bytes::Bytes;
+use cache::Snapshot;
 use codec::openapi::{Format, REVISION, Served};
 use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderValue, header};
-use kinds::ApiError;
+use kinds::{ApiError, Kind, ObjectKey};
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
 use std::collections::VecDeque;
 use std::io::Read;
@@ -72,7 +73,7 @@ fn builtin(r: &schema::Resource) -> bool {
 }
 
 /// Established definitions by name.
-fn customs(call: &Call) -> Vec<Arc<CustomResourceDefinition>> {
+fn customs(call: &Call) -> (Snapshot, Vec<Arc<CustomResourceDefinition>>) {
     let snapshot = call.shared.registry.snapshot();
     let established = |c: &&Arc<CustomResourceDefinition>| {
         let conditions = c.status.as_ref().and_then(|s| s.conditions.as_ref());
@@ -80,7 +81,14 @@ fn customs(call: &Call) -> Vec<Arc<CustomResourceDefinition>> {
     };
     let mut all: Vec<_> = snapshot.list::<CustomResourceDefinition>("").filter(established).cloned().collect();
     all.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-    all
+    (snapshot, all)
+}
+
+/// A definition as it is stored: the image leaves its schemas out.
+fn tree(snapshot: &Snapshot, crd: &CustomResourceDefinition) -> Value {
+    let key = ObjectKey::cluster(crd.metadata.name.as_deref().unwrap_or_default());
+    let entry = snapshot.entry(&Kind::CustomResourceDefinition.into(), &key);
+    entry.and_then(|e| serde_json::from_slice(&e.json).ok()).unwrap_or_default()
 }
 
 /// The hash under which a document is known: of what it is made from, so that telling it costs nothing.
@@ -189,8 +197,9 @@ fn in_a_year(call: &Call) -> Option<HeaderValue> {
 /// `/openapi/v2`.
 pub(crate) fn v2(call: &Call) -> Result<Reply, ApiError> {
     let (format, media) = negotiate(call.request.headers(), V2_PROTOBUF)?;
-    let customs = customs(call);
-    let served = Served { builtin, customs: &customs };
+    let (snapshot, customs) = customs(call);
+    let tree = |c: &CustomResourceDefinition| tree(&snapshot, c);
+    let served = Served { builtin, customs: &customs, tree: &tree };
     let hash = hash("v2", customs.iter());
     let packed = packed(&hash, format, Box::new(|out| served.write_v2(format, out).map(|()| true)))?;
     document(call.request.headers(), &hash, media, packed.ok_or_else(ApiError::no_such_path)?)
@@ -198,8 +207,9 @@ pub(crate) fn v2(call: &Call) -> Result<Reply, ApiError> {
 
 /// `/openapi/v3`.
 pub(crate) fn v3_index(call: &Call) -> Result<Reply, ApiError> {
-    let customs = customs(call);
-    let served = Served { builtin, customs: &customs };
+    let (snapshot, customs) = customs(call);
+    let tree = |c: &CustomResourceDefinition| tree(&snapshot, c);
+    let served = Served { builtin, customs: &customs, tree: &tree };
     let entry = |path: String| {
         let url = format!("/openapi/v3/{path}?hash={}", hash(&path, served.customs_of(&path)));
         (path, json!({ "serverRelativeURL": url }))
@@ -234,8 +244,9 @@ pub(crate) async fn v3_anywhere(call: &Call, path: &str) -> Result<Reply, ApiErr
 fn v3(call: &Call, path: &str) -> Result<Reply, ApiError> {
     let path = path.trim_end_matches('/');
     let (format, media) = negotiate(call.request.headers(), V3_PROTOBUF)?;
-    let customs = customs(call);
-    let served = Served { builtin, customs: &customs };
+    let (snapshot, customs) = customs(call);
+    let tree = |c: &CustomResourceDefinition| tree(&snapshot, c);
+    let served = Served { builtin, customs: &customs, tree: &tree };
     if !served.index().iter().any(|p| p == path) {
         return Err(ApiError::no_such_path());
     }

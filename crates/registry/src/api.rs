@@ -1,6 +1,7 @@
 //! `kinds::Api` in this process: no HTTP, no encoding for the wire, the same order of steps.
 
 use crate::delete::Deleted;
+use crate::fieldowners::unfolded;
 use crate::list::ListQuery;
 use crate::registry::{Caller, Registry};
 use kinds::{
@@ -23,15 +24,29 @@ impl LocalApi {
     }
 }
 
+impl LocalApi {
+    /// The status of a definition comes from controllers, who see it without its schemas: admission sees the whole.
+    fn with_schemas(&self, target: &Target, mut object: Object) -> Object {
+        let Object::CustomResourceDefinition(new) = &mut object else { return object };
+        let stored = self.registry.get(&target.resource, &target.key).map(unfolded);
+        if target.subresource == "status"
+            && let Ok(Object::CustomResourceDefinition(old)) = stored.as_ref().map(|e| &e.object)
+        {
+            Arc::make_mut(new).spec.clone_from(&old.spec);
+        }
+        object
+    }
+}
+
 impl Api for LocalApi {
     fn get(&self, target: Target) -> Fut<'_, Object> {
-        Box::pin(async move { self.registry.get(&target.resource, &target.key).map(|e| e.object.clone()) })
+        Box::pin(async move { self.registry.get(&target.resource, &target.key).map(|e| unfolded(e).object.clone()) })
     }
 
     fn list(&self, resource: Resource, namespace: String) -> Fut<'_, (Vec<Object>, Revision)> {
         Box::pin(async move {
             let listing = self.registry.list(&resource, &ListQuery { namespace, ..ListQuery::default() })?;
-            Ok((listing.entries.iter().map(|e| e.object.clone()).collect(), listing.revision))
+            Ok((listing.entries.into_iter().map(|e| unfolded(e).object.clone()).collect(), listing.revision))
         })
     }
 
@@ -58,6 +73,7 @@ impl Api for LocalApi {
 
     fn update(&self, target: Target, object: Object, options: WriteOptions) -> Fut<'_, Object> {
         Box::pin(async move {
+            let object = self.with_schemas(&target, object);
             let answer = self.registry.update(&self.caller, &target, object, &options).await?;
             Ok(answer.entry.object.clone())
         })

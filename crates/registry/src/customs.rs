@@ -102,7 +102,8 @@ impl Definitions {
             k.used.store(now, Ordering::Relaxed);
             return Some(Arc::clone(&k.definition));
         }
-        let definition = Arc::new(Definition::parse(&codec::to_value(&Object::CustomResourceDefinition(Arc::clone(crd))))?);
+        let entry = snapshot.entry(&kinds::Kind::CustomResourceDefinition.into(), &kinds::ObjectKey::cluster(name))?;
+        let definition = Arc::new(Definition::parse(&serde_json::from_slice(&entry.json).ok()?)?);
         let known =
             Known { uid: uid.to_owned(), generation, definition: Arc::clone(&definition), used: AtomicU64::new(now) };
         self.keep(name, known);

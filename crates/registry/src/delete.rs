@@ -76,6 +76,7 @@ impl Registry {
         let (resource, key) = (&target.resource, &target.key);
         let snapshot = self.image.snapshot();
         let old = snapshot.entry(resource, key).cloned().ok_or_else(|| ApiError::not_found(resource, &key.name))?;
+        let old = crate::fieldowners::unfolded(old);
         check_preconditions(resource, &old, options)?;
         let ctx = self.ctx(&snapshot, caller);
         let given = Given::Delete(options);

@@ -5,6 +5,7 @@ use cache::Entry;
 use jiff::Timestamp;
 use kinds::apimachinery::pkg::apis::meta::v1::FieldsV1;
 use kinds::{Kind, ManagedFieldsEntry, Object, Time};
+use std::sync::Arc;
 use patch::Shape;
 use patch::apply::{Writer, tracked};
 use rules::customs::Version;
@@ -43,15 +44,30 @@ pub(crate) fn reset_by(subresource: &str, object: &Object, version: Option<&Vers
     }
 }
 
-/// The object of an entry with its managed fields, which the image leaves out.
+/// The object of an entry with its managed fields, and a definition with its schemas, which the image leaves out.
 #[must_use]
 pub fn whole(object: &Object, json: &[u8]) -> Object {
+    if let Object::CustomResourceDefinition(_) = object
+        && let Ok(full) = codec::decode_resource(&Kind::CustomResourceDefinition.into(), json)
+    {
+        return full;
+    }
     let mut object = object.clone();
     let owners = codec::managed_fields(json);
     if owners.is_some() {
         object.meta_mut().managed_fields = owners;
     }
     object
+}
+
+/// An entry as updates are made from it: a definition has its schemas.
+pub(crate) fn unfolded(entry: Arc<Entry>) -> Arc<Entry> {
+    if !matches!(entry.object, Object::CustomResourceDefinition(_)) {
+        return entry;
+    }
+    let mut object = whole(&entry.object, &entry.json);
+    object.meta_mut().managed_fields = None;
+    Arc::new(Entry { key: entry.key.clone(), object, json: entry.json.clone(), revision: entry.revision })
 }
 
 /// RFC 3339 in whole seconds.

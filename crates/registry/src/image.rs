@@ -347,10 +347,17 @@ impl State {
 }
 
 /// Gives back the room that decoding and defaulting left in the lists of pods, of which there are most: a list of one
-/// variable has room for four. A copy has what it needs and no more.
+/// variable has room for four. A copy has what it needs and no more. Definitions leave their schemas out: as typed trees they
+/// weigh ten to forty times their JSON, and who needs them takes that.
 fn compact(object: &mut Object) {
-    if let Object::Pod(pod) = object {
-        *pod = Arc::new(Pod::clone(pod));
+    match object {
+        Object::Pod(pod) => *pod = Arc::new(Pod::clone(pod)),
+        Object::CustomResourceDefinition(crd) => {
+            let crd = Arc::make_mut(crd);
+            crd.spec.versions.iter_mut().for_each(|v| v.schema = None);
+            crd.spec.versions.shrink_to_fit();
+        }
+        _ => {}
     }
 }
 

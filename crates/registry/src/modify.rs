@@ -87,7 +87,7 @@ impl Registry {
         let fail = |e: ApiError| (e, false);
         let snapshot = self.image.snapshot();
         let old = snapshot.entry(resource, &target.key).cloned();
-        let old = old.ok_or_else(|| fail(ApiError::not_found(resource, &target.key.name)))?;
+        let old = fieldowners::unfolded(old.ok_or_else(|| fail(ApiError::not_found(resource, &target.key.name)))?);
         let sent = if let Next::Replace(o) = next { Some(o) } else { None };
         let turned = self.seen(caller, &snapshot, resource, &old, sent).await.map_err(fail)?;
         let seen = turned.as_ref().unwrap_or(&*old);

@@ -306,9 +306,6 @@ impl Registry {
         let resource = &target.resource;
         let rules = rules_of(resource);
         fit_namespace(resource, &target.key.namespace, &mut object)?;
-        if object.meta().resource_version.as_deref().is_some_and(|v| !v.is_empty()) {
-            return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
-        }
         (rules.default)(&mut object);
         object = self.admit_create(caller, owners, target, object, options).await?;
         let late = self.calls_out();
@@ -413,6 +410,9 @@ impl Registry {
         let (given, connect, settle) = (Given::Create(options), None, &crate::admit::settle);
         let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle, connect };
         admission.validate(&object, None).await?;
+        if object.meta().resource_version.as_deref().is_some_and(|v| !v.is_empty()) {
+            return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+        }
         let mut warnings = (rules.warnings)(&object, None);
         warnings.extend(admission::warnings(&ctx, &admission.request, &object));
         let object = self.store_as(&snapshot, &target.resource, object).await?;

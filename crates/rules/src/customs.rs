@@ -20,6 +20,7 @@ pub use prune::{default, defaulted, prune};
 pub use schema::Schema;
 pub use strategy::{prepare_create, prepare_status_update, prepare_update, scale, set_replicas};
 pub use validate::{validate, validate_update};
+pub(crate) use validate::validate_part;
 
 use serde_json::Value;
 use std::sync::OnceLock;

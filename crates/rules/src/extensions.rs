@@ -6,16 +6,16 @@ use crate::names::{self, NameRule};
 use crate::read::{has, items, on, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old};
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceDefinitionNames, CustomResourceDefinitionStatus, CustomResourceDefinitionVersion,
+    CustomResourceDefinition, CustomResourceDefinitionNames, CustomResourceDefinitionStatus,
 };
-use kinds::field::Bare;
 use kinds::kube_aggregator::pkg::apis::apiregistration::v1::{APIService, APIServiceStatus};
 use kinds::{FieldErrors, Kind, Path};
-use std::collections::BTreeSet;
 
+mod defaults;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 pub(crate) const DEFINITION_ROW: Rules = Rules {
     default: edit!(CustomResourceDefinition, default),
@@ -89,7 +89,7 @@ fn definition(c: &CustomResourceDefinition, e: &mut FieldErrors) {
     }
     protected(c, e);
     one_of(&spec.scope, &["Cluster", "Namespaced"], &path.child("scope"), e);
-    versions(&spec.versions, &path, e);
+    versions::validate(&spec.versions, &path, e);
     names_of(&spec.names, &path.child("names"), e);
     conversion(c, &path.child("conversion"), e);
     if on(spec.preserve_unknown_fields) {
@@ -115,56 +115,6 @@ fn protected(c: &CustomResourceDefinition, e: &mut FieldErrors) {
             let why = "protected groups must have approval annotation \"api-approved.kubernetes.io\" with either a URL or a reason starting with \"unapproved\", see https://github.com/kubernetes/enhancements/pull/1111";
             e.invalid(&at, v, why);
         }
-    }
-}
-
-fn versions(list: &[CustomResourceDefinitionVersion], path: &Path, e: &mut FieldErrors) {
-    let at = path.child("versions");
-    if list.is_empty() {
-        e.required(&at, "must have exactly one version marked as storage version");
-        return;
-    }
-    let mut seen = BTreeSet::new();
-    let mut unique = true;
-    for (i, v) in list.iter().enumerate() {
-        let at = at.index(i);
-        unique &= seen.insert(&v.name);
-        complain(&at.child("name"), &v.name, names::dns1035_label(&v.name), e);
-        match v.schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref()) {
-            None => e.required(&at.child("schema").child("openAPIV3Schema"), "schemas are required"),
-            Some(schema) => schema::validate(schema, &at.child("schema").child("openAPIV3Schema"), e),
-        }
-        if let Some(scale) = v.subresources.as_ref().and_then(|x| x.scale.as_ref()) {
-            let at = at.child("subresources").child("scale");
-            json_path(&scale.spec_replicas_path, ".spec", &at.child("specReplicasPath"), e);
-            json_path(&scale.status_replicas_path, ".status", &at.child("statusReplicasPath"), e);
-        }
-        for (j, c) in items(&v.additional_printer_columns).iter().enumerate() {
-            let at = at.child("additionalPrinterColumns").index(j);
-            present(&c.name, &at.child("name"), e);
-            one_of(&c.type_, &["boolean", "date", "integer", "number", "string"], &at.child("type"), e);
-            if c.json_path.is_empty() {
-                e.required(&at.child("jsonPath"), "");
-            }
-        }
-        if on(v.deprecated) || v.deprecation_warning.is_none() {
-            continue;
-        }
-        e.invalid(&at.child("deprecationWarning"), s(&v.deprecation_warning), "can only be set for deprecated versions");
-    }
-    if !unique {
-        e.invalid(&at, Bare("[]".into()), "must contain unique version names");
-    }
-    if list.iter().filter(|v| v.storage).count() != 1 {
-        e.invalid(&at, Bare("[]".into()), "must have exactly one version marked as storage version");
-    }
-}
-
-fn json_path(text: &str, below: &str, at: &Path, e: &mut FieldErrors) {
-    if text.is_empty() {
-        e.required(at, "");
-    } else if !text.starts_with(&format!("{below}.")) {
-        e.invalid(at, text, format!("should be a json path under {below}"));
     }
 }
 

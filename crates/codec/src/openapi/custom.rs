@@ -2,13 +2,10 @@
 //! `metadata`, and its list. Docs: "Publish Validation Schema in OpenAPI".
 
 use super::definition::reference;
-use super::names;
+use super::{Served, names};
 use super::routes::{Route, Sub};
-use crate::object::to_value;
-use kinds::Object;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
 
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
@@ -62,13 +59,41 @@ pub(super) fn route(crd: &CustomResourceDefinition, version: &str) -> Option<Rou
     })
 }
 
-/// The definitions of the kind and of its list, in v3 form.
-pub(super) fn definitions(crd: &Arc<CustomResourceDefinition>, version: &str, texts: &super::text::Descriptions) -> Vec<(String, Value)> {
-    let tree = to_value(&Object::CustomResourceDefinition(Arc::clone(crd)));
-    let versions = tree["spec"]["versions"].as_array();
-    let Some(own) = versions.into_iter().flatten().find(|v| v["name"] == version) else { return Vec::new() };
+/// One of the two definitions of a served version.
+pub(super) struct Definition<'a> {
+    crd: &'a CustomResourceDefinition,
+    version: String,
+    /// That of the list of the kind, not of the kind.
+    list: bool,
+}
+
+/// The definitions of the kind and of its list, by name. Each is made when it is written: all of them at once would take
+/// the memory of all schemas.
+pub(super) fn definitions<'a>(crd: &'a CustomResourceDefinition, version: &str) -> [(String, Definition<'a>); 2] {
+    let own = |list| Definition { crd, version: version.to_owned(), list };
     let (group, kind) = (&crd.spec.group, &crd.spec.names.kind);
-    let mut root = match own["schema"]["openAPIV3Schema"].clone() {
+    [(names::model(group, version, kind), own(false)), (names::model(group, version, &list_kind(crd)), own(true))]
+}
+
+impl Definition<'_> {
+    /// The definitions that it refers to.
+    pub(super) fn references(&self) -> [String; 2] {
+        let meta = if self.list { LIST_META } else { OBJECT_META };
+        [meta.to_owned(), names::model(&self.crd.spec.group, &self.version, &self.crd.spec.names.kind)]
+    }
+
+    /// The definition in v3 form.
+    pub(super) fn make(&self, served: &Served<'_>, texts: &super::text::Descriptions) -> Value {
+        if self.list { list(self.crd, &self.version, texts) } else { model(self.crd, &self.version, served, texts) }
+    }
+}
+
+fn model(crd: &CustomResourceDefinition, version: &str, served: &Served<'_>, texts: &super::text::Descriptions) -> Value {
+    let mut tree = (served.tree)(crd);
+    let versions = tree["spec"]["versions"].as_array_mut();
+    let mut own = versions.into_iter().flatten().find(|v| v["name"] == version).map(Value::take).unwrap_or_default();
+    let (group, kind) = (&crd.spec.group, &crd.spec.names.kind);
+    let mut root = match own["schema"]["openAPIV3Schema"].take() {
         schema @ Value::Object(_) => schema,
         _ => json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
     };
@@ -83,6 +108,11 @@ pub(super) fn definitions(crd: &Arc<CustomResourceDefinition>, version: &str, te
         let paths = paths.map(|p| json!({ "fieldPath": p.trim_start_matches('.') }));
         root["x-kubernetes-selectable-fields"] = paths.collect();
     }
+    root
+}
+
+fn list(crd: &CustomResourceDefinition, version: &str, texts: &super::text::Descriptions) -> Value {
+    let (group, kind) = (&crd.spec.group, &crd.spec.names.kind);
     let model = names::model(group, version, kind);
     let list = list_kind(crd);
     let mut items = json!({
@@ -96,7 +126,7 @@ pub(super) fn definitions(crd: &Arc<CustomResourceDefinition>, version: &str, te
         "x-kubernetes-group-version-kind": [{ "group": group, "kind": list, "version": version }],
     });
     type_meta(&mut items["properties"], texts);
-    vec![(model, root), (names::model(group, version, &list), items)]
+    items
 }
 
 fn type_meta(properties: &mut Value, texts: &super::text::Descriptions) {

@@ -134,8 +134,8 @@ pub(super) fn write_v3(served: &Served<'_>, path: &str, format: Format, out: &mu
         sink.path(name, item)?;
     }
     let spoken = split(path);
-    let customs = custom_definitions(served, spoken.into_iter().map(|(g, v)| (g.to_owned(), v.to_owned())), &texts);
-    definitions(&mut sink, wanted, &customs, &texts, spoken)?;
+    let customs = custom_definitions(served, spoken.into_iter().map(|(g, v)| (g.to_owned(), v.to_owned())));
+    definitions(&mut sink, wanted, (served, &customs), &texts, spoken)?;
     sink.end()?;
     Ok(true)
 }
@@ -165,21 +165,20 @@ pub(super) fn write_v2(served: &Served<'_>, format: Format, out: &mut dyn Write)
         }
     }
     let texts = Descriptions::unpack();
-    let customs = custom_definitions(served, customs.into_iter(), &texts);
-    definitions(&mut sink, wanted, &customs, &texts, None)?;
+    let customs = custom_definitions(served, customs.into_iter());
+    definitions(&mut sink, wanted, (served, &customs), &texts, None)?;
     sink.end()
 }
 
-fn custom_definitions(
-    served: &Served<'_>,
+fn custom_definitions<'a>(
+    served: &Served<'a>,
     versions: impl Iterator<Item = (String, String)>,
-    texts: &Descriptions,
-) -> BTreeMap<String, Value> {
+) -> BTreeMap<String, custom::Definition<'a>> {
     let mut all = BTreeMap::new();
     for (group, version) in versions {
         for crd in served.customs.iter().filter(|c| c.spec.group == group) {
             if crd.spec.versions.iter().any(|v| v.name == version && v.served) {
-                all.extend(custom::definitions(crd, &version, texts));
+                all.extend(custom::definitions(crd, &version));
             }
         }
     }
@@ -190,7 +189,7 @@ fn custom_definitions(
 fn definitions(
     sink: &mut dyn Sink,
     wanted: BTreeSet<String>,
-    customs: &BTreeMap<String, Value>,
+    (served, customs): (&Served<'_>, &BTreeMap<String, custom::Definition<'_>>),
     texts: &Descriptions,
     spoken: Option<(&str, &str)>,
 ) -> io::Result<()> {
@@ -199,14 +198,14 @@ fn definitions(
     while let Some(name) = open.pop() {
         let mut found = BTreeSet::new();
         match customs.get(&name) {
-            Some(tree) => references(tree, &mut found),
+            Some(d) => found.extend(d.references()),
             None => below(&name, &mut found),
         }
         open.extend(found.into_iter().filter(|n| names.insert(n.clone())));
     }
     for name in &names {
-        if let Some(tree) = customs.get(name) {
-            sink.definition(name, tree)?;
+        if let Some(d) = customs.get(name) {
+            sink.definition(name, &d.make(served, texts))?;
         } else if let Some(ty) = schema::types().by_name(name) {
             sink.definition(name, &definition(ty, texts, spoken))?;
         }

@@ -17,6 +17,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+use serde_json::Value;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub struct Served<'a> {
     pub builtin: fn(&schema::Resource) -> bool,
     /// Established definitions, in a stable order.
     pub customs: &'a [Arc<CustomResourceDefinition>],
+    /// A definition as JSON with its schemas, which `customs` may leave out.
+    pub tree: &'a dyn Fn(&CustomResourceDefinition) -> Value,
 }
 
 impl Served<'_> {

@@ -5,7 +5,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-const SERVED: Served<'static> = Served { builtin: |r| r.served_by_default, customs: &[] };
+fn tree(crd: &CustomResourceDefinition) -> Value {
+    crate::to_value(&kinds::Object::from(crd.clone()))
+}
+
+const SERVED: Served<'static> = Served { builtin: |r| r.served_by_default, customs: &[], tree: &tree };
 
 fn v3(served: &Served<'_>, path: &str) -> Value {
     let mut out = Vec::new();
@@ -251,7 +255,7 @@ fn v3_documents_are_upstreams() {
         println!("SKIP openapi::v3_documents_are_upstreams: TIMONEL_OPENAPI_SPEC does not name upstream's api/openapi-spec");
         return;
     };
-    let all = Served { builtin: |_| true, customs: &[] };
+    let all = Served { builtin: |_| true, customs: &[], tree: &tree };
     let mut found = Vec::new();
     for path in all.index() {
         let file = folder.join("v3").join(format!("{}_openapi.json", path.replace('/', "__")));
@@ -290,7 +294,7 @@ fn the_v2_document_is_upstreams() {
         return;
     };
     let theirs: Value = serde_json::from_slice(&std::fs::read(folder.join("swagger.json")).expect("a file")).expect("JSON");
-    let ours = v2(&Served { builtin: |_| true, customs: &[] });
+    let ours = v2(&Served { builtin: |_| true, customs: &[], tree: &tree });
     let whole = |tree: &Value| {
         let parameters = tree["parameters"].as_object().expect("shared").iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let mut turned = bare(&resolved(tree, &parameters));

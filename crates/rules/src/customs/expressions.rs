@@ -11,6 +11,7 @@ mod run;
 
 pub use declare::{has_rules, judge};
 pub use run::{run, skipped};
+pub(crate) use run::run_at;
 
 use cel::{Decl, Env, Program, Type};
 use serde_json::Value;
@@ -51,6 +52,11 @@ pub struct Node {
 #[must_use]
 pub fn compile(schema: &Value) -> Option<Node> {
     node(schema, true, 0)
+}
+
+/// Compiles the rules of a part of a schema.
+pub(crate) fn compile_part(schema: &Value) -> Option<Node> {
+    node(schema, false, 0)
 }
 
 fn node(schema: &Value, root: bool, depth: usize) -> Option<Node> {
@@ -114,7 +120,7 @@ fn rule(r: &Value, decl: &Arc<Decl>) -> Rule {
 }
 
 /// `.spec.a['b.c']` as its names; `None` when it is no such path.
-fn field_path(text: &str) -> Option<Vec<String>> {
+pub(crate) fn field_path(text: &str) -> Option<Vec<String>> {
     let mut names = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {

@@ -31,6 +31,11 @@ pub fn validate_update(version: &Version, tree: &Value, old: &Value, e: &mut Fie
     expressions(version, tree, Some(old), e);
 }
 
+/// Judges a value by a part of a schema, where it stands at a path.
+pub(crate) fn validate_part(schema: &Schema, value: &Value, path: &str) -> FieldErrors {
+    node(schema, value, None, path)
+}
+
 /// The rules in CEL, for objects that are otherwise in order.
 fn expressions(version: &Version, tree: &Value, old: Option<&Value>, e: &mut FieldErrors) {
     let Some(rules) = version.rules() else { return };
@@ -41,7 +46,7 @@ fn expressions(version: &Version, tree: &Value, old: Option<&Value>, e: &mut Fie
     }
 }
 
-fn show(v: &Value) -> String {
+pub(super) fn show(v: &Value) -> String {
     match v {
         Value::String(s) => s.shown(),
         Value::Number(n) if n.is_f64() => number(n.as_f64().unwrap_or_default()),

@@ -1,5 +1,6 @@
 //! Structural schemas: what the schema of a custom resource must satisfy. Docs: "Specifying a structural schema".
 
+use super::defaults;
 use crate::customs::expressions;
 use crate::read::{has, items, on, s};
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -23,14 +24,22 @@ pub(super) fn validate(root: &JSONSchemaProps, path: &Path, e: &mut FieldErrors)
     }
     let before = e.0.len();
     part(root, path, 0, e);
-    if e.0.len() == before && any_rules(root, 0) {
-        expressions::judge(&tree(root, 0), path, e);
+    let (rules, defaults) = (any(root, 0, &|x| !items(&x.x_kubernetes_validations).is_empty()), any(root, 0, &|x| x.default.is_some()));
+    if e.0.len() > before || !(rules || defaults) {
+        return;
+    }
+    let tree = tree(root, 0);
+    if rules {
+        expressions::judge(&tree, path, e);
+    }
+    if defaults && e.0.len() == before {
+        defaults::judge(&tree, path, e);
     }
 }
 
-/// Whether there are rules in CEL anywhere.
-fn any_rules(x: &JSONSchemaProps, depth: usize) -> bool {
-    depth <= DEPTH_MAX && (!items(&x.x_kubernetes_validations).is_empty() || below(x).any(|s| any_rules(s, depth + 1)))
+/// Whether something holds for a part of a schema.
+fn any(x: &JSONSchemaProps, depth: usize, holds: &dyn Fn(&JSONSchemaProps) -> bool) -> bool {
+    depth <= DEPTH_MAX && (holds(x) || below(x).any(|s| any(s, depth + 1, holds)))
 }
 
 fn below(x: &JSONSchemaProps) -> impl Iterator<Item = &JSONSchemaProps> {
@@ -39,7 +48,7 @@ fn below(x: &JSONSchemaProps) -> impl Iterator<Item = &JSONSchemaProps> {
     x.properties.iter().flatten().map(|(_, p)| p).chain(list).chain(more)
 }
 
-/// The keywords of a schema that expressions depend on, as JSON.
+/// The keywords of a schema that values and expressions are judged by, as JSON.
 fn tree(x: &JSONSchemaProps, depth: usize) -> Value {
     let mut t = Map::new();
     if depth > DEPTH_MAX {
@@ -52,9 +61,24 @@ fn tree(x: &JSONSchemaProps, depth: usize) -> Value {
     };
     put("type", x.type_.clone().into());
     put("format", x.format.clone().into());
+    put("minLength", x.min_length.into());
     put("maxLength", x.max_length.into());
+    put("minItems", x.min_items.into());
     put("maxItems", x.max_items.into());
+    put("minProperties", x.min_properties.into());
     put("maxProperties", x.max_properties.into());
+    put("minimum", x.minimum.into());
+    put("exclusiveMinimum", x.exclusive_minimum.into());
+    put("maximum", x.maximum.into());
+    put("exclusiveMaximum", x.exclusive_maximum.into());
+    put("multipleOf", x.multiple_of.into());
+    put("pattern", x.pattern.clone().into());
+    put("nullable", x.nullable.into());
+    let several = |l: &Option<Vec<JSONSchemaProps>>| l.as_ref().map(|l| l.iter().map(|s| tree(s, depth + 1)).collect::<Vec<_>>());
+    put("allOf", several(&x.all_of).into());
+    put("anyOf", several(&x.any_of).into());
+    put("oneOf", several(&x.one_of).into());
+    put("not", x.not.as_ref().map(|n| tree(n, depth + 1)).into());
     put("required", x.required.clone().into());
     put("default", x.default.as_ref().map(|d| d.0.clone()).into());
     put("enum", x.enum_.as_ref().map(|l| l.iter().map(|v| v.0.clone()).collect::<Vec<_>>()).into());
@@ -165,6 +189,13 @@ fn list_type(x: &JSONSchemaProps, path: &Path, e: &mut FieldErrors) {
         e.required(&path.child("x-kubernetes-list-map-keys"), "must not be empty if x-kubernetes-list-type is map");
     }
     let Some(JSONSchemaPropsOrArray::Schema(item)) = &x.items else { return };
+    for k in keys {
+        let kept = item.properties.as_ref().and_then(|p| p.get(k)).filter(|_| !items(&item.required).contains(k));
+        if kept.is_some_and(|p| p.default.is_none()) {
+            let why = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property";
+            e.required(&path.child("items").child("properties").key(k).child("default"), why);
+        }
+    }
     for (i, k) in keys.iter().enumerate() {
         if !item.properties.as_ref().is_some_and(|p| p.contains_key(k)) {
             let why = "entries must all be names of item properties";

@@ -54,6 +54,82 @@ fn definitions() {
             let root = c.spec.versions[0].schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()).expect("schema");
             root.properties = Some([("a".to_owned(), JSONSchemaProps::default())].into());
         }),
-        ["spec.versions[0].schema.openAPIV3Schema.properties[a].type: Required value: must not be empty for specified object fields"]
+        ["spec.validation.openAPIV3Schema.properties[a].type: Required value: must not be empty for specified object fields"]
     );
+}
+
+fn property(c: &mut CustomResourceDefinition, name: &str, p: JSONSchemaProps) {
+    for v in &mut c.spec.versions {
+        let root = v.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()).expect("schema");
+        root.properties.get_or_insert_default().insert(name.to_owned(), p.clone());
+    }
+}
+
+fn typed(name: &str) -> JSONSchemaProps {
+    JSONSchemaProps { type_: Some(name.into()), ..JSONSchemaProps::default() }
+}
+
+#[test]
+fn defaults_satisfy_their_schema_and_its_rules() {
+    let with = |default: serde_json::Value, rule: Option<&str>| {
+        errors(|c| {
+            let rules = rule.map(|r| vec![ValidationRule { rule: r.into(), ..ValidationRule::default() }]);
+            let p = JSONSchemaProps {
+                properties: Some([("min".to_owned(), typed("integer"))].into()),
+                default: Some(JSON(default)),
+                x_kubernetes_validations: rules,
+                ..typed("object")
+            };
+            property(c, "worker", p);
+        })
+    };
+    let at = "spec.validation.openAPIV3Schema.properties[worker].default";
+    assert_eq!(with(serde_json::json!({ "min": 1 }), Some("self.min >= 1")), Vec::<String>::new());
+    assert_eq!(
+        with(serde_json::json!({}), Some("self.min >= 1")),
+        [format!("{at}: Invalid value: \"object\": no such key: min evaluating rule: self.min >= 1")]
+    );
+    assert_eq!(with(serde_json::json!({ "max": 1 }), None), [format!("{at}: Invalid value: {{\"max\":1}}: must be pruned")]);
+    assert!(with(serde_json::json!({ "min": "x" }), None)[0].starts_with(&format!("{at}.min: Invalid value: \"string\": ")));
+}
+
+#[test]
+fn keys_of_map_lists_are_always_there() {
+    let found = errors(|c| {
+        let item = JSONSchemaProps { properties: Some([("port".to_owned(), typed("integer"))].into()), ..typed("object") };
+        let list = JSONSchemaProps {
+            items: Some(JSONSchemaPropsOrArray::Schema(Box::new(item))),
+            x_kubernetes_list_type: Some("map".into()),
+            x_kubernetes_list_map_keys: Some(vec!["port".into()]),
+            ..typed("array")
+        };
+        property(c, "ports", list);
+    });
+    assert_eq!(
+        found,
+        ["spec.validation.openAPIV3Schema.properties[ports].items.properties[port].default: Required value: this property is in \
+          x-kubernetes-list-map-keys, so it must have a default or be a required property"]
+    );
+}
+
+#[test]
+fn fields_to_select_by_are_scalars_of_the_schema() {
+    let with = |path: &str, versions: usize| {
+        errors(|c| {
+            property(c, "color", typed("string"));
+            property(c, "parts", typed("object"));
+            c.spec.versions[0].selectable_fields = Some(vec![SelectableField { json_path: path.into() }]);
+            for i in 1..versions {
+                let mut next = CustomResourceDefinitionVersion { name: format!("v{}", i + 1), storage: false, ..c.spec.versions[0].clone() };
+                next.schema = Some(CustomResourceValidation { open_api_v3_schema: Some(typed("object")) });
+                c.spec.versions.push(next);
+            }
+        })
+    };
+    let at = "spec.selectableFields[0].jsonPath: Invalid value";
+    assert_eq!(with(".color", 1), Vec::<String>::new());
+    assert_eq!(with(".nope", 1), [format!("{at}: \".nope\": is an invalid path: does not refer to a valid field")]);
+    let scalar = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.";
+    assert_eq!(with(".parts", 1), [format!("{at}: \".parts\": {scalar}")]);
+    assert_eq!(with(".color", 2), ["spec.selectableFields: Invalid value: \"\": may only be set when validations.schema is included"]);
 }

@@ -12,6 +12,8 @@ use std::sync::Arc;
 const DEPTH_MAX: usize = 128;
 /// How many of the most expensive rules are named when all together are too expensive.
 const NAMED_MAX: usize = 4;
+/// Rules that cost less are not named: a hundredth of what a schema may cost.
+const NAMED_MIN: u64 = SCHEMA_LIMIT / 100;
 const REASONS: &[&str] = &["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
 
 /// Whether there are rules at a schema or below.
@@ -110,6 +112,9 @@ impl Judge<'_> {
             self.errors.forbidden(at, over_limit(what, cost, RULE_LIMIT));
         }
         self.total = self.total.saturating_add(cost);
+        if cost < NAMED_MIN {
+            return;
+        }
         self.dearest.push((cost, at.clone()));
         self.dearest.sort_by_key(|(cost, _)| std::cmp::Reverse(*cost));
         self.dearest.truncate(NAMED_MAX);
@@ -120,10 +125,10 @@ impl Judge<'_> {
             return;
         }
         for (_, at) in &self.dearest {
-            let why = "contributed to estimated rule & messageExpression cost total exceeding cost limit for entire OpenAPIv3 schema";
+            let why = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema";
             self.errors.forbidden(at, why);
         }
-        let what = "estimated rule & messageExpression cost total for entire OpenAPIv3 schema";
+        let what = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema";
         self.errors.forbidden(path, over_limit(what, self.total, SCHEMA_LIMIT));
     }
 }

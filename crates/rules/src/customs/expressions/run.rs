@@ -3,7 +3,7 @@
 use super::{Node, Rule};
 use cel::cost::{CALL_BUDGET, REQUEST_BUDGET};
 use cel::{EvalError, Value as Cel, Vars};
-use kinds::field::{Bare, FieldError, Shown, Wrong};
+use kinds::field::{FieldError, Wrong};
 use kinds::{FieldErrors, Path};
 use serde_json::Value;
 
@@ -13,9 +13,14 @@ const MESSAGE_MAX_BYTES: usize = 5 * 1024;
 /// Judges an object by the rules of its schema. `old` is what it was, for rules about transitions; an object that was wrong
 /// before and did not change there is let pass.
 pub fn run(root: &Node, object: &Value, old: Option<&Value>, e: &mut FieldErrors) {
+    run_at(root, (object, old), &Path::default(), e);
+}
+
+/// The same for a value that stands at a path.
+pub(crate) fn run_at(root: &Node, (value, old): (&Value, Option<&Value>), path: &Path, e: &mut FieldErrors) {
     let mut left = Budget(REQUEST_BUDGET);
     let mut run = Run { errors: e, left: &mut left, over: false };
-    run.node(root, object, old, &Path::default());
+    run.node(root, value, old, path);
 }
 
 /// What stands for the rules when an object is too broken to be judged by them.
@@ -109,7 +114,7 @@ impl Run<'_> {
                     "" => format!("failed rule: {named}"),
                     told => told.to_owned(),
                 });
-                e.0.push(refusal(rule, node, path, message));
+                e.0.push(refusal(rule, value, path, message));
             }
             Err(EvalError::OverBudget) => {
                 self.over = true;
@@ -147,14 +152,18 @@ impl Run<'_> {
     }
 }
 
-/// The error that a broken rule asks for.
-fn refusal(rule: &Rule, node: &Node, path: &Path, message: String) -> FieldError {
+/// The error that a broken rule asks for. Texts, numbers and booleans are shown, larger values are not.
+fn refusal(rule: &Rule, value: &Value, path: &Path, message: String) -> FieldError {
     let path = rule.field_path.iter().fold(path.clone(), |p, name| p.child(name));
+    let simple = || match value {
+        Value::Object(_) | Value::Array(_) | Value::Null => String::new(),
+        other => crate::customs::validate::show(other),
+    };
     let (wrong, value) = match rule.reason.as_str() {
         "FieldValueForbidden" => (Wrong::Forbidden, String::new()),
         "FieldValueRequired" => (Wrong::Required, String::new()),
-        "FieldValueDuplicate" => (Wrong::Duplicate, node.ty.shown()),
-        _ => (Wrong::Invalid, Bare(node.ty.shown()).shown()),
+        "FieldValueDuplicate" => (Wrong::Duplicate, simple()),
+        _ => (Wrong::Invalid, simple()),
     };
     FieldError { wrong, path, value, detail: message }
 }
