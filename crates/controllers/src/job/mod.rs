@@ -48,17 +48,27 @@ pub const CONTROLLER: Controller = Controller {
 /// The finalizer that keeps a pod until it is counted.
 pub(crate) const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 
-fn wakes(change: &Change, _: &Snapshot) -> Vec<Subject> {
-    match itself(change, Kind::Job) {
-        Some(s) => vec![s],
-        None => managing(change, Kind::Job),
+fn wakes(change: &Change, snapshot: &Snapshot) -> Vec<Subject> {
+    if let Some(s) = itself(change, Kind::Job) {
+        return vec![s];
     }
+    let mut out = managing(change, Kind::Job);
+    if let Some(pod) = change.new.as_ref().and_then(|e| e.object.typed::<Pod>()).filter(|p| controller_of(&p.metadata).is_none()) {
+        let takers = observe::adopters(snapshot, pod).map(|job| Subject::of(&**job));
+        let lost = observe::is_lost(snapshot, pod).then(|| Subject::of(&**pod));
+        let new: Vec<Subject> = takers.chain(lost).filter(|s| !out.contains(s)).collect();
+        out.extend(new);
+    }
+    out
 }
 
-/// All jobs, and those whose pods still wait to be counted although they are gone.
+/// All jobs, those whose pods still wait to be counted although they are gone, and pods that no job counts.
 fn subjects(snapshot: &Snapshot) -> Vec<Subject> {
     let mut out = crate::controller::every::<Job>(snapshot);
     for pod in snapshot.list::<Pod>("").filter(|p| crate::garbage::has_finalizer(&p.metadata, TRACKING)) {
+        if observe::is_lost(snapshot, pod) {
+            out.push(Subject::of(&**pod));
+        }
         if let Some(owner) = controller_of(&pod.metadata).filter(|o| o.kind == "Job") {
             let s = Subject::named(Kind::Job, pod.metadata.namespace.clone().unwrap_or_default(), owner.name.clone());
             if !out.contains(&s) {
@@ -70,6 +80,9 @@ fn subjects(snapshot: &Snapshot) -> Vec<Subject> {
 }
 
 fn plan(snapshot: &Snapshot, subject: &Subject, ctx: &Ctx) -> Option<Plan> {
+    if subject.resource == Kind::Pod.into() {
+        return observe::release_lost(snapshot, &subject.key);
+    }
     Some(match observe(snapshot, &subject.key) {
         Some(seen) => decide(&seen, ctx),
         None => observe::release_orphans(snapshot, &subject.key),

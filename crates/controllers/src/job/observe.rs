@@ -2,7 +2,7 @@
 
 use super::TRACKING;
 use super::indexes::index_of;
-use crate::claim::claim;
+use crate::claim::claim_held;
 use crate::garbage::has_finalizer;
 use crate::numbers::filled;
 use crate::plan::{Pace, Plan, Step};
@@ -59,7 +59,7 @@ pub fn observe(snapshot: &Snapshot, key: &ObjectKey) -> Option<Seen> {
     let job = snapshot.find::<Job>(key)?;
     let spec = job.spec.as_ref()?;
     let selector = Selector::from_label_selector(spec.selector.as_ref());
-    let claimed = claim::<Job, Pod>(snapshot, &**job, &selector, |_| true);
+    let claimed = claim_held::<Job, Pod>(snapshot, &**job, &selector, Some(TRACKING), |_| true);
     let only_failed = spec.pod_replacement_policy.as_deref() == Some("Failed")
         || (spec.pod_replacement_policy.is_none() && spec.pod_failure_policy.is_some());
     let standing = |p: &Pod| match phase(p) {
@@ -91,4 +91,26 @@ pub(super) fn release_orphans(snapshot: &Snapshot, key: &ObjectKey) -> Plan {
     let managed = snapshot.find::<Job>(key).is_some();
     let steps = if managed { Vec::new() } else { snapshot.list::<Pod>(&key.namespace).filter(of_job).map(|p| release(p)).collect() };
     Plan::because("the job is gone").wave(Pace::Parallel, steps)
+}
+
+/// Whether nobody will ever count the pod: it is tracked, and neither belongs to a job nor will be adopted by one.
+pub(super) fn is_lost(snapshot: &Snapshot, pod: &Pod) -> bool {
+    has_finalizer(&pod.metadata, TRACKING) && controller_of(&pod.metadata).is_none() && adopters(snapshot, pod).next().is_none()
+}
+
+/// The jobs that would take a pod without an owner.
+pub(super) fn adopters<'s>(snapshot: &'s Snapshot, pod: &'s Pod) -> impl Iterator<Item = &'s Arc<Job>> {
+    let free = controller_of(&pod.metadata).is_none() && pod.metadata.deletion_timestamp.is_none();
+    let takes = move |job: &&Arc<Job>| {
+        let selector = Selector::from_label_selector(job.spec.as_ref().and_then(|s| s.selector.as_ref()));
+        let open = job.metadata.deletion_timestamp.is_none() && !selector.is_everything();
+        free && open && selector.matches(pod.metadata.labels.as_ref())
+    };
+    snapshot.list::<Job>(pod.metadata.namespace.as_deref().unwrap_or_default()).filter(takes)
+}
+
+/// A tracked pod that nobody counts is let go.
+pub(super) fn release_lost(snapshot: &Snapshot, key: &ObjectKey) -> Option<Plan> {
+    let pod = snapshot.find::<Pod>(key).filter(|p| is_lost(snapshot, p))?;
+    Some(Plan::because("no job counts it").wave(Pace::Parallel, vec![release(pod)]))
 }

@@ -211,3 +211,33 @@ fn intervals_are_written_as_kubernetes_does() {
         assert_eq!(indexes::format(&indexes::parse(Some(text), 100)), text);
     }
 }
+
+#[test]
+fn a_pod_that_is_let_go_is_no_longer_tracked() {
+    let mut h = harness(|s| (s.completions, s.parallelism) = (Some(2), Some(2)));
+    h.settle();
+    let name = h.world.all::<Pod>()[0].metadata.name.clone().expect("name");
+    h.world.edit::<Pod>("default", &name, |p| p.metadata.labels = None);
+    h.settle();
+    let free = h.world.get::<Pod>("default", &name);
+    assert!(free.metadata.owner_references.is_none() && free.metadata.finalizers.is_none(), "{:?}", free.metadata);
+    assert_eq!(h.world.all::<Pod>().len(), 3);
+    // It comes back as a third, with its finalizer.
+    let labels = h.world.all::<Pod>().iter().find_map(|p| p.metadata.labels.clone());
+    h.world.edit::<Pod>("default", &name, |p| p.metadata.labels = labels);
+    h.settle_running();
+    let back = h.world.all::<Pod>().into_iter().find(|p| p.metadata.name.as_ref() == Some(&name));
+    assert!(back.is_none_or(|p| p.metadata.owner_references.is_some() && crate::garbage::has_finalizer(&p.metadata, TRACKING)));
+}
+
+#[test]
+fn tracked_pods_without_a_job_are_let_go() {
+    let mut h = harness(|_| {});
+    h.settle();
+    let mut stray = (*h.world.all::<Pod>()[0]).clone();
+    stray.metadata = meta("default", "stray");
+    stray.metadata.finalizers = Some(vec![TRACKING.into()]);
+    h.world.given(stray);
+    h.settle();
+    assert!(h.world.get::<Pod>("default", "stray").metadata.finalizers.is_none());
+}
