@@ -17,11 +17,13 @@ use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResource
 use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{BufWriter, Read};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// How much compressed text is kept: twice what all documents of the built-in kinds need in JSON.
 const KEPT_BYTES: usize = 2 * 1024 * 1024;
+/// So much is written before it is compressed.
+const CHUNK_BYTES: usize = 64 * 1024;
 /// How well documents are compressed: they are written once and read often.
 const COMPRESSION: u32 = 6;
 /// A document under its hash may be kept for ever (client-go does so on disk).
@@ -151,8 +153,12 @@ fn packed(hash: &str, format: Format, write: Box<Writer<'_>>) -> Result<Option<B
         return Ok(Some(found));
     }
     let generate = || {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::new(COMPRESSION));
-        Ok::<_, std::io::Error>(if write(&mut encoder)? { Some(encoder.finish()?) } else { None })
+        // The encoder readies its whole output for every write, and JSON is written a word at a time.
+        let encoder = GzEncoder::new(Vec::new(), Compression::new(COMPRESSION));
+        let mut buffered = BufWriter::with_capacity(CHUNK_BYTES, encoder);
+        let some = write(&mut buffered)?;
+        let packed = buffered.into_inner().map_err(std::io::IntoInnerError::into_error)?.finish()?;
+        Ok::<_, std::io::Error>(some.then_some(packed))
     };
     let Some(bytes) = aside(generate).map_err(fault)?.map(Bytes::from) else { return Ok(None) };
     kept().put(key, &bytes);
