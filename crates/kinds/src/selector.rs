@@ -251,7 +251,7 @@ mod parse {
 
         fn fail(&self, expected: &str) -> String {
             let found: String = self.rest.chars().take(1).collect();
-            format!("unable to parse requirement: found '{found}', expected: {expected}")
+            format!("unable to parse requirement: found '{found}'{} expected: {expected}", if expected == "'('" { "" } else { "," })
         }
 
         pub(super) fn requirements(mut self) -> Result<Vec<Requirement>, String> {

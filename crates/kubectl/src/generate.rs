@@ -60,7 +60,8 @@ fn deployment(given: &Given<'_>) -> Outcome<Value> {
     if images.len() > 1 && !command.is_empty() {
         return wrong("cannot specify multiple --image options and command");
     }
-    let mut containers: Vec<Value> = images.iter().map(|image| json!({ "name": container_name(image), "image": image, "resources": {} })).collect();
+    // `--image=` is a list of none.
+    let mut containers: Vec<Value> = images.iter().filter(|i| !i.is_empty()).map(|image| json!({ "name": container_name(image), "image": image, "resources": {} })).collect();
     if !command.is_empty() {
         containers[0]["command"] = json!(command);
     }

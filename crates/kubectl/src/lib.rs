@@ -133,9 +133,7 @@ fn distance(a: &str, b: &str) -> usize {
 /// A first word that is no command, with those that look like it.
 fn unknown(word: &str) -> Failure {
     const NEAR: usize = 2;
-    let tree = tree::tree();
-    let names = tree.get_subcommands().map(clap::Command::get_name);
-    let near: Vec<String> = names.filter(|n| distance(&n.to_lowercase(), &word.to_lowercase()) <= NEAR || n.starts_with(word)).map(|n| format!("\t{n}\n")).collect();
+    let near: Vec<String> = tree::ORDER.into_iter().filter(|n| distance(&n.to_lowercase(), &word.to_lowercase()) <= NEAR || n.starts_with(word)).map(|n| format!("\t{n}\n")).collect();
     let hint = if near.is_empty() { String::new() } else { format!("\n\nDid you mean this?\n{}", near.concat().trim_end_matches('\n')) };
     Failure::Bare(format!("error: unknown command \"{word}\" for \"kubectl\"{hint}"))
 }
@@ -196,7 +194,7 @@ async fn dispatch(words: &[&str], matches: &ArgMatches) -> Outcome {
         ["kustomize"] => commands::kustomize::run(given).await,
         ["plugin", "list"] => commands::plugin::list(given),
         ["options"] => { print::say("The following options can be passed to any command:\n\n"); print::say(&tree::options()); Ok(()) }
-        ["alpha"] => Err(Failure::Bare("No alpha commands are available in this version of kubectl".to_owned())),
+        ["alpha"] => { print::tell("No alpha commands are available in this version of kubectl"); Ok(()) }
         ["certificate", what] => commands::certificate::run(given, *what == "approve").await,
         ["cluster-info", "dump"] => commands::dump::run(given).await,
         ["auth", "reconcile"] => commands::reconcile::run(given).await,
@@ -225,7 +223,11 @@ async fn dispatch(words: &[&str], matches: &ArgMatches) -> Outcome {
                 print::say(&help);
                 return Ok(());
             }
-            print::tell(&help);
+            if matches!(words, ["rollout"]) {
+                print::say(&help);
+            } else {
+                print::tell(&help);
+            }
             Err(Failure::Exit(1))
         }
     }

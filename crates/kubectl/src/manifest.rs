@@ -53,7 +53,7 @@ pub(crate) async fn gather(given: &Given<'_>, verb: &str) -> Outcome<Vec<Manifes
     }
     let mut out = Vec::new();
     if let Some(directory) = kustomize {
-        for object in crate::kustomize::build(Path::new(directory)).map_err(|e| Failure::Bare(e.plain()))? {
+        for object in crate::kustomize::build(Path::new(directory)).map_err(|e| if verb == "get" { Failure::Bare(e.plain()) } else { Failure::text(e.plain()) })? {
             out.push(Manifest { object, source: directory.to_owned() });
         }
     }

@@ -3,6 +3,13 @@
 use crate::flags::with;
 use clap::{Arg, ArgAction, Command};
 
+/// The commands in the order in which the original counts them.
+pub(crate) const ORDER: [&str; 45] = [
+    "create", "expose", "run", "set", "explain", "get", "edit", "delete", "rollout", "scale", "autoscale", "certificate", "cluster-info", "top", "cordon", "uncordon", "drain", "taint",
+    "describe", "logs", "attach", "exec", "port-forward", "proxy", "cp", "auth", "debug", "events", "diff", "apply", "patch", "replace", "wait", "kustomize", "label", "annotate",
+    "completion", "alpha", "api-resources", "api-versions", "config", "plugin", "version", "options", "help",
+];
+
 const GLOBAL: &[&str] = &[
     "as= Username to impersonate for the operation",
     "as-group+ Group to impersonate, may be repeated",

@@ -52,7 +52,7 @@ pub(crate) fn annotated(object: &Value) -> Value {
 
 /// A generated object with itself in its annotation: nothing is put into what is kept.
 pub(crate) fn annotated_as_is(object: &Value) -> Value {
-    kept(object.clone(), crate::print::json_line(object) + "\n")
+    kept(object.clone(), crate::print::typed::line(object) + "\n")
 }
 
 fn kept(mut plain: Value, text: String) -> Value {
@@ -72,7 +72,7 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     let results = Results::of(given)?;
     let mut failures = Vec::new();
     let mut kept = Vec::new();
-    let listed = matches!(results.format, Format::Yaml | Format::Json | Format::JsonPath(..) | Format::StrictPath(..) | Format::GoTemplate(..) | Format::Columns(..));
+    let listed = matches!(results.format, Format::Yaml | Format::Json | Format::TypedJson | Format::JsonPath { .. } | Format::GoTemplate(..) | Format::Columns(..));
     let all = manifest::gather(given, "apply").await?;
     let single = all.len() == 1;
     for m in all {
@@ -89,7 +89,7 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     }
     if listed && !single && !kept.is_empty() {
         let list = json!({ "apiVersion": "v1", "items": kept, "kind": "List", "metadata": {} });
-        results.print_list(&list)?;
+        results.as_typed().print_list(&list)?;
     }
     if given.on("prune") && failures.is_empty() {
         let uids: Vec<String> = kept.iter().map(|o| o["metadata"]["uid"].as_str().unwrap_or_default().to_owned()).collect();

@@ -90,6 +90,10 @@ fn view(given: &Given<'_>, config: &Kubeconfig, current: &str) -> Outcome {
         }
     }
     let format = Format::of(given)?;
+    if matches!(format, Format::Json) {
+        say(&crate::print::typed::kubeconfig(&document));
+        return Ok(());
+    }
     say(&if format.is_human() { codec::yaml::write(&document) } else { format.text(&document)? });
     Ok(())
 }
@@ -178,6 +182,12 @@ fn delete(files: &[PathBuf], kind: &str, name: &str) -> Outcome {
     Ok(say(&format!("deleted {kind} {name} from {file}\n")))
 }
 
+fn drop_nulls(entry: &mut Value) {
+    if let Some(fields) = entry.as_object_mut() {
+        fields.retain(|_, v| !v.is_null());
+    }
+}
+
 /// Flags of `set-…` and the keys that they write.
 const KEYS: &[(&str, &str)] = &[
     ("cluster", "cluster"), ("user", "user"), ("namespace", "namespace"), ("server", "server"), ("tls-server-name", "tls-server-name"), ("certificate-authority", "certificate-authority"),
@@ -225,7 +235,8 @@ fn entry(given: &Given<'_>, files: &[PathBuf], what: &str, current: &str) -> Out
         }
     }
     if key == "cluster" && given.text("insecure-skip-tls-verify").is_some() {
-        fields.insert("insecure-skip-tls-verify".to_owned(), given.on("insecure-skip-tls-verify").into());
+        // False is what a cluster is when it says nothing.
+        fields.insert("insecure-skip-tls-verify".to_owned(), if given.on("insecure-skip-tls-verify") { true.into() } else { Value::Null });
     }
     if key == "user" {
         plugins(given, &mut fields)?;
@@ -247,7 +258,11 @@ fn entry(given: &Given<'_>, files: &[PathBuf], what: &str, current: &str) -> Out
                 if fields.contains_key("certificate-authority") || fields.contains_key("certificate-authority-data") {
                     drop_keys(&mut found[key], &["insecure-skip-tls-verify", "certificate-authority-data", "certificate-authority"]);
                 }
+                if fields.get("insecure-skip-tls-verify").is_some_and(|v| v == true) {
+                    drop_keys(&mut found[key], &["certificate-authority-data", "certificate-authority"]);
+                }
                 fields.into_iter().for_each(|(k, v)| found[key][k] = v);
+                drop_nulls(&mut found[key]);
             }
             None if key == "context" => {
                 let text = |k: &str| fields.get(k).cloned().unwrap_or_else(|| "".into());
@@ -257,7 +272,14 @@ fn entry(given: &Given<'_>, files: &[PathBuf], what: &str, current: &str) -> Out
                 }
                 all.push(json!({ "name": name, key: context }));
             }
-            None => all.push(json!({ "name": name, key: fields })),
+            None => {
+                let mut fresh = Value::Object(fields);
+                if key == "cluster" && fresh["server"].is_null() {
+                    fresh["server"] = "".into();
+                }
+                drop_nulls(&mut fresh);
+                all.push(json!({ "name": name, key: fresh }));
+            }
         }
     })?;
     let done = if key != "context" { "set" } else if created { "created" } else { "modified" };

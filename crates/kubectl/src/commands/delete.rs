@@ -136,13 +136,10 @@ fn confirmed(items: &[Item]) -> Outcome<bool> {
 pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     let session = Session::open(given)?;
     if let Some(path) = given.text("raw").filter(|p| !p.is_empty()) {
-        if !given.args().is_empty() {
-            return wrong("arguments may not be passed when --raw is specified");
-        }
         return crate::commands::edit::raw(&session, given, http::Method::DELETE, path).await;
     }
     if !matches!(given.text_or("output", ""), "" | "name") {
-        return Err(Failure::usage(format!("unexpected -o output mode: {}. We only support '-o name'", given.text_or("output", "")), &given.command));
+        return wrong(format!("unexpected -o output mode: {}. We only support '-o name'", given.text_or("output", "")));
     }
     let how = How::of(given)?;
     if how.force && how.dry_run == DryRun::None {

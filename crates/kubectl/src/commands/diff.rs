@@ -34,26 +34,39 @@ async fn compare(given: &Given<'_>) -> Outcome {
     std::fs::create_dir_all(&merged_dir)?;
     let mut outcome = Ok(());
     for m in manifest::gather(given, "diff").await? {
-        if let Err(e) = one(&session, given, m, &live_dir, &merged_dir).await {
+        let said = one(&session, given, m, &live_dir, &merged_dir).await;
+        session.show_warnings();
+        if let Err(e) = said {
             outcome = Err(e);
             break;
         }
     }
     if outcome.is_ok() {
-        let program = std::env::var("KUBECTL_EXTERNAL_DIFF").unwrap_or_else(|_| "diff -u -N".to_owned());
-        let output = Command::new("sh").arg("-c").arg(format!("{program} \"$0\" \"$1\"")).arg(&live_dir).arg(&merged_dir).output();
-        outcome = output.map_err(Failure::from).and_then(|o| {
-            say(&String::from_utf8_lossy(&o.stdout));
-            match o.status.code() {
-                Some(0) => Ok(()),
-                Some(1) => Err(Failure::Exit(1)),
-                _ => wrong(format!("failed to run \"{program}\": {}", String::from_utf8_lossy(&o.stderr))),
-            }
-        });
+        outcome = shown(&live_dir, &merged_dir);
     }
     std::fs::remove_dir_all(&live_dir)?;
     std::fs::remove_dir_all(&merged_dir)?;
     outcome
+}
+
+/// Runs the program that compares directories. Of its own words only plain flags are passed on.
+fn shown(live: &std::path::Path, merged: &std::path::Path) -> Outcome {
+    let program = std::env::var("KUBECTL_EXTERNAL_DIFF").ok().filter(|p| !p.is_empty()).unwrap_or_else(|| "diff -u -N".to_owned());
+    let mut words = program.split(' ').filter(|w| !w.is_empty());
+    let name = words.next().unwrap_or("diff");
+    let plain = |w: &&str| w.chars().all(|c| c.is_ascii_alphanumeric() || "-_=".contains(c));
+    match Command::new(name).args(words.filter(plain)).arg(live).arg(merged).output() {
+        Ok(o) => {
+            say(&String::from_utf8_lossy(&o.stdout));
+            match o.status.code() {
+                Some(0) => Ok(()),
+                Some(1) => Err(Failure::Exit(1)),
+                code => wrong(format!("failed to run \"{name}\": exit status {}", code.unwrap_or(-1))),
+            }
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => wrong(format!("failed to run \"{name}\": executable file not found in $PATH")),
+        Err(e) => wrong(format!("failed to run \"{name}\": {e}")),
+    }
 }
 
 /// A Secret's values hidden, so that it still shows which of them differ.
@@ -95,6 +108,10 @@ async fn one(session: &Session, given: &Given<'_>, m: manifest::Manifest, live_d
     } else if live.is_null() {
         session.client.post(&format!("{}{}", mapping.collection(Some(&namespace)), query.text()), &wanted).await?
     } else {
+        // As the apply would have it: what is kept in the annotation always has annotations.
+        if !wanted["metadata"]["annotations"].is_object() {
+            wanted["metadata"]["annotations"] = serde_json::json!({});
+        }
         let (patch, kind) = difference(&mapping, &live, &wanted);
         session.client.patch(&format!("{path}{}", query.text()), kind, &patch).await?
     };

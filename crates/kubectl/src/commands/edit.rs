@@ -37,11 +37,21 @@ impl Sheet {
 
     /// Shows a text to the person; gives what it has become, without comments.
     fn show(&self, head: &str, body: &str) -> Outcome<String> {
-        std::fs::write(&self.path, format!("{head}{body}"))?;
+        // JSON has no comments.
+        std::fs::write(&self.path, if self.json { body.to_owned() } else { format!("{head}{body}") })?;
         let named = |k: &str| std::env::var(k).ok().filter(|v| !v.is_empty());
         let editor = named("KUBE_EDITOR").or_else(|| named("EDITOR")).unwrap_or_else(|| "vi".to_owned());
-        let shell = named("SHELL").unwrap_or_else(|| "/bin/bash".to_owned());
-        let status = std::process::Command::new(&shell).arg("-c").arg(format!("{editor} {}", self.path.display())).status()?;
+        let mut command = if editor.contains(['"', '\'', '\\']) {
+            let mut shell = std::process::Command::new(named("SHELL").unwrap_or_else(|| "/bin/bash".to_owned()));
+            shell.arg("-c").arg(format!("{editor} {}", self.path.display()));
+            shell
+        } else {
+            let mut words = editor.split(' ');
+            let mut plain = std::process::Command::new(words.next().unwrap_or_default());
+            plain.args(words).arg(&self.path);
+            plain
+        };
+        let Ok(status) = command.status() else { return wrong(format!("unable to launch the editor \"{editor}\"")) };
         if !status.success() {
             return wrong(format!("there was a problem with the editor \"{editor}\""));
         }
@@ -112,27 +122,65 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
             tell("Edit cancelled, no changes made.");
             return Ok(());
         }
+        let copy = || tell(&format!("A copy of your changes has been stored to \"{}\"", sheet.path.display()));
         if body != text && kept == body {
-            tell(&format!("error: Edit cancelled, no valid changes were saved.\nA copy of your changes has been stored to \"{}\"", sheet.path.display()));
-            return Err(Failure::Exit(1));
+            copy();
+            return wrong("Edit cancelled, no valid changes were saved.");
         }
         match save(&session, given, &results, &items, &shown, &kept).await {
             Ok(()) => {
                 sheet.away();
                 return Ok(());
             }
-            Err(e) => {
-                let why = e.message();
-                tell(&why);
-                head = format!("{HEAD}# {}\n#\n", why.trim_start_matches("error: ").replace('\n', "\n# "));
+            Err(Unsaved::Invalid(what, why)) => {
+                tell(&format!("error: {what} is invalid"));
+                head = format!("{HEAD}# {}\n#\n", format!("{what} was not valid:\n{why}").replace('\n', "\n# "));
                 body = kept;
+            }
+            Err(Unsaved::Refused(what, why)) => {
+                tell(&format!("error: {what} could not be patched: {why}\nYou can run `kubectl replace -f {}` to try this update again.", sheet.path.display()));
+                return Err(Failure::Exit(1));
+            }
+            Err(Unsaved::Gone(what)) => {
+                tell(&format!("error: {what} could not be found on the server\nThe edits you made on deleted resources have been saved to \"{}\"", sheet.path.display()));
+                return Err(Failure::Exit(1));
+            }
+            Err(Unsaved::Wrong(e)) => {
+                copy();
+                return Err(e);
             }
         }
     }
 }
 
-async fn save(session: &Session, given: &Given<'_>, results: &Results, items: &[Item], shown: &[Value], text: &str) -> Outcome {
-    let document = codec::yaml::parse(text).map_err(|e| Failure::text(format!("The edited file had a syntax error: {e}")))?.value;
+/// Why an edited text did not become an object: what it was about (`configmaps "a"`) and the reasons.
+enum Unsaved {
+    /// The person may try again.
+    Invalid(String, String),
+    Refused(String, String),
+    Gone(String),
+    Wrong(Failure),
+}
+
+impl Unsaved {
+    fn of(item: &Item, e: Failure) -> Self {
+        let what = format!("{} \"{}\"", item.mapping.full_plural(), item.name);
+        match e {
+            Failure::Client(client::Error::Api(e), _) if e.reason == "Invalid" => {
+                let causes: Vec<String> = e.details.iter().flat_map(|d| &d.causes).map(|c| format!("* {}: {}", c.field, c.message)).collect();
+                Self::Invalid(what, causes.join("\n"))
+            }
+            e if e.is_not_found() => Self::Gone(what),
+            Failure::Client(client::Error::Api(e), _) => Self::Refused(what, e.message.clone()),
+            other => Self::Wrong(other),
+        }
+    }
+}
+
+async fn save(session: &Session, given: &Given<'_>, results: &Results, items: &[Item], shown: &[Value], text: &str) -> Result<(), Unsaved> {
+    let Some(first) = items.first() else { return Ok(()) };
+    let what = || format!("{} \"{}\"", first.mapping.full_plural(), first.name);
+    let document = codec::yaml::parse(text).map_err(|e| Unsaved::Invalid(what(), format!("* The edited file had a syntax error: {e}")))?.value;
     let new: Vec<Value> = match document["items"].as_array() {
         Some(all) if items.len() > 1 => all.clone(),
         _ => vec![document],
@@ -140,17 +188,17 @@ async fn save(session: &Session, given: &Given<'_>, results: &Results, items: &[
     for (item, before) in items.iter().zip(shown) {
         let Some(after) = new.iter().find(|n| n["metadata"]["name"] == item.name.as_str()).or_else(|| new.first().filter(|_| items.len() == 1)) else { continue };
         if identity(after) != identity(before) {
-            return wrong("At least one of apiVersion, kind and name was changed");
+            return Err(Unsaved::Wrong(Failure::text("At least one of apiVersion, kind and name was changed")));
         }
         if after == before {
             if items.len() > 1 {
-                results.print(&item.mapping, before, "skipped")?;
+                results.print(&item.mapping, before, "skipped").map_err(Unsaved::Wrong)?;
             }
             continue;
         }
         let known = Item { object: before.clone(), ..item.clone() };
-        let (object, _) = update(session, given, &known, after.clone(), DryRun::None, "kubectl-edit").await?;
-        results.print(&item.mapping, &object, "edited")?;
+        let (object, _) = update(session, given, &known, after.clone(), DryRun::None, "kubectl-edit").await.map_err(|e| Unsaved::of(item, e))?;
+        results.print(&item.mapping, &object, "edited").map_err(Unsaved::Wrong)?;
     }
     Ok(())
 }
@@ -166,7 +214,7 @@ pub(crate) async fn replace(given: &Given<'_>) -> Outcome {
     }
     let results = Results::of(given)?;
     if !manifest::given_any(given) {
-        return Err(Failure::usage("must specify --filename to replace", &given.command));
+        return wrong("must specify one of -f and -k");
     }
     let force = given.on("force");
     if !force && given.text("timeout").is_some_and(|t| t != "0" && t != "0s") {

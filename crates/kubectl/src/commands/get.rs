@@ -288,7 +288,7 @@ async fn objects(session: &Session, given: &Given<'_>, wanted: Vec<Wanted>, scop
         (true, _) => return Failure::collect(failures),
         _ => json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": found }),
     };
-    if !given.on("show-managed-fields") {
+    if format.omits_managed_fields(given) {
         without_managed_fields(&mut object);
     }
     say(&format.text(&object)?);
@@ -307,7 +307,7 @@ async fn named(session: &Session, given: &Given<'_>, wanted: Vec<Wanted>, format
     }
     if !found.is_empty() {
         let mut object = json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": found });
-        if !given.on("show-managed-fields") {
+        if format.omits_managed_fields(given) {
             without_managed_fields(&mut object);
         }
         say(&format.text(&object)?);
@@ -334,7 +334,7 @@ async fn watching(session: &Session, given: &Given<'_>, wanted: &Wanted, scope: 
         }
         let whole = object.clone();
         let mut object = object.clone();
-        if !given.on("show-managed-fields") {
+        if format.omits_managed_fields(given) {
             without_managed_fields(&mut object);
         }
         if events {

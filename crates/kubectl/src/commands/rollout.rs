@@ -306,6 +306,9 @@ async fn restart(session: &Session, given: &Given<'_>, item: &Item) -> Outcome {
     let mut new = item.object.clone();
     let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap_or_default();
     new["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = now.to_string().into();
+    if new == item.object {
+        return wrong(format!("failed to create patch for {}: if restart has already been triggered within the past second, please wait before attempting to trigger another", item.name));
+    }
     let (object, _) = update(session, given, item, new, results.dry_run, "kubectl-rollout").await?;
     results_word(&results, item, &object, "restarted")
 }

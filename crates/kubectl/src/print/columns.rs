@@ -41,15 +41,18 @@ impl Columns {
     pub(crate) fn render_more(&self, object: &Value, widths: &mut Vec<usize>) -> String {
         let first = widths.is_empty();
         let shown = Self { columns: self.columns.clone(), headers: self.headers && first };
-        align_with(&shown.raw(object), TABLE, widths)
+        align_with(&shown.raw(object).0, TABLE, widths)
     }
 
     /// The table of an object or of a list's items.
-    pub(crate) fn render(&self, object: &Value) -> String {
-        align_with(&self.raw(object), TABLE, &mut Vec::new())
+    /// Or what of it came before a fault, and the fault.
+    pub(crate) fn render(&self, object: &Value) -> Result<String, (String, String)> {
+        let (text, fault) = self.raw(object);
+        let text = align_with(&text, TABLE, &mut Vec::new());
+        fault.map_or(Ok(text.clone()), |why| Err((text, why)))
     }
 
-    fn raw(&self, object: &Value) -> String {
+    fn raw(&self, object: &Value) -> (String, Option<String>) {
         let mut out = String::new();
         if self.headers {
             out.push_str(&self.columns.iter().map(|(h, _)| h.as_str()).collect::<Vec<_>>().join("\t"));
@@ -60,11 +63,14 @@ impl Columns {
             None => vec![object],
         };
         for item in items {
+            if let Some(why) = self.columns.iter().find_map(|(_, path)| path.fault(item)) {
+                return (out, Some(why));
+            }
             let cells: Vec<String> = self.columns.iter().map(|(_, path)| cell(path, item)).collect();
             out.push_str(&cells.join("\t"));
             out.push('\n');
         }
-        out
+        (out, None)
     }
 }
 

@@ -335,7 +335,8 @@ fn parse_pipe(tokens: &[Token], at: &mut usize, inner: bool, depth: usize) -> Pa
                 "true" => Term::Literal(Value::Bool(true)),
                 "false" => Term::Literal(Value::Bool(false)),
                 "nil" => Term::Literal(Value::Null),
-                _ => Term::Function(word.clone()),
+                known if FUNCTIONS.contains(&known) => Term::Function(word.clone()),
+                _ => return Err(format!("function \"{word}\" not defined")),
             },
             Token::Symbol(other) => return Err(format!("unexpected {other:?} in operand")),
         };
@@ -572,6 +573,11 @@ fn compare(a: &Value, b: &Value) -> Option<Ordering> {
         _ => None,
     }
 }
+
+/// Everything that may be called.
+const FUNCTIONS: [&str; 21] = [
+    "and", "or", "not", "len", "index", "slice", "eq", "ne", "lt", "le", "gt", "ge", "print", "println", "printf", "html", "js", "urlquery", "call", "base64decode", "exists",
+];
 
 fn call(name: &str, arguments: Vec<Option<Value>>) -> Parsed<Option<Value>> {
     let bad = |text: &str| Err(format!("error calling {name}: {text}"));

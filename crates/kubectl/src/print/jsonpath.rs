@@ -95,11 +95,68 @@ impl Template {
         })
     }
 
+    /// What the template asks of lists that they cannot give: an element outside, an index into something else.
+    pub(crate) fn fault(&self, root: &Value) -> Option<String> {
+        fault(&self.parts, root, root, 0)
+    }
+
     /// The template's text for a value.
     pub(crate) fn render(&self, root: &Value) -> String {
         let mut out = String::new();
         render(&self.parts, root, root, &mut out, 0);
         out
+    }
+}
+
+fn fault(parts: &[Part], root: &Value, here: &Value, depth: usize) -> Option<String> {
+    parts.iter().find_map(|part| match part {
+        Part::Text(_) => None,
+        Part::Path(steps) => stumble(steps, root, here),
+        Part::Range(steps, body) if depth < MAX_DEPTH => {
+            stumble(steps, root, here).or_else(|| walk(steps, root, here).into_iter().find_map(|value| fault(body, root, value, depth + 1)))
+        }
+        Part::Range(..) => None,
+    })
+}
+
+/// The first index on a way that does not lead on.
+fn stumble(steps: &[Step], root: &Value, here: &Value) -> Option<String> {
+    let mut found = vec![here];
+    for step in steps {
+        if let Step::Index(_) | Step::Slice(..) = step
+            && let Some(why) = found.iter().find_map(|v| outside(step, v))
+        {
+            return Some(why);
+        }
+        found = found.into_iter().flat_map(|v| one(step, root, v)).collect();
+    }
+    None
+}
+
+/// Why an index or a slice cannot be taken of a value.
+fn outside(step: &Step, value: &Value) -> Option<String> {
+    let list = match value {
+        Value::Array(list) => list,
+        Value::Null => return None,
+        Value::Object(_) => return Some("map[string]interface {} is not array or slice".to_owned()),
+        Value::String(_) => return Some("string is not array or slice".to_owned()),
+        Value::Bool(_) => return Some("bool is not array or slice".to_owned()),
+        Value::Number(n) => return Some(format!("{} is not array or slice", if n.is_f64() { "float64" } else { "int64" })),
+    };
+    let len = i64::try_from(list.len()).unwrap_or(i64::MAX);
+    let from_end = |n: i64| if n < 0 { n + len } else { n };
+    let (from, to) = match step {
+        Step::Index(i) => (from_end(*i), from_end(*i) + 1),
+        Step::Slice(from, to, _) => (from_end(from.unwrap_or(0)), from_end(to.unwrap_or(len))),
+        _ => return None,
+    };
+    let beyond = |index: i64| Some(format!("array index out of bounds: index {index}, length {len}"));
+    match (from, to) {
+        (from, to) if from == to => None,
+        (from, _) if from >= len || from < 0 => beyond(from),
+        (_, to) if to > len || to < 0 => beyond(to - 1),
+        (from, to) if from > to => Some(format!("starting index {from} is greater than ending index {to}")),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod gotemplate;
 pub(crate) mod jsonpath;
 pub(crate) mod table;
 pub(crate) mod tabwriter;
+pub(crate) mod typed;
 #[cfg(test)]
 mod tests;
 
@@ -19,16 +20,20 @@ use std::io::Write;
 
 const FORMATS: &str = "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml";
 
+/// Commands that hold their objects typed.
+const TYPED: [&str; 9] = ["auth", "run", "expose", "autoscale", "set", "rollout", "taint", "certificate", "debug"];
+
 /// What `-o` asks for.
 #[derive(Clone, Debug)]
 pub(crate) enum Format {
     Human { wide: bool },
     Yaml,
     Json,
+    /// JSON of objects that kubectl knows the types of.
+    TypedJson,
     Name,
-    JsonPath(jsonpath::Template, bool),
-    /// JSONPath that must find everything that it asks for, with its text.
-    StrictPath(jsonpath::Template, String),
+    /// A template, its text, whether it must find everything that it asks for, and whether its findings are shown as JSON.
+    JsonPath { template: jsonpath::Template, text: String, strict: bool, json: bool },
     GoTemplate(gotemplate::Template),
     Columns(Columns),
 }
@@ -59,10 +64,7 @@ impl Format {
         let template = argument.filter(|a| !a.is_empty()).or_else(|| given.text("template")).unwrap_or_default();
         let jsonpath = |text: &str, json: bool| {
             let parsed = jsonpath::Template::parse(text).map_err(|e| Failure::text(format!("error parsing jsonpath {text}, {e}")))?;
-            if !json && !given.on_or("allow-missing-template-keys", true) {
-                return Ok(Self::StrictPath(parsed, text.to_owned()));
-            }
-            Ok(Self::JsonPath(parsed, json))
+            Ok(Self::JsonPath { template: parsed, text: text.to_owned(), strict: !given.on_or("allow-missing-template-keys", true), json })
         };
         let go = |text: &str| {
             let parsed = gotemplate::Template::parse(text).map_err(|e| Failure::text(format!("error parsing template {text}, template: output:1: {e}")))?;
@@ -95,26 +97,38 @@ impl Format {
         matches!(self, Self::Human { .. })
     }
 
+    /// Whether managedFields are left out: in whole objects, unless they are asked for; templates see everything.
+    pub(crate) fn omits_managed_fields(&self, given: &Given<'_>) -> bool {
+        matches!(self, Self::Yaml | Self::Json | Self::TypedJson) && !given.on("show-managed-fields")
+    }
+
     /// An object (or list) in this format; empty for tables.
     pub(crate) fn text(&self, object: &Value) -> Outcome<String> {
         Ok(match self {
             Self::Human { .. } => String::new(),
             Self::Yaml => codec::yaml::write(object),
             Self::Json => json(object),
+            Self::TypedJson => typed::pretty(object),
             Self::Name => names(object),
-            Self::JsonPath(template, false) => template.render(object),
-            Self::StrictPath(template, text) => match template.missing(object) {
-                None => template.render(object),
-                Some(name) => {
-                    let dump = go_dump(object);
-                    return wrong(format!("error executing jsonpath \"{text}\": Error executing template: {name} is not found. Printing more information for debugging the template:\n\ttemplate was:\n\t\t{text}\n\tobject given to jsonpath engine was:\n\t\t{dump}\n\n"));
+            Self::JsonPath { template, text, strict, json: false } => {
+                let missing = || template.missing(object).filter(|_| *strict).map(|name| format!("{name} is not found"));
+                match template.fault(object).or_else(missing) {
+                    None => template.render(object),
+                    Some(why) => {
+                        let (quoted, dump) = (format!("{text:?}"), go_dump(object));
+                        return wrong(format!("error executing jsonpath {quoted}: Error executing template: {why}. Printing more information for debugging the template:\n\ttemplate was:\n\t\t{text}\n\tobject given to jsonpath engine was:\n\t\t{dump}\n\n"));
+                    }
                 }
-            },
-            Self::JsonPath(template, true) => json(&Value::Array(template.find(object).into_iter().cloned().collect())),
+            }
+            Self::JsonPath { template, .. } => json(&Value::Array(template.find(object).into_iter().cloned().collect())),
             Self::GoTemplate(template) => template.render(object).map_err(|e| {
                 Failure::text(format!("error executing template: template: output: {e}"))
             })?,
-            Self::Columns(columns) => columns.render(object),
+            Self::Columns(columns) => columns.render(object).or_else(|why| {
+                // What was complete before is shown.
+                say(&why.0);
+                wrong(why.1)
+            })?,
         })
     }
 }
@@ -136,12 +150,17 @@ pub(crate) fn json(value: &Value) -> String {
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
     value.serialize(&mut serializer).expect("a tree of JSON always serializes into memory");
     let text = String::from_utf8(out).expect("JSON is UTF-8");
-    text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026") + "\n"
+    escaped(&text) + "\n"
+}
+
+/// What Go's encoder escapes beyond JSON's rules.
+fn escaped(text: &str) -> String {
+    text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
 /// JSON on one line, escaped as Go's encoder does.
 pub(crate) fn json_line(value: &Value) -> String {
-    value.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+    escaped(&value.to_string())
 }
 
 /// `pod/web`, a line for each object of a list.
@@ -208,7 +227,12 @@ impl Results {
     /// Reads the flags.
     pub(crate) fn of(given: &Given<'_>) -> Outcome<Self> {
         let dry_run = DryRun::of(given)?;
-        Ok(Self { format: Format::of(given)?, dry_run, managed: given.on("show-managed-fields"), printed: false.into() })
+        let typed = given.command.split(' ').next().is_some_and(|c| TYPED.contains(&c)) || given.command.starts_with("create ");
+        let format = match Format::of(given)? {
+            Format::Json if typed => Format::TypedJson,
+            other => other,
+        };
+        Ok(Self { managed: !format.omits_managed_fields(given), format, dry_run, printed: false.into() })
     }
 
     /// Several objects as one list.
@@ -219,6 +243,12 @@ impl Results {
         }
         say(&self.format.text(&list)?);
         Ok(())
+    }
+
+    /// The same for an object whose type kubectl knows.
+    pub(crate) fn as_typed(&self) -> Self {
+        let format = if matches!(self.format, Format::Json) { Format::TypedJson } else { self.format.clone() };
+        Self { format, ..self.clone() }
     }
 
     /// The same without the word that it is a trial.
