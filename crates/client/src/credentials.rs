@@ -6,6 +6,9 @@ use crate::Error;
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 
+/// What follows on a plugin that is not there.
+const ABSENT: &str = "It looks like you are trying to use a client-go credential plugin that is not installed.\n\nTo learn more about this feature, consult the documentation available at:\n      https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins";
+
 /// What a plugin gave.
 #[derive(Debug, Default)]
 pub(crate) struct Given {
@@ -35,8 +38,11 @@ pub(crate) fn run(config: &Config) -> Result<Given, Error> {
     command.env("KUBERNETES_EXEC_INFO", info.to_string()).stderr(Stdio::inherit());
     command.stdin(if interactive { Stdio::inherit() } else { Stdio::null() });
     let hint = exec["installHint"].as_str().map(|h| format!("\n\n{h}")).unwrap_or_default();
-    let bad = |e: String| Error::Config(format!("getting credentials: {e}"));
-    let output = command.output().map_err(|e| bad(format!("exec: executable {program} not found: {e}{hint}")))?;
+    let bad = |e: String| Error::Connect(format!("getting credentials: {e}"));
+    let output = command.output().map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => bad(format!("exec: executable {program} not found\n\n{ABSENT}{hint}")),
+        _ => bad(format!("exec: {e}")),
+    })?;
     if !output.status.success() {
         let code = output.status.code().unwrap_or(-1);
         return Err(bad(format!("exec: executable {program} failed with exit code {code}")));

@@ -211,6 +211,10 @@ impl Client {
         if let Some(kind) = headers.get(CONTENT_TYPE) {
             request.headers_mut().insert(CONTENT_TYPE, kind.clone());
         }
+        // The server writes otherwise for people than for programs.
+        if let Some(agent) = headers.get(USER_AGENT) {
+            request.headers_mut().insert(USER_AGENT, agent.clone());
+        }
         *request.body_mut() = Full::new(body);
         self.raw(request).await
     }

@@ -144,6 +144,9 @@ pub fn read(path: &Path) -> Result<Value, Error> {
     };
     let bad = |e: String| Error::Config(format!("error loading config file \"{}\": {e}", path.display()));
     let value = codec::yaml::parse(&text).map_err(|e| bad(e.to_string()))?.value;
+    if let Some(version) = value["apiVersion"].as_str().filter(|v| *v != "v1") {
+        return Err(bad(format!("no kind \"Config\" is registered for version \"{version}\" in scheme \"k8s.io/client-go/tools/clientcmd/api/latest/latest.go:50\"")));
+    }
     if value.is_null() || value.is_object() { Ok(value) } else { Err(bad("not a kubeconfig".to_owned())) }
 }
 

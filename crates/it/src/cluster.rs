@@ -1,5 +1,6 @@
 //! A cluster of one node in a network namespace of its own, with no way out, and all of it gone in the end.
 
+use crate::compare::Place;
 use crate::script::{self, Said};
 use crate::{machine, steps::PRELUDE};
 use anyhow::{Context, Result, bail};
@@ -149,6 +150,13 @@ impl Cluster {
         bash.env("HOME", &self.dir).env("KUBECONFIG", self.dir.join("kubeconfig")).env("ADDRESS", ADDRESS).env("NODE", NODE);
         bash.env("EXAMPLES", machine::workspace().join("examples/dockercoins")).env("TERM", "xterm");
         script::run(bash, limit, &self.dir.join("step.log"))
+    }
+
+    /// Where two kubectls can be compared.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        let inside = ["nsenter", &format!("--net=/run/netns/{}", self.name), "--"].map(str::to_owned).to_vec();
+        Place { dir: self.dir.clone(), kubeconfig: self.dir.join("kubeconfig"), inside }
     }
 
     fn task(&self, command: Command) -> Result<String> {

@@ -4,7 +4,7 @@
 //! All steps run even when one fails; then a table tells, and the test fails when a step that decides did.
 
 use it::cluster::{Cluster, NODE};
-use it::machine;
+use it::{compare, machine};
 use it::script::Said;
 use it::steps::{self, Report, Step};
 use std::time::{Duration, Instant};
@@ -24,6 +24,10 @@ const BEFORE: &str = include_str!("steps/before.sh");
 const AFTER: &str = include_str!("steps/after.sh");
 /// A short run for other versions of kubectl.
 const SMOKE: &str = include_str!("steps/smoke.sh");
+/// Commands on containers for which our own kubectl must say what the stock one says.
+const COMPARED: &str = include_str!("steps/compare_node.txt");
+/// The version that ours is compared with.
+const COMPARED_WITH: &str = "1.33";
 /// The end of the cluster.
 const LAST: &str = "uninstall leaves nothing";
 /// Versions of kubectl beside the main one.
@@ -65,12 +69,30 @@ fn the_workshop() {
             }
         }
     }
+    cluster.use_kubectl(&machine::timonel().expect("it is built")).expect("a link can be made");
+    take(&mut report, &cluster, SMOKE, " with our own kubectl");
+    beside(&mut report, &cluster);
     let log = cluster.log();
     run(&mut report, LAST, || cluster.remove().map(|()| String::new()));
     report.table();
     println!("--- the program's last words\n{}", log.lines().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n"));
     let failed = report.failed();
     assert!(failed.is_empty(), "{} steps failed on {NODE}: {}", failed.len(), failed.join("; "));
+}
+
+/// Our own kubectl beside the stock one, on containers.
+fn beside(report: &mut Report, cluster: &Cluster) {
+    let Some(stock) = machine::kubectl(Some(COMPARED_WITH)) else {
+        println!("SKIP our kubectl beside kubectl {COMPARED_WITH}: it is not on this machine");
+        return;
+    };
+    for (number, part) in compare::read(COMPARED).into_iter().enumerate() {
+        run(report, &format!("our kubectl beside kubectl {COMPARED_WITH}: {}", part.name), || {
+            let found = cluster.place().compare(&part, number, &stock, &machine::timonel()?)?;
+            anyhow::ensure!(found.is_empty(), "{} of {} commands differ\n{}", found.len(), part.commands.len(), found.join("\n"));
+            Ok(String::new())
+        });
+    }
 }
 
 /// Runs the steps of a file.

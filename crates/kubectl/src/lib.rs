@@ -7,6 +7,7 @@ mod failure;
 mod flags;
 pub mod fuzz;
 mod generate;
+mod help;
 mod kustomize;
 mod manifest;
 mod pods;
@@ -27,13 +28,13 @@ use std::ffi::OsString;
 /// Runs one command line (with the program's name first) and returns its exit code.
 #[must_use]
 pub fn run(args: Vec<OsString>) -> i32 {
-    let words = command_words(&args);
-    if let Some(code) = commands::plugin::instead(&args) {
+    let mut tree = tree::tree();
+    if let Some(code) = commands::plugin::instead(&args, &tree) {
         return code;
     }
-    let matches = match tree::tree().try_get_matches_from(args) {
+    let matches = match tree.try_get_matches_from_mut(&args) {
         Ok(matches) => matches,
-        Err(e) => return misread(&e, &words),
+        Err(e) => return misread(&e, &command_words(&args, &tree)),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = match runtime {
@@ -65,12 +66,11 @@ pub fn run(args: Vec<OsString>) -> i32 {
 }
 
 /// The words of a command line that name a command, whatever else is wrong with it.
-fn command_words(args: &[OsString]) -> String {
-    let tree = tree::tree();
-    let mut at = &tree;
+fn command_words(args: &[OsString], tree: &clap::Command) -> String {
+    let mut at = tree;
     let mut words = Vec::new();
     for word in args.iter().skip(1).filter_map(|a| a.to_str()) {
-        if let Some(deeper) = at.find_subcommand(word) {
+        if let Some(deeper) = at.find_subcommand(word).filter(|d| d.get_name() != "help") {
             words.push(deeper.get_name().to_owned());
             at = deeper;
         }
@@ -88,7 +88,7 @@ fn misread(e: &clap::Error, command: &str) -> i32 {
     let usage = e.to_string();
     let failure = match e.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            print::say(&usage);
+            print::say(&help::render(&tree::tree(), command));
             return 0;
         }
         ErrorKind::UnknownArgument => {
@@ -213,12 +213,7 @@ async fn dispatch(words: &[&str], matches: &ArgMatches) -> Outcome {
         ["create", "token"] => commands::create::token(given).await,
         ["create", ..] if !matches!(words, ["create", "service" | "secret"]) => commands::create::generated(given).await,
         words => {
-            let mut tree = tree::tree();
-            let mut command = &mut tree;
-            for word in words {
-                command = command.find_subcommand_mut(word).expect("clap has just matched it");
-            }
-            let help = command.render_help().to_string();
+            let help = help::render(&tree::tree(), &given.command);
             if matches!(words, [] | ["certificate"]) {
                 print::say(&help);
                 return Ok(());

@@ -147,7 +147,9 @@ pub(crate) fn parse(text: &str, source: &str, out: &mut Vec<Manifest>) -> Outcom
     if text.trim_start().starts_with('{') && source_is_json(text) {
         return wrong(format!("error parsing {source}: unexpected EOF"));
     }
-    let documents = codec::yaml::documents(text).map_err(|e| Failure::text(format!("error parsing {source}: error converting YAML to JSON: {e}")))?;
+    // The original's scanner does not count the first line.
+    let shown = |e: String| e.replacen("line 1: mapping values", "mapping values", 1);
+    let documents = codec::yaml::documents(text).map_err(|e| Failure::text(format!("error parsing {source}: error converting YAML to JSON: {}", shown(e.to_string()))))?;
     for document in documents {
         if let Some(e) = document.strict_error() {
             return wrong(format!("error parsing {source}: error converting YAML to JSON: {e}"));

@@ -13,7 +13,7 @@ within 40 'kubectl get pods -l app=worker | see "ErrImagePull|ImagePullBackOff"'
 within 40 'kubectl get pods -l app=worker | see "ImagePullBackOff"'
 kubectl describe deploy worker | see 'Replicas: +10 desired \| 5 updated \| 13 total \| 8 available \| 5 unavailable'
 fails kubectl rollout status deploy worker --timeout=1s | see 'Waiting for deployment "worker" rollout to finish'
-BAD=$(kubectl get pods -l app=worker | grep -m1 ImagePull | cut -d' ' -f1)
+BAD=$(kubectl get pods -l app=worker | awk '/ImagePull/ && !n++ { print $1 }')
 kubectl describe pod "$BAD" | see 'Failed to pull image "timonel.local/dockercoins/worker:v0.3"'
 ## the app stays up meanwhile
 kubectl get deploy worker -o jsonpath='{.status.availableReplicas}' | see '^8$'

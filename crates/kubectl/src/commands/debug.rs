@@ -142,7 +142,14 @@ async fn join(session: &Session, given: &Given<'_>, tool: &Tool<'_>, pod: &Value
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
     let states = ["containerStatuses", "ephemeralContainerStatuses"];
     let state = |p: &Value| states.iter().flat_map(|l| p["status"][*l].as_array().cloned().unwrap_or_default()).find(|s| s["name"] == container).map(|s| s["state"].clone()).unwrap_or_default();
-    let pod = pods::until(session, &session.namespace, name, PATIENCE, |p| state(p).get("running").is_some() || state(p).get("terminated").is_some()).await?;
+    let begun = |p: &Value| {
+        let state = state(p);
+        if let Some(why) = state["waiting"]["message"].as_str().filter(|m| !m.is_empty()) {
+            crate::print::tell(&format!("Warning: container {container}: {why}"));
+        }
+        state.get("running").is_some() || state.get("terminated").is_some()
+    };
+    let pod = pods::until(session, &session.namespace, name, PATIENCE, begun).await?;
     let tty = tool.tty && crate::terminal::is_terminal();
     if state(&pod).get("running").is_some() {
         return attach_to(session, &pod, container.to_owned(), tool.interactive, tty, given.on("quiet")).await;

@@ -167,6 +167,9 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
         }
         return wrong("You must specify the type of resource to explain. Use \"kubectl api-resources\" for a complete list of supported resources.");
     };
+    if !matches!(given.text_or("output", "plaintext"), "plaintext" | "plaintext-openapiv2") {
+        return wrong(format!("unrecognized format: {}", given.text_or("output", "")));
+    }
     let session = Session::open(given)?;
     let mut words = path.split('.');
     let word = words.next().unwrap_or_default();

@@ -54,6 +54,15 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
         service = Some(session.client.get(&mapping.object(Some(&session.namespace), name)).await?);
     }
     let pod = pods::one(&session, word, given.duration("pod-running-timeout")?.unwrap_or(PATIENCE)).await?;
+    let split = |port: &&str| -> (String, String) {
+        let parts: Vec<&str> = port.split(':').collect();
+        let (local, remote) = if parts.len() == 2 { (parts[0], parts[1]) } else { (parts[0], parts[0]) };
+        (local.to_owned(), remote.to_owned())
+    };
+    let digits = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
+    for (_, remote) in ports.iter().map(split).filter(|(_, remote)| service.is_some() || !digits(remote)) {
+        resolve(&pod, service.as_ref(), &remote)?;
+    }
     let phase = pod["status"]["phase"].as_str().unwrap_or_default();
     if phase != "Running" {
         return wrong(format!("unable to forward port because pod is not running. Current status={phase}"));
@@ -68,10 +77,10 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     }
     let mut tasks = tokio::task::JoinSet::new();
     for port in ports {
-        let parts: Vec<&str> = port.split(':').collect();
-        let (local, remote) = if parts.len() == 2 { (parts[0], parts[1]) } else { (parts[0], parts[0]) };
+        let (local, remote) = split(port);
+        let (local, remote) = (local.as_str(), remote.as_str());
         for (word, side) in [(local, "local"), (remote, "remote")] {
-            if !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit()) && word.parse::<u16>().is_err() {
+            if digits(word) && word.parse::<u16>().is_err() {
                 return wrong(format!("error parsing {side} port '{word}': strconv.ParseUint: parsing \"{word}\": value out of range"));
             }
         }

@@ -337,11 +337,16 @@ async fn watching(session: &Session, given: &Given<'_>, wanted: &Wanted, scope: 
         if format.omits_managed_fields(given) {
             without_managed_fields(&mut object);
         }
+        if events && matches!(format, Format::Name) {
+            say(&format.text(&object)?);
+            return Ok(());
+        }
         if events {
             object = json!({ "type": kind, "object": object });
         }
         if let Format::Columns(columns) = format {
-            say(&columns.render_more(&object, &mut widths));
+            let headers = !std::mem::replace(&mut look.no_headers, true);
+            say(&columns.render_more(&object, &mut widths, headers));
             return Ok(());
         }
         if events && matches!(format, Format::Json) {

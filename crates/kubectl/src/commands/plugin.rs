@@ -24,10 +24,9 @@ fn executable(path: &std::path::Path) -> bool {
 }
 
 /// Becomes the plugin that a command line names, when its first words are no command of ours; its exit code if it could not.
-pub(crate) fn instead(args: &[OsString]) -> Option<i32> {
+pub(crate) fn instead(args: &[OsString], tree: &clap::Command) -> Option<i32> {
     let words: Vec<&str> = args.iter().skip(1).map_while(|a| a.to_str()).take_while(|a| !a.starts_with('-')).collect();
     let first = words.first()?;
-    let tree = crate::tree::tree();
     if tree.find_subcommand(first).is_some() || matches!(*first, "help" | "__complete") {
         return None;
     }

@@ -188,7 +188,7 @@ pub(crate) async fn whoami(given: &Given<'_>) -> Outcome {
     let answer = session.client.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", &body).await?;
     let format = Format::of(given)?;
     if !format.is_human() {
-        say(&format.text(&answer)?);
+        say(&if matches!(format, Format::Json) { crate::print::typed::pretty(&answer) } else { format.text(&answer)? });
         return Ok(());
     }
     let info = &answer["status"]["userInfo"];

@@ -98,7 +98,7 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     }
     for item in &items {
         match one(&session, item, &wanted, deadline).await {
-            Ok(object) => results.print(&item.mapping, &object, if matches!(wanted, For::Delete) { "deleted" } else { "condition met" })?,
+            Ok(object) => results.print(&item.mapping, &object, "condition met")?,
             Err(e) => failures.push(e),
         }
     }

@@ -38,9 +38,8 @@ impl Columns {
     }
 
     /// A later part of a table, whose columns are as wide as before and whose header has been shown.
-    pub(crate) fn render_more(&self, object: &Value, widths: &mut Vec<usize>) -> String {
-        let first = widths.is_empty();
-        let shown = Self { columns: self.columns.clone(), headers: self.headers && first };
+    pub(crate) fn render_more(&self, object: &Value, widths: &mut Vec<usize>, headers: bool) -> String {
+        let shown = Self { columns: self.columns.clone(), headers: self.headers && headers };
         align_with(&shown.raw(object).0, TABLE, widths)
     }
 

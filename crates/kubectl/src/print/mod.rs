@@ -73,6 +73,7 @@ impl Format {
         match name {
             "" if given.text("template").is_some_and(|t| !t.is_empty()) => go(template),
             "" => Ok(Self::Human { wide: false }),
+            "wide" | "yaml" | "json" | "name" if argument.is_some() => wrong(format!("unable to match a printer suitable for the output format \"{output}\", allowed formats are: {FORMATS}")),
             "wide" => Ok(Self::Human { wide: true }),
             "yaml" => Ok(Self::Yaml),
             "json" => Ok(Self::Json),

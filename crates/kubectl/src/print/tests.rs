@@ -70,7 +70,7 @@ fn go_templates_run() {
 #[test]
 fn columns_line_up() {
     let columns = Columns::parse("NAME:.metadata.name,IMAGES:.spec.containers[*].image,X:.none").map_err(|e| e.message());
-    assert_eq!(columns.map(|c| c.render(&pods())), Ok("NAME   IMAGES   X\na      i1,i2    <none>\nb      i3       <none>\n".to_owned()));
+    assert_eq!(columns.map(|c| c.render(&pods())), Ok(Ok("NAME   IMAGES   X\na      i1,i2    <none>\nb      i3       <none>\n".to_owned())));
 }
 
 #[test]
