@@ -150,7 +150,7 @@ impl Scope<'_> {
         }
     }
 
-    /// A token is readable by the pod's one user, by its fsGroup, or by all.
+    /// A token is readable by the pod's one user and its fsGroup, or by all.
     fn token(&self, path: &str, audience: Option<String>, expiration_s: Option<i64>, mode: Option<i32>) -> FileEntry {
         let spec = roster::spec(self.pod);
         let whole = spec.security_context.clone().unwrap_or_default();
@@ -161,9 +161,9 @@ impl Scope<'_> {
         let same = users.first().copied().flatten().filter(|u| users.iter().all(|v| *v == Some(*u)));
         let default = mode.unwrap_or(MODE_DEFAULT);
         let (mode, uid) = match (whole.fs_group, same) {
-            (Some(_), _) => (0o600, None),
-            (None, Some(u)) => (0o600, Some(u)),
             (None, None) => (default, None),
+            // An fsGroup gets its right to read on top.
+            (_, owner) => (0o600, owner),
         };
         let expiration_s = expiration_s.unwrap_or(TOKEN_EXPIRATION_DEFAULT_S);
         let audience = audience.filter(|a| !a.is_empty());
