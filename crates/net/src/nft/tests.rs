@@ -32,6 +32,16 @@ fn a_transaction_is_all_or_nothing() {
     });
 }
 
+/// The kernel's hash table grows and shrinks in the background of what it was told; a listing that meets that can name an element
+/// twice or pass over one. So the listing is asked until it is what it must become.
+fn settles(set: &str, expected: &[Element]) -> bool {
+    (0..1_000).any(|_| {
+        let mut now = list_elements(Family::Ip, "t", set).expect("list");
+        now.sort_by(|a, b| a.key.cmp(&b.key));
+        now == expected
+    })
+}
+
 #[test]
 fn ten_thousand_elements_in_one_transaction() {
     in_namespace("ten_thousand_elements_in_one_transaction", || {
@@ -48,13 +58,11 @@ fn ten_thousand_elements_in_one_transaction() {
         t.push(Op::AddElements("m".into(), elements.clone()));
         let cost = apply(&t).expect("apply");
         eprintln!("10,000 elements: {cost:?}");
-        let mut now = list_elements(Family::Ip, "t", "m").expect("list");
-        now.sort_by(|a, b| a.key.cmp(&b.key));
-        assert_eq!(now, elements);
+        assert!(settles("m", &elements), "the elements as listed never were those that were added");
         let mut t = Transaction::new(Family::Ip, "t");
         t.push(Op::DeleteElements("m".into(), elements[1..].iter().map(|e| Element::key(e.key.clone())).collect()));
         apply(&t).expect("delete");
-        assert_eq!(list_elements(Family::Ip, "t", "m").expect("list").len(), 1);
+        assert!(settles("m", &elements[..1]), "more or less is left than the one that was not deleted");
         let mut t = Transaction::new(Family::Ip, "t");
         t.push(Op::FlushSet("m".into())).push(Op::DeleteSet("m".into())).push(Op::DeleteChain("c".into()));
         apply(&t).expect("clean");
