@@ -1,6 +1,7 @@
 //! One resource's objects, ordered by namespace and name. Cloning is cheap: the tree is shared.
 
 use crate::entry::Entry;
+use crate::snapshot::Change;
 use imbl::OrdMap;
 use kinds::selector::{Labels, Operator};
 use kinds::{ObjectKey, Selector};
@@ -91,12 +92,25 @@ impl Table {
             None if namespace.is_empty() => Bound::Unbounded,
             None => Bound::Included(ObjectKey::new(namespace, "")),
         };
-        // No name of a namespace lies between one and the same with a zero behind it.
+        // "0" is the character behind the slash: nothing lies between `n/…` and `n0/`.
         let to = match namespace {
             "" => Bound::Unbounded,
-            n => Bound::Excluded(ObjectKey::new(format!("{n}\0"), "")),
+            n => Bound::Excluded(ObjectKey::new(format!("{n}0"), "")),
         };
         self.0.range::<_, ObjectKey>((from, to)).filter(move |(_, s)| s.marks.has(marks)).map(|(_, s)| &s.entry)
+    }
+
+    /// The table as it stood before changes of its resource, which are given oldest first.
+    #[must_use]
+    pub fn before(&self, changes: &[Arc<Change>]) -> Self {
+        let mut table = self.clone();
+        for change in changes.iter().rev() {
+            match &change.old {
+                Some(old) => table.insert(Arc::clone(old)),
+                None => table.remove(change.key()),
+            };
+        }
+        table
     }
 
     pub(crate) fn insert(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {

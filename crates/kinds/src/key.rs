@@ -1,10 +1,12 @@
 //! `namespace/name`: what identifies an object within its resource.
 
 use crate::ObjectMeta;
+use std::cmp::Ordering;
 use std::fmt;
 
-/// Namespace (empty for cluster-scoped objects) and name. Ordered by namespace, then name, as lists are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Namespace (empty for cluster-scoped objects) and name. Ordered as `namespace/name` is, which is the order of lists:
+/// `kube-system/x` stands before `kube/x`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ObjectKey {
     pub namespace: String,
     pub name: String,
@@ -25,6 +27,24 @@ impl ObjectKey {
     #[must_use]
     pub fn of(meta: &ObjectMeta) -> Self {
         Self::new(meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+    }
+}
+
+impl Ord for ObjectKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (a, b) = (self.namespace.as_bytes(), other.namespace.as_bytes());
+        match a.cmp(b) {
+            Ordering::Equal => self.name.cmp(&other.name),
+            // Where one begins with the other, the slash behind the shorter one decides.
+            Ordering::Less => b.strip_prefix(a).map_or(Ordering::Less, |rest| b'/'.cmp(&rest[0])),
+            Ordering::Greater => a.strip_prefix(b).map_or(Ordering::Greater, |rest| rest[0].cmp(&b'/')),
+        }
+    }
+}
+
+impl PartialOrd for ObjectKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -91,7 +91,7 @@ impl Registry {
     /// # Errors
     /// As [`Registry::list`] and [`Registry::convert`].
     pub async fn list_spoken(&self, resource: &Resource, query: &ListQuery) -> Result<Listing, ApiError> {
-        let mut listing = self.list(resource, query)?;
+        let mut listing = self.list_at(resource, query).await?;
         let Some(definition) = self.definition(&self.snapshot(), resource).filter(|d| d.by_webhook) else { return Ok(listing) };
         let filter = Filter::new(resource, query, Some(&definition))?;
         let to = format!("{}/{}", definition.group, definition.version(&query.version).name);

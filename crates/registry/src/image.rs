@@ -7,24 +7,20 @@
 //! One writer, in revision order; everyone else reads snapshots. A write returns when the image has reached it.
 
 use crate::door::{Door, Visitor};
+use crate::history::Past;
 use crate::keys;
 use crate::prepared::Prepared;
 use crate::sealing::{self, Seals};
 use bytes::Bytes;
-use cache::{Change, Entry, Journal, Lost, Snapshot, Tables, Write};
+use cache::{Change, Entry, Journal, Lost, Snapshot, Table, Tables, Write};
 use kinds::api::core::v1::Pod;
 use kinds::{Object, Resource, Revision};
 use parking_lot::RwLock;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{Engine, Event, Feed, FeedError, KeyValue, RangeRequest, WatchRequest};
 use tokio::sync::watch;
-
-/// So many of the newest snapshots stay readable at their exact revision (`resourceVersionMatch=Exact`).
-const RECENT_MAX: usize = 64;
-/// So many snapshots stay readable because a list handed out a `continue` token for them.
-const PAGED_MAX: usize = 128;
 
 struct State {
     tables: Tables,
@@ -32,9 +28,6 @@ struct State {
     all: Journal,
     journals: BTreeMap<Resource, Journal>,
     wakes: BTreeMap<Resource, watch::Sender<Revision>>,
-    recent: VecDeque<Snapshot>,
-    /// By revision.
-    paged: BTreeMap<Revision, Snapshot>,
 }
 
 /// The image and its readers' doors.
@@ -92,8 +85,6 @@ impl Image {
             all: Journal::new(at),
             journals: BTreeMap::new(),
             wakes: BTreeMap::new(),
-            recent: VecDeque::new(),
-            paged: BTreeMap::new(),
         };
         Self { state: RwLock::new(state), current, published: Arc::default(), customs: RwLock::default(), seals }
     }
@@ -136,8 +127,13 @@ impl Image {
         } else {
             None
         };
-        let json = codec::storage::from_stored(&resource, plain.as_deref().unwrap_or(&kv.value))
-            .map_err(|e| ImageError::Decode { key: path(), why: e.to_string() })?;
+        Self::unpacked(&resource, kv, plain)
+    }
+
+    /// A stored value as JSON, which may have been sealed.
+    fn unpacked<'a>(resource: &Resource, kv: &'a KeyValue, plain: Option<Vec<u8>>) -> Result<Cow<'a, KeyValue>, ImageError> {
+        let json = codec::storage::from_stored(resource, plain.as_deref().unwrap_or(&kv.value))
+            .map_err(|e| ImageError::Decode { key: kv.key.escape_ascii().to_string(), why: e.to_string() })?;
         match json.or(plain) {
             Some(value) => Ok(Cow::Owned(KeyValue { value: value.into(), ..kv.clone() })),
             None => Ok(Cow::Borrowed(kv)),
@@ -179,11 +175,7 @@ impl Image {
         state.tables.advance(at);
         state.snapshot = state.tables.snapshot();
         let newest = state.snapshot.clone();
-        self.current.write().clone_from(&newest);
-        state.recent.push_back(newest);
-        if state.recent.len() > RECENT_MAX {
-            state.recent.pop_front();
-        }
+        *self.current.write() = newest;
         drop(state);
         done.into_iter().for_each(|(p, e)| p.finish(e));
         self.published.open(at);
@@ -257,30 +249,38 @@ impl Image {
         self.current.read().clone()
     }
 
-    /// The snapshot of exactly that revision, or the newest one before it that nothing changed since; `None` when it
-    /// is not kept any more (or not reached yet).
-    #[must_use]
-    pub fn snapshot_at(&self, revision: Revision) -> Option<Snapshot> {
-        let state = self.state.read();
-        if state.snapshot.revision() < revision {
-            return None;
-        }
-        if let Some(s) = state.paged.get(&revision) {
-            return Some(s.clone());
-        }
-        let after = state.recent.partition_point(|s| s.revision() <= revision);
-        after.checked_sub(1).map(|i| state.recent[i].clone()).or_else(|| {
-            (state.snapshot.revision() == revision).then(|| state.snapshot.clone())
-        })
+    /// The newest revision, and the table of a resource as it stands there.
+    pub(crate) fn newest(&self, resource: &Resource) -> (Revision, Option<Table>) {
+        let now = self.current.read();
+        (now.revision(), now.table(resource).cloned())
     }
 
-    /// Keeps a snapshot for the pages that will be asked of it; the oldest one makes room.
-    pub fn keep_for_pages(&self, snapshot: &Snapshot) {
-        let mut state = self.state.write();
-        state.paged.insert(snapshot.revision(), snapshot.clone());
-        if state.paged.len() > PAGED_MAX {
-            state.paged.pop_first();
+    /// The table of a resource as it stood at a revision that has happened: the newest one, with all that its journal
+    /// tells of since then undone.
+    pub(crate) fn table_at(&self, resource: &Resource, revision: Revision) -> Past {
+        let state = self.state.read();
+        let table = state.snapshot.table(resource);
+        let since = match state.journals.get(resource) {
+            Some(journal) => journal.after(revision, cache::journal::CHANGES_MAX),
+            None if revision < state.all.start() => return Past::Stored(revision),
+            None => Ok(Vec::new()),
+        };
+        let table = table.cloned();
+        drop(state);
+        match since {
+            Ok(changes) => Past::Known(table.map(|t| t.before(&changes)), revision),
+            Err(Lost { .. }) => Past::Stored(revision),
         }
+    }
+
+    /// What a value out of the store's past was; `None` when its key is no object's.
+    pub(crate) async fn entry_of(&self, kv: &KeyValue) -> Result<Option<Entry>, ImageError> {
+        let Some((resource, _)) = self.locate(&kv.key) else { return Ok(None) };
+        let path = kv.key.escape_ascii().to_string();
+        let looked = self.seals.look(&resource, &String::from_utf8_lossy(&kv.key), &kv.value).await;
+        let plain = looked.map_err(|why| ImageError::Decode { key: path, why })?.map(|(plain, _)| plain);
+        let write = self.decode(&*Self::unpacked(&resource, kv, plain)?)?;
+        Ok(write.and_then(|w| w.entry).map(Arc::unwrap_or_clone))
     }
 
     /// Waits until the image shows `revision`.
@@ -330,10 +330,6 @@ impl Image {
         let mut state = self.state.write();
         state.all.forget(revision);
         state.journals.values_mut().for_each(|j| j.forget(revision));
-        while state.recent.front().is_some_and(|s| s.revision() < revision) {
-            state.recent.pop_front();
-        }
-        state.paged = state.paged.split_off(&revision);
     }
 }
 

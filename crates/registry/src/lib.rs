@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  create/update/patch/delete: default -> admit -> prepare -> validate -> admit again -> encode once -> commit -> image
-//!  get/list/watch:             snapshot and journal of the image, never the store
+//!  get/list/watch:             snapshot and journal of the image; lists of older revisions read the store
 //! ```
 //! See docs/request-path.md.
 
@@ -17,6 +17,7 @@ mod door;
 mod expiry;
 mod fieldowners;
 mod flowkeeping;
+mod history;
 pub mod image;
 pub mod keys;
 pub mod list;

@@ -1,8 +1,9 @@
 //! Lists: selectors, pages, and the exact meaning of resourceVersion. Docs: "Kubernetes API Concepts".
 
+use crate::history::Past;
 use crate::registry::{Registry, rules_of};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use cache::{Entry, Marks, Snapshot};
+use cache::{Entry, Marks, Table};
 use kinds::selector::FieldTerm;
 use kinds::{ApiError, Object, ObjectKey, Resource, Revision, Selector};
 use rules::customs::Definition;
@@ -160,55 +161,48 @@ impl Registry {
     /// Lists a resource as the image shows it (callers who need "now" call [`Registry::catch_up`] first).
     ///
     /// # Errors
-    /// 400 for contradictory options, 410 `Expired` for revisions that are not kept, 504 for future ones.
+    /// 400 for contradictory options, 410 `Expired` for revisions that the image has forgotten ([`Registry::list_at`] asks
+    /// the store), 504 for future ones.
     pub fn list(&self, resource: &Resource, query: &ListQuery) -> Result<Listing, ApiError> {
+        match self.past_for(resource, query)? {
+            Past::Known(table, revision) => self.list_table(resource, query, table.as_ref(), revision),
+            Past::Stored(_) => Err(query.page.as_ref().map_or_else(too_old, expired_page)),
+        }
+    }
+
+    /// Lists what a table shows.
+    pub(crate) fn list_table(
+        &self,
+        resource: &Resource,
+        query: &ListQuery,
+        table: Option<&Table>,
+        revision: Revision,
+    ) -> Result<Listing, ApiError> {
         let definition = self.definition(&self.image.snapshot(), resource);
         let filter = Filter::new(resource, query, definition.as_deref())?;
-        let snapshot = self.snapshot_for(query)?;
-        let Some(table) = snapshot.table(resource) else {
-            return Ok(Listing { entries: Vec::new(), revision: snapshot.revision(), next: None, remaining: None });
-        };
+        let all = |entries| Ok(Listing { entries, revision, next: None, remaining: None });
+        let Some(table) = table else { return all(Vec::new()) };
         if let (Some(name), false) = (filter.only_name(), query.namespace.is_empty() && resource.namespaced()) {
             let entry = table.get(&ObjectKey::new(query.namespace.clone(), name)).filter(|e| filter.matches(e));
-            let entries = entry.cloned().into_iter().collect();
-            return Ok(Listing { entries, revision: snapshot.revision(), next: None, remaining: None });
+            return all(entry.cloned().into_iter().collect());
         }
         let after = query.page.as_ref().map(|p| &p.after);
         let mut found = table.marked(&query.namespace, after, Marks::demanded(&query.labels)).filter(|e| filter.matches(e));
         if query.limit == 0 {
-            let entries = found.cloned().collect();
-            return Ok(Listing { entries, revision: snapshot.revision(), next: None, remaining: None });
+            return all(found.cloned().collect());
         }
         let entries: Vec<_> = found.by_ref().take(query.limit).cloned().collect();
         let more = found.count();
-        let revision = snapshot.revision();
         let next = entries.last().filter(|_| more > 0).map(|e| Continue { revision, after: e.key.clone() });
-        if next.is_some() {
-            self.image.keep_for_pages(&snapshot);
-        }
         let exact = query.labels.is_everything() && query.fields.is_empty();
         let remaining = next.as_ref().filter(|_| exact).map(|_| more);
         Ok(Listing { entries, revision, next, remaining })
     }
-
-    fn snapshot_for(&self, query: &ListQuery) -> Result<Snapshot, ApiError> {
-        let newest = self.image.snapshot();
-        if let Some(page) = query.page.as_ref().filter(|p| p.revision != Revision::ZERO) {
-            return self.image.snapshot_at(page.revision).ok_or_else(|| expired_page(page));
-        }
-        match (query.version_match, query.revision) {
-            (VersionMatch::Exact, Some(r)) => self.image.snapshot_at(r).ok_or_else(|| {
-                if r > newest.revision() { future(r, newest.revision()) } else { too_old(r) }
-            }),
-            (_, Some(r)) if r > newest.revision() => Err(future(r, newest.revision())),
-            _ => Ok(newest),
-        }
-    }
 }
 
 /// 410 for a revision that was forgotten.
-pub(crate) fn too_old(revision: Revision) -> ApiError {
-    ApiError::expired(format!("The resourceVersion for the provided list is too old: {revision}"))
+pub(crate) fn too_old() -> ApiError {
+    ApiError::expired("The resourceVersion for the provided list is too old.")
 }
 
 /// 504 for a revision that has not happened.
@@ -227,7 +221,8 @@ pub(crate) fn future(asked: Revision, current: Revision) -> ApiError {
     e
 }
 
-fn expired_page(page: &Continue) -> ApiError {
+/// 410 for a page whose revision was forgotten, with the token that goes on without it.
+pub(crate) fn expired_page(page: &Continue) -> ApiError {
     // Revision 0 goes on with whatever is newest then.
     let fresh = Continue { revision: Revision::ZERO, after: page.after.clone() };
     let mut e = ApiError::expired(

@@ -100,13 +100,20 @@ impl Seals {
     /// # Errors
     /// Why it cannot be opened.
     pub async fn open(&self, resource: &Resource, path: &str, value: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        let (plain, by) = self.look(resource, path, value).await?.unzip();
+        self.note(path, by);
+        Ok(plain)
+    }
+
+    /// The same of a value out of the past, which says nothing of what is stored now; with the name of what sealed it.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub async fn look(&self, resource: &Resource, path: &str, value: &[u8]) -> Result<Option<(Vec<u8>, String)>, String> {
         if !value.starts_with(MARK) {
-            self.note(path, None);
             return Ok(None);
         }
         let sealer = self.sealer.as_ref().ok_or("it is encrypted, and there is no --encryption-provider-config")?;
-        let (plain, by) = sealer.open(&resource_name(resource), path, value).await?;
-        self.note(path, Some(by));
-        Ok(Some(plain))
+        sealer.open(&resource_name(resource), path, value).await.map(Some)
     }
 }

@@ -119,6 +119,84 @@ async fn pages_show_one_revision() {
     assert_eq!(rest.revision, first.revision);
 }
 
+fn shown(listing: &Listing) -> Vec<(String, Option<String>)> {
+    let value = |e: &cache::Entry| e.object.typed::<ConfigMap>().and_then(|c| c.data.as_ref()?.get("k").cloned());
+    listing.entries.iter().map(|e| (e.key.to_string(), value(e))).collect()
+}
+
+/// The image rewinds as far as its journal reaches; a server that began later asks the store. Both must say the same.
+#[tokio::test]
+async fn every_revision_since_compaction_can_be_listed() {
+    let disk: Arc<MemoryDisk> = Arc::default();
+    let r = open(Arc::clone(&disk)).await;
+    let (maps, options) = (Kind::ConfigMap.into(), WriteOptions::default());
+    let space = kinds::api::core::v1::Namespace {
+        metadata: ObjectMeta { name: Some("a-b".into()), ..ObjectMeta::default() },
+        ..Default::default()
+    };
+    r.create(&caller(), &Target::new(Kind::Namespace, ObjectKey::default()), space.into(), &options).await.expect("created");
+    let mut told = Vec::new();
+    let mut tell = |r: &Registry| {
+        let now = r.list(&maps, &ListQuery::default()).expect("listed");
+        told.push((now.revision, shown(&now)));
+    };
+    tell(&r);
+    for n in 0..7 {
+        let namespace = if n % 2 == 0 { "a" } else { "a-b" };
+        let mut object = map(&format!("m{n}"), "1");
+        object.meta_mut().namespace = Some(namespace.into());
+        object.meta_mut().labels = Some([("n".to_owned(), format!("{}", n % 3))].into());
+        let target = Target::new(Kind::ConfigMap, ObjectKey::new(namespace, ""));
+        r.create(&caller(), &target, object, &options).await.expect("created");
+        tell(&r);
+    }
+    r.update(&caller(), &target("m2"), map("m2", "2"), &options).await.expect("updated");
+    tell(&r);
+    r.delete(&caller(), &target("m4"), &kinds::DeleteOptions::default()).await.expect("deleted");
+    tell(&r);
+    every_page(&r, &told).await;
+    drop(r);
+
+    let r = open(disk).await;
+    every_page(&r, &told).await;
+    r.compact(told[3].0).await.expect("compacts");
+    every_page(&r, &told[3..]).await;
+    let exact = |revision| ListQuery { revision: Some(revision), version_match: VersionMatch::Exact, ..ListQuery::default() };
+    let e = r.list_at(&maps, &exact(told[1].0)).await.expect_err("compacted");
+    assert_eq!((e.code, e.message.as_str()), (410, "The resourceVersion for the provided list is too old."));
+    let page = Some(Continue { revision: told[1].0, after: ObjectKey::new("a", "m0") });
+    let e = r.list_at(&maps, &ListQuery { page, limit: 2, ..ListQuery::default() }).await.expect_err("compacted");
+    let page = Some(Continue::decode(&e.resume.expect("a token for the rest")).expect("ours"));
+    let rest = r.list_at(&maps, &ListQuery { page, limit: 2, ..ListQuery::default() }).await.expect("listed");
+    assert_eq!(shown(&rest).iter().map(|(k, _)| k.as_str()).collect::<Vec<_>>(), ["a/m2", "a/m6"]);
+    assert_eq!(r.list_at(&maps, &exact(kinds::Revision(10_000))).await.expect_err("not yet").code, 504);
+}
+
+/// Every revision as it was told, at once, in pages, and by a selector.
+async fn every_page(r: &Registry, told: &[(kinds::Revision, Vec<(String, Option<String>)>)]) {
+    let maps = Kind::ConfigMap.into();
+    for (revision, expected) in told {
+        let exact = ListQuery { revision: Some(*revision), version_match: VersionMatch::Exact, ..ListQuery::default() };
+        let listing = r.list_at(&maps, &exact).await.expect("kept");
+        assert_eq!((shown(&listing), listing.revision), (expected.clone(), *revision));
+        let labels = kinds::Selector::parse("n=0").expect("valid");
+        let some = r.list_at(&maps, &ListQuery { labels, ..exact.clone() }).await.expect("kept");
+        assert!(shown(&some).iter().all(|x| expected.contains(x)));
+        let spaced = r.list_at(&maps, &ListQuery { namespace: "a".into(), ..exact.clone() }).await.expect("kept");
+        assert_eq!(shown(&spaced), expected.iter().filter(|(k, _)| k.starts_with("a/")).cloned().collect::<Vec<_>>());
+        // A limit beside a version means that version exactly.
+        let (mut pages, mut query) = (Vec::new(), ListQuery { limit: 2, version_match: VersionMatch::Unset, ..exact });
+        loop {
+            let page = r.list_at(&maps, &query).await.expect("kept");
+            pages.extend(shown(&page));
+            assert_eq!(page.remaining.unwrap_or_default(), expected.len() - pages.len());
+            let Some(next) = page.next else { break };
+            query = ListQuery { page: Some(next), revision: None, ..query };
+        }
+        assert_eq!(&pages, expected);
+    }
+}
+
 #[tokio::test]
 async fn a_watch_sees_what_its_selector_sees() {
     let r = open(Arc::default()).await;

@@ -1,7 +1,7 @@
 //! Watches: a place in a resource's journal, and the translation of changes into what a selector sees of them.
 
 use crate::image::Image;
-use crate::list::{Filter, ListQuery, too_old};
+use crate::list::{Filter, ListQuery};
 use crate::registry::Registry;
 use bytes::Bytes;
 use cache::{Change, Entry};
@@ -84,9 +84,7 @@ impl Registry {
 }
 
 fn gone(asked: Revision, complete_after: Revision) -> ApiError {
-    let mut e = too_old(asked);
-    e.message = format!("too old resource version: {asked} ({complete_after})");
-    e
+    ApiError::expired(format!("too old resource version: {asked} ({complete_after})"))
 }
 
 impl Watch {
