@@ -28,6 +28,9 @@ const BACKDATE: SignedDuration = SignedDuration::from_mins(5);
 const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 
+/// Key usages together.
+pub(super) type Flags = x509_cert::der::flagset::FlagSet<KeyUsages>;
+
 /// What went wrong with a key or certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
@@ -76,17 +79,49 @@ pub struct Authority {
     key: Key,
 }
 
-struct Profile {
-    issuer: Name,
-    request: Request,
+/// All that a certificate says beside its key and its time.
+pub(super) struct Profile {
+    pub(super) subject: Name,
+    pub(super) names: Vec<GeneralName>,
+    pub(super) usages: Flags,
+    pub(super) purposes: Vec<ObjectIdentifier>,
+    authority: bool,
 }
 
-impl BuilderProfile for Profile {
+/// A profile with the name of who issues it.
+struct Issuing {
+    issuer: Name,
+    profile: Profile,
+}
+
+impl Profile {
+    /// Of a certificate that is no authority's.
+    pub(super) fn leaf(subject: Name, names: Vec<GeneralName>, usages: Flags, purposes: Vec<ObjectIdentifier>) -> Self {
+        Self { subject, names, usages, purposes, authority: false }
+    }
+
+    fn of(r: &Request) -> der::Result<Self> {
+        let authority = r.usage == Usage::Authority;
+        let usages = match authority {
+            true => KeyUsages::KeyCertSign | KeyUsages::CRLSign | KeyUsages::DigitalSignature,
+            false => KeyUsages::DigitalSignature | KeyUsages::KeyEncipherment,
+        };
+        let purposes = match r.usage {
+            Usage::Client => vec![CLIENT_AUTH],
+            Usage::Server => vec![SERVER_AUTH],
+            Usage::Both => vec![SERVER_AUTH, CLIENT_AUTH],
+            Usage::Authority => vec![],
+        };
+        Ok(Self { subject: subject(r)?, names: alternative_names(r)?, usages, purposes, authority })
+    }
+}
+
+impl BuilderProfile for Issuing {
     fn get_issuer(&self, _: &Name) -> Name {
         self.issuer.clone()
     }
     fn get_subject(&self) -> Name {
-        subject(&self.request).unwrap_or_default()
+        self.profile.subject.clone()
     }
     fn build_extensions(
         &self,
@@ -94,29 +129,21 @@ impl BuilderProfile for Profile {
         issuer: SubjectPublicKeyInfoRef<'_>,
         tbs: &TbsCertificate,
     ) -> builder::Result<Vec<Extension>> {
-        let mut all: Vec<Extension> = Vec::new();
-        let ca = self.request.usage == Usage::Authority;
-        let usage = if ca {
-            KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign | KeyUsages::DigitalSignature)
-        } else {
-            KeyUsage(KeyUsages::DigitalSignature | KeyUsages::KeyEncipherment)
-        };
-        all.push(usage.to_extension(tbs.subject(), &all)?);
-        all.push(BasicConstraints { ca, path_len_constraint: None }.to_extension(tbs.subject(), &all)?);
-        if ca {
+        let (mut all, p): (Vec<Extension>, _) = (Vec::new(), &self.profile);
+        if !p.usages.is_empty() {
+            all.push(KeyUsage(p.usages).to_extension(tbs.subject(), &all)?);
+        }
+        all.push(BasicConstraints { ca: p.authority, path_len_constraint: None }.to_extension(tbs.subject(), &all)?);
+        if !p.purposes.is_empty() {
+            all.push(ExtendedKeyUsage(p.purposes.clone()).to_extension(tbs.subject(), &all)?);
+        }
+        if p.authority {
             all.push(SubjectKeyIdentifier::try_from(own)?.to_extension(tbs.subject(), &all)?);
         } else {
-            let purposes = match self.request.usage {
-                Usage::Client => vec![CLIENT_AUTH],
-                Usage::Server => vec![SERVER_AUTH],
-                Usage::Both | Usage::Authority => vec![SERVER_AUTH, CLIENT_AUTH],
-            };
-            all.push(ExtendedKeyUsage(purposes).to_extension(tbs.subject(), &all)?);
             all.push(AuthorityKeyIdentifier::try_from(issuer)?.to_extension(tbs.subject(), &all)?);
         }
-        let names = alternative_names(&self.request)?;
-        if !names.is_empty() {
-            all.push(SubjectAltName(names).to_extension(tbs.subject(), &all)?);
+        if !p.names.is_empty() {
+            all.push(SubjectAltName(p.names.clone()).to_extension(tbs.subject(), &all)?);
         }
         Ok(all)
     }
@@ -171,8 +198,8 @@ impl Authority {
             usage: Usage::Authority,
             lifetime,
         };
-        let issuer = subject(&request)?;
-        let certificate = build(issuer, request, key.spki()?, &key, now)?;
+        let profile = Profile::of(&request)?;
+        let certificate = build(profile.subject.clone(), profile, key.spki()?, &key, (lifetime, now))?;
         let pem = pem("CERTIFICATE", &certificate.to_der()?);
         Ok(Self { certificate, pem, key })
     }
@@ -210,37 +237,32 @@ impl Authority {
     /// As [`Authority::create`].
     pub fn issue(&self, request: Request, now: Timestamp) -> Result<Issued, PkiError> {
         let key = Key::generate()?;
-        let certificate = self.sign(request, key.spki()?, now)?;
+        let certificate = self.sign(Profile::of(&request)?, key.spki()?, (request.lifetime, now))?;
         Ok(Issued { certificate, key: key.pem() })
     }
 
-    /// Issues a certificate for a public key given as `SubjectPublicKeyInfo` DER.
-    ///
-    /// # Errors
-    /// Bytes that are no public key.
-    pub fn issue_for(&self, request: Request, public_der: &[u8], now: Timestamp) -> Result<String, PkiError> {
-        self.sign(request, SubjectPublicKeyInfoOwned::from_der(public_der)?, now)
+    /// Issues a certificate that says exactly that, for a public key given as `SubjectPublicKeyInfo` DER.
+    pub(super) fn issue_exactly(&self, profile: Profile, public_der: &[u8], time: (Duration, Timestamp)) -> Result<String, PkiError> {
+        self.sign(profile, SubjectPublicKeyInfoOwned::from_der(public_der)?, time)
     }
 
-    fn sign(&self, request: Request, spki: SubjectPublicKeyInfoOwned, now: Timestamp) -> Result<String, PkiError> {
+    fn sign(&self, profile: Profile, spki: SubjectPublicKeyInfoOwned, time: (Duration, Timestamp)) -> Result<String, PkiError> {
         let issuer = self.certificate.tbs_certificate().subject().clone();
-        let certificate = build(issuer, request, spki, &self.key, now)?;
+        let certificate = build(issuer, profile, spki, &self.key, time)?;
         Ok(pem("CERTIFICATE", &certificate.to_der()?))
     }
 }
 
 fn build(
     issuer: Name,
-    request: Request,
+    profile: Profile,
     spki: SubjectPublicKeyInfoOwned,
     signer: &Key,
-    now: Timestamp,
+    (lifetime, now): (Duration, Timestamp),
 ) -> Result<Certificate, PkiError> {
-    let lifetime = SignedDuration::try_from(request.lifetime).unwrap_or(SignedDuration::MAX);
+    let lifetime = SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::MAX);
     let end = now.checked_add(lifetime).unwrap_or(Timestamp::MAX);
     let validity = Validity::new(time(now.checked_sub(BACKDATE).unwrap_or(now))?, time(end)?);
-    subject(&request)?;
-    let profile = Profile { issuer, request };
-    let builder = CertificateBuilder::new(profile, serial()?, validity, spki)?;
+    let builder = CertificateBuilder::new(Issuing { issuer, profile }, serial()?, validity, spki)?;
     Ok(builder.build::<_, Asn1Signature>(signer)?)
 }
