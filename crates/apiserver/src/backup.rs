@@ -1,7 +1,7 @@
 //! `GET /timonel/backup`: everything stored, as of now, in the form of `registry::backup`. A path of Timonel's own; who may
 //! read it is decided by rules on non-resource URLs, of which only `cluster-admin` has this one.
 
-use crate::handler::Call;
+use crate::call::Call;
 use crate::respond::{self, Body, Reply};
 use registry::backup::Pages;
 use tokio::sync::mpsc;

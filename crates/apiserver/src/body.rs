@@ -1,6 +1,6 @@
 //! Request bodies: bounded, in any of the media types, turned into JSON and then into objects.
 
-use crate::handler::Call;
+use crate::call::Call;
 use crate::server::Served;
 use bytes::Bytes;
 use http::{HeaderMap, header};

@@ -1,7 +1,7 @@
 //! Admission of connections: `exec`, `attach`, `portforward` and `proxy` show their options in place of an object.
 //! Docs: "Dynamic Admission Control" (operation CONNECT); API reference: PodExecOptions and its kin.
 
-use crate::handler::Call;
+use crate::call::Call;
 use kinds::{ApiError, Kind, ObjectKey, Target};
 use registry::admit::Connect;
 use serde_json::{Value, json};

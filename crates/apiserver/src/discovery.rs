@@ -2,7 +2,7 @@
 //! Docs: "Kubernetes API Concepts: API Discovery", KEP-3352; OpenID Connect Discovery 1.0.
 
 use crate::aggregate::Remote;
-use crate::handler::Call;
+use crate::call::Call;
 use crate::respond::{self, Accept, Reply};
 use http::{HeaderValue, header};
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, CustomResourceDefinitionVersion};

@@ -1,6 +1,7 @@
 //! The way of a request, in one fixed order: parse, authenticate, impersonate, authorize, dispatch, answer.
 
 use crate::authn::{self, Peer, impersonation};
+use crate::call::Call;
 use crate::request::RequestInfo;
 use crate::respond::{self, Accept, Reply};
 use crate::server::Shared;
@@ -19,18 +20,6 @@ use std::time::Instant;
 /// Names a request in the audit log; a client may choose it.
 const AUDIT_ID: header::HeaderName = header::HeaderName::from_static("audit-id");
 
-/// One request on its way.
-pub(crate) struct Call {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) info: Arc<RequestInfo>,
-    pub(crate) accept: Accept,
-    pub(crate) caller: Caller,
-    pub(crate) request: Request<Incoming>,
-    /// The seats of a watch, until it has begun.
-    pub(crate) permit: Option<fairness::Permit>,
-    pub(crate) trail: Option<Arc<Trail>>,
-}
-
 /// Answers one request. Never fails: errors are answers.
 pub(crate) async fn handle(shared: Arc<Shared>, peer: Arc<Peer>, request: Request<Incoming>) -> Reply {
     let begun = Instant::now();
@@ -48,7 +37,7 @@ pub(crate) async fn handle(shared: Arc<Shared>, peer: Arc<Peer>, request: Reques
     }
     reply = respond::compress(reply, encodings.as_ref());
     if head {
-        *reply.body_mut() = Vec::new().into();
+        respond::headless(&mut reply);
     }
     metrics.metrics.request(verb, &target, reply.status().as_u16(), begun.elapsed());
     tracing::debug!(verb, path = target.path, code = reply.status().as_u16(), took = ?begun.elapsed(), "Request served");
@@ -84,6 +73,9 @@ async fn route(shared: Arc<Shared>, peer: &Peer, info: Arc<RequestInfo>, request
     };
     let trail = begin(Some(&user));
     drop(arrival);
+    if trail.as_ref().is_some_and(|t| t.is_lost()) {
+        return respond::text(500, format!("Internal Server Error: {:?}: failed to store audit event\n", head.uri.to_string()));
+    }
     let reply = match impersonate(&shared, user, &info, headers, trail.as_deref()).await {
         Ok(user) => limited(shared, user, info, accept, Request::from_parts(head, body), trail.clone()).await,
         Err(e) => respond::failure(&e, plain),
@@ -210,6 +202,10 @@ async fn answer(mut call: Call) -> Result<Reply, ApiError> {
         return nonresource(call).await;
     }
     let info = &call.info;
+    let known = kinds::Kind::from_gvr(&info.group, &info.version, &info.resource).is_some();
+    if known && call.request.method() == Method::HEAD && info.subresource != "proxy" {
+        return Err(ApiError::no_such_verb());
+    }
     match info.subresource.as_str() {
         "log" if info.resource == "pods" && info.group.is_empty() => return kubelet::stream(call).await,
         "exec" | "attach" | "portforward" if info.resource == "pods" && info.group.is_empty() => {
@@ -249,8 +245,8 @@ async fn nonresource(call: Call) -> Result<Reply, ApiError> {
     }
     let path = call.info.path.as_str();
     let read = matches!(call.info.verb, "get" | "head");
-    if !read {
-        return Err(ApiError::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource"));
+    if !read || (call.info.verb == "head" && only_got(path)) {
+        return Err(ApiError::no_such_verb());
     }
     if let Some(reply) = health::answer(&call).or_else(|| fairness::debug(&call)) {
         return Ok(reply);
@@ -266,6 +262,15 @@ async fn nonresource(call: Call) -> Result<Reply, ApiError> {
         p if p.starts_with("/openapi/v3/") => openapi::v3_anywhere(&call, &p["/openapi/v3/".len()..]).await,
         p if p.starts_with("/api/") || p.starts_with("/apis/") => discovery::below(&call).ok_or_else(ApiError::no_such_path),
         _ => Err(unknown_path()),
+    }
+}
+
+/// Documents that answer GET and nothing else, not even HEAD.
+fn only_got(path: &str) -> bool {
+    match path.trim_matches('/').split('/').collect::<Vec<_>>()[..] {
+        ["api" | "version"] | ["api", _] | [".well-known", "openid-configuration"] | ["openid", "v1", "jwks"] => true,
+        ["apis", group, version] => schema::resources().iter().any(|r| (r.group, r.version) == (group, version)),
+        _ => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `/healthz`, `/livez`, `/readyz` and `/metrics`. Docs: "Kubernetes API health endpoints".
 
-use crate::handler::Call;
+use crate::call::Call;
 use crate::respond::{self, Reply};
 use std::fmt::Write;
 

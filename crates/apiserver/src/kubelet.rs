@@ -2,7 +2,8 @@
 //! service's endpoint or a node. Upgraded connections are relayed byte by byte, so that both ends speak the streaming
 //! protocol with each other. Docs: "Manually constructing apiserver proxy URLs".
 
-use crate::handler::Call;
+use crate::audit::Trail;
+use crate::call::Call;
 use crate::links::{Place, Rewriter};
 use crate::respond::{Body, Reply};
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use kinds::api::core::v1::{Node, Pod, Service};
 use kinds::{ApiError, IntOrString, Kind, ObjectKey};
 use rustls_pki_types::ServerName;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::TcpStream;
@@ -313,14 +315,14 @@ async fn relay(call: Call, upstream: Upstream) -> Result<Reply, ApiError> {
     let tcp = dial.map_err(|_| failed(&"i/o timeout"))?.map_err(|e| failed(&e))?;
     let _ = tcp.set_nodelay(true);
     let uri: Uri = upstream.path.parse().map_err(|e| ApiError::bad_request(format!("{e}")))?;
-    let inner = call.request;
+    let (inner, trail) = (call.request, call.trail);
     let reply = if upstream.tls == Tls::Plain {
-        forward(tcp, inner, uri, &authority, &failed).await?
+        forward(tcp, (inner, trail), uri, &authority, &failed).await?
     } else {
         let name = ServerName::try_from(upstream.host.clone()).map_err(|e| failed(&e))?;
         let config = if upstream.tls == Tls::Kubelet { call.shared.kubelet_tls.clone() } else { crate::strangers::tls() };
         let tls = tokio_rustls::TlsConnector::from(config).connect(name, tcp).await.map_err(|e| failed(&e))?;
-        forward(tls, inner, uri, &authority, &failed).await?
+        forward(tls, (inner, trail), uri, &authority, &failed).await?
     };
     Ok(match upstream.place {
         Some(place) => resettle(reply, place),
@@ -342,9 +344,12 @@ fn resettle(mut reply: Reply, place: Place) -> Reply {
     if !html || !coding.is_empty() {
         return reply;
     }
-    let Body::Relay(body) = std::mem::replace(reply.body_mut(), Body::from(Vec::new())) else { return reply };
+    let Body::Relay(body, trail) = std::mem::replace(reply.body_mut(), Body::from(Vec::new())) else { return reply };
     let (out, frames) = mpsc::channel(PAGE_FRAMES_MAX);
-    tokio::spawn(rewrite(body, Rewriter::new(place), out));
+    tokio::spawn(async move {
+        rewrite(body, Rewriter::new(place), out).await;
+        drop(trail);
+    });
     *reply.body_mut() = Body::Stream(frames);
     reply.headers_mut().remove(header::CONTENT_LENGTH);
     reply
@@ -381,10 +386,11 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
     headers.contains_key(header::UPGRADE) && connection.to_ascii_lowercase().contains("upgrade")
 }
 
-/// Sends a request on over a connection, and its answer back; upgraded connections are spliced.
+/// Sends a request on over a connection, and its answer back; upgraded connections are spliced. The trail is let go of when
+/// all is sent.
 pub(crate) async fn forward<S>(
     stream: S,
-    mut from: Request<Incoming>,
+    (mut from, trail): (Request<Incoming>, Option<Arc<Trail>>),
     uri: Uri,
     authority: &str,
     failed: &(dyn Fn(&dyn std::fmt::Display) -> ApiError + Sync),
@@ -422,7 +428,10 @@ where
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         let theirs = hyper::upgrade::on(&mut answer);
         if let Some(mine) = mine {
-            tokio::spawn(splice(mine, theirs));
+            tokio::spawn(async move {
+                splice(mine, theirs).await;
+                drop(trail);
+            });
         }
         let mut reply = Response::new(Body::from(Vec::new()));
         *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -433,7 +442,7 @@ where
     for h in [header::CONNECTION, header::TRANSFER_ENCODING] {
         parts.headers.remove(h);
     }
-    Ok(Response::from_parts(parts, Body::Relay(body)))
+    Ok(Response::from_parts(parts, Body::Relay(body, trail)))
 }
 
 /// Copies both ways until either side ends.

@@ -7,6 +7,7 @@ pub mod authn;
 pub mod authz;
 mod backup;
 mod body;
+mod call;
 mod connect;
 mod deadline;
 mod discovery;

@@ -1,11 +1,14 @@
 //! The documents that describe the API: `/openapi/v2`, the index `/openapi/v3`, and a document a group-version below it.
 //! They are generated on request by `codec::openapi` straight into gzip and kept compressed, the least recently used going
-//! first: an idle server holds at most [`KEPT_BYTES`] of them. Docs: "Kubernetes API Concepts: OpenAPI", KEP-2896.
+//! first: an idle server holds at most [`KEPT_BYTES`] of v3 documents. Docs: "Kubernetes API Concepts: OpenAPI", KEP-2896.
 
 #[cfg(test)]
 mod tests;
+mod v2;
 
-use crate::handler::Call;
+pub(crate) use v2::v2;
+
+use crate::call::Call;
 use crate::respond::{self, Reply};
 use bytes::Bytes;
 use cache::Snapshot;
@@ -137,7 +140,7 @@ fn fault(e: std::io::Error) -> ApiError {
 type Writer<'w> = dyn FnOnce(&mut dyn std::io::Write) -> std::io::Result<bool> + 'w;
 
 /// Runs something that takes a while without holding up other requests of this thread.
-fn aside<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn aside<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current().map(|h| h.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
@@ -198,17 +201,6 @@ fn document(headers: &HeaderMap, hash: &str, media: &str, packed: Bytes) -> Resu
 fn in_a_year(call: &Call) -> Option<HeaderValue> {
     let then = call.shared.registry.now().checked_add(jiff::SignedDuration::from_hours(365 * 24)).ok()?;
     HeaderValue::from_str(&then.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()).ok()
-}
-
-/// `/openapi/v2`.
-pub(crate) fn v2(call: &Call) -> Result<Reply, ApiError> {
-    let (format, media) = negotiate(call.request.headers(), V2_PROTOBUF)?;
-    let (snapshot, customs) = customs(call);
-    let tree = |c: &CustomResourceDefinition| tree(&snapshot, c);
-    let served = Served { builtin, customs: &customs, tree: &tree };
-    let hash = hash("v2", customs.iter());
-    let packed = packed(&hash, format, Box::new(|out| served.write_v2(format, out).map(|()| true)))?;
-    document(call.request.headers(), &hash, media, packed.ok_or_else(ApiError::no_such_path)?)
 }
 
 /// `/openapi/v3`.

@@ -1,6 +1,6 @@
 //! Objects and lists on their way out: stored bytes as they are, or turned into what the client asked for.
 
-use crate::handler::Call;
+use crate::call::Call;
 use crate::respond::{self, Accept, Body, Encoding, Form, Reply};
 use crate::server::Served;
 use bytes::Bytes;

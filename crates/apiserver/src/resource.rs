@@ -1,7 +1,7 @@
 //! The verbs on resources: from a request to one call of the registry, and from its answer to bytes.
 
 use crate::body;
-use crate::handler::Call;
+use crate::call::Call;
 use crate::output;
 use crate::respond::{self, Reply};
 use crate::server::Served;
@@ -241,6 +241,7 @@ async fn create(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let json = body::to_json(call.request.headers(), bytes)?;
     let (object, mut warnings) = body::object(&call, &served, &json)?;
     let object = stored(object)?;
+    tell(&call, &served, &object);
     check_new_event(&served, &object)?;
     let answer = call.shared.registry.create(&call.caller, &target, object, &options).await;
     let answer = answer.map_err(|e| e.warning(&warnings))?;
@@ -248,6 +249,16 @@ async fn create(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let mut reply = shown(&call, &served, 201, answer.entry).await?;
     respond::warn(&mut reply, &warnings);
     Ok(reply)
+}
+
+/// Tells the audit log what the request's object is understood as, with its defaults and in the request's version.
+fn tell(call: &Call, served: &Served, object: &Object) {
+    let Some(trail) = call.trail.as_ref().filter(|t| t.wants_object()) else { return };
+    let object = call.shared.registry.understood(&served.resource, object.clone());
+    let json = codec::encode(&object).into();
+    if let Ok(json) = output::spoken(served, &object, &json) {
+        trail.understood(&json);
+    }
 }
 
 /// `events.k8s.io` asks more of a new Event than the core group does.
@@ -276,6 +287,7 @@ async fn update(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let json = body::to_json(call.request.headers(), bytes)?;
     let (object, mut warnings) = body::object(&call, &served, &json)?;
     let object = stored(object)?;
+    tell(&call, &served, &object);
     let answer = call.shared.registry.update(&call.caller, &target, object, &options).await;
     let answer = answer.map_err(|e| e.warning(&warnings))?;
     warnings.extend(answer.warnings);

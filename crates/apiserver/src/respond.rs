@@ -32,8 +32,8 @@ pub enum Body {
     Held(VecDeque<Bytes>, crate::fairness::Permit),
     /// Pieces as they come.
     Stream(mpsc::Receiver<Bytes>),
-    /// A body that another server sends.
-    Relay(hyper::body::Incoming),
+    /// A body that another server sends, and the trail that is complete when it ends.
+    Relay(hyper::body::Incoming, Option<std::sync::Arc<crate::audit::Trail>>),
 }
 
 impl From<Vec<u8>> for Body {
@@ -55,7 +55,7 @@ impl HttpBody for Body {
         match &mut *self {
             Self::Pieces(p) | Self::Held(p, _) => Poll::Ready(gather(p).map(|b| Ok(Frame::data(b)))),
             Self::Stream(rx) => rx.poll_recv(cx).map(|b| b.map(|b| Ok(Frame::data(b)))),
-            Self::Relay(b) => Pin::new(b).poll_frame(cx).map(|f| f.map(|f| f.map_err(Into::into))),
+            Self::Relay(b, _) => Pin::new(b).poll_frame(cx).map(|f| f.map(|f| f.map_err(Into::into))),
         }
     }
 
@@ -355,6 +355,15 @@ pub fn failure(e: &ApiError, accept: Accept) -> Reply {
         reply.headers_mut().remove(header::WWW_AUTHENTICATE);
     }
     reply
+}
+
+/// Leaves the body out and says how long it would have been (RFC 9110, 9.3.2).
+pub(crate) fn headless(reply: &mut Reply) {
+    if let Body::Pieces(pieces) | Body::Held(pieces, _) = reply.body() {
+        let length: usize = pieces.iter().map(Bytes::len).sum();
+        reply.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *reply.body_mut() = Body::Pieces(VecDeque::new());
 }
 
 /// Adds `Warning: 299` headers (RFC 7234, 5.5).

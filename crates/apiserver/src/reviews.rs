@@ -6,7 +6,7 @@ mod request;
 
 use crate::authn;
 use crate::body;
-use crate::handler::Call;
+use crate::call::Call;
 use crate::output;
 use crate::respond::{Accept, Reply};
 use crate::server::{Served, Shared};

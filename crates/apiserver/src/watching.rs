@@ -1,6 +1,6 @@
 //! Watch requests: a stream of framed events, bookmarks each minute, an end after the asked-for time.
 
-use crate::handler::Call;
+use crate::call::Call;
 use crate::output;
 use crate::resource::{list_query, revision_of};
 use crate::respond::{self, Body, Encoding, Form, Reply, status_tree};

@@ -133,6 +133,14 @@ impl Registry {
         self.definition(snapshot, resource)
     }
 
+    /// An object as it is understood before admission: with its defaults, and without fields that its version does not know.
+    #[must_use]
+    pub fn understood(&self, resource: &Resource, mut object: Object) -> Object {
+        (crate::registry::rules_of(resource).default)(&mut object);
+        shape(self.definition(&self.snapshot(), resource).as_deref(), &mut object);
+        object
+    }
+
     /// Fields that a version of a custom resource does not know: `unknown field "spec.imag"`.
     #[must_use]
     pub fn unknown_fields(&self, resource: &Resource, api_version: &str, tree: &Value) -> Vec<String> {

@@ -43,9 +43,21 @@ pub(crate) struct Serving {
     /// Format of the audit log: json or legacy.
     #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = ["json", "legacy"])]
     pub(crate) audit_log_format: String,
-    /// How events go to the log. They are written at once in every mode.
+    /// How events go to the log: through a buffer, at once, or at once with requests that fail when that fails.
     #[arg(long, value_name = "MODE", default_value = "blocking", value_parser = ["batch", "blocking", "blocking-strict"])]
     pub(crate) audit_log_mode: String,
+    /// Events that may wait to be written to the log, in its batch mode.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) audit_log_batch_buffer_size: usize,
+    /// Leave the objects out of events that are too large for the log.
+    #[arg(long)]
+    pub(crate) audit_log_truncate_enabled: bool,
+    /// Bytes of an event that are too many for the log.
+    #[arg(long, value_name = "BYTES", default_value_t = 102_400)]
+    pub(crate) audit_log_truncate_max_event_size: usize,
+    /// Bytes of a batch that are too many for the log; it is written event by event.
+    #[arg(long, value_name = "BYTES", default_value_t = 10_485_760)]
+    pub(crate) audit_log_truncate_max_batch_size: usize,
     /// Days that old audit logs are kept.
     #[arg(long, value_name = "DAYS", default_value_t = 0)]
     pub(crate) audit_log_maxage: u32,
@@ -73,6 +85,15 @@ pub(crate) struct Serving {
     /// How old the first event of a batch may become.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub(crate) audit_webhook_batch_max_wait: Duration,
+    /// Leave the objects out of events that are too large for the webhook.
+    #[arg(long)]
+    pub(crate) audit_webhook_truncate_enabled: bool,
+    /// Bytes of an event that are too many for the webhook.
+    #[arg(long, value_name = "BYTES", default_value_t = 102_400)]
+    pub(crate) audit_webhook_truncate_max_event_size: usize,
+    /// Bytes of a batch that are too many for the webhook.
+    #[arg(long, value_name = "BYTES", default_value_t = 10_485_760)]
+    pub(crate) audit_webhook_truncate_max_batch_size: usize,
     /// Batches at once, if none were sent before.
     #[arg(long, value_name = "N", default_value_t = 15)]
     pub(crate) audit_webhook_batch_throttle_burst: u32,
@@ -220,7 +241,15 @@ impl Serving {
         let Some(path) = &self.audit_policy_file else { return Ok(None) };
         let text = std::fs::read_to_string(path).with_context(|| format!("failed to read file path {}", path.display()))?;
         let policy = audit::Policy::parse(&text).with_context(|| path.display().to_string())?;
+        let mode = match self.audit_log_mode.as_str() {
+            "batch" => audit::Mode::Batch(self.audit_log_batch_buffer_size),
+            "blocking-strict" => audit::Mode::Strict,
+            _ => audit::Mode::Blocking,
+        };
+        let most = self.audit_log_truncate_max_event_size.min(self.audit_log_truncate_max_batch_size);
         let log = self.audit_log_path.as_ref().map(|p| audit::LogOptions {
+            mode,
+            truncate: self.audit_log_truncate_enabled.then_some(most),
             target: if p == "-" { audit::Target::Stdout } else { audit::Target::File(p.into()) },
             format: if self.audit_log_format == "legacy" { audit::Format::Legacy } else { audit::Format::Json },
             max_age_days: self.audit_log_maxage,
@@ -243,6 +272,8 @@ impl Serving {
         let one_by_one = self.audit_webhook_mode != "batch";
         let throttle = (self.audit_webhook_batch_throttle_qps, self.audit_webhook_batch_throttle_burst);
         Ok(audit::WebhookOptions {
+            truncate: self.audit_webhook_truncate_enabled.then_some(self.audit_webhook_truncate_max_event_size),
+            batch_bytes: if self.audit_webhook_truncate_enabled { self.audit_webhook_truncate_max_batch_size } else { usize::MAX },
             config: webhook_client(path)?,
             batching: audit::Batching {
                 buffer: self.audit_webhook_batch_buffer_size,

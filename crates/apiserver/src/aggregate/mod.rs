@@ -22,6 +22,7 @@ use crate::webhook::trust::{Identity, Trust};
 use crate::webhook::Caller;
 use base::metrics::{Counter, Family, Gauge, Registry as Metrics};
 use cache::Snapshot;
+use codec::openapi::Foreign;
 use kinds::kube_aggregator::pkg::apis::apiregistration::v1::{APIService, APIServiceSpec, ServiceReference};
 use parking_lot::RwLock;
 use serde_json::Value;
@@ -44,6 +45,8 @@ pub(crate) struct Remote {
     pub(crate) stale: bool,
     /// The query of its OpenAPI v3 document, when it has one.
     pub(crate) openapi: Option<String>,
+    /// What it publishes of the group-version in OpenAPI v2, and the entity tag of that.
+    pub(crate) v2: Option<(String, Arc<Foreign>)>,
 }
 
 /// The aggregation layer.
@@ -79,6 +82,18 @@ impl Aggregator {
     /// The group-versions of other servers, for discovery.
     pub(crate) fn remotes(&self) -> Vec<Remote> {
         self.remotes.read().values().cloned().collect()
+    }
+
+    /// What other servers publish in OpenAPI v2, settled beside each other, each with a word that tells it apart.
+    pub(crate) fn published(&self) -> Vec<(String, Foreign)> {
+        let all: Vec<_> = self.remotes.read().iter().filter_map(|(name, r)| Some((name.clone(), r.v2.clone()?))).collect();
+        if all.is_empty() {
+            return Vec::new();
+        }
+        // Names that one has to give way to depend on all before it.
+        let word = all.iter().fold(String::new(), |word, (name, (tag, _))| format!("{word} {name}={tag}"));
+        let foreign = Foreign::settled(&all.iter().map(|(_, (_, f))| &**f).collect::<Vec<_>>());
+        all.into_iter().zip(foreign).map(|((name, _), f)| (format!("{name} of{word}"), f)).collect()
     }
 
     /// A place at the server of a service.

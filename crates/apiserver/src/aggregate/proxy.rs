@@ -2,7 +2,7 @@
 
 use super::headers::identify;
 use super::{Aggregator, is_available};
-use crate::handler::Call;
+use crate::call::Call;
 use crate::kubelet::forward;
 use crate::respond::{self, Reply};
 use crate::webhook::caller::dial;
@@ -10,7 +10,9 @@ use crate::webhook::place::join;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use kinds::ApiError;
 use kinds::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_rustls::TlsConnector;
 
@@ -29,6 +31,10 @@ pub(crate) async fn proxy(mut call: Call, service: &APIService) -> Result<Reply,
     let Ok(place) = layer.place(&snapshot, &spec, "/") else { return Ok(unavailable()) };
     let Ok(addresses) = &place.dial else { return Ok(unavailable()) };
     let config = layer.caller.config(&place.trust, place.identity.as_ref()).map_err(ApiError::internal)?;
+    // Connections may be upgraded, which only HTTP/1.1 knows.
+    let mut config = ClientConfig::clone(&config);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let config = Arc::new(config);
     let failed = |e: &dyn std::fmt::Display| ApiError::new(503, "", format!("error trying to reach service: {e}"));
     let mut why = "no addresses".to_owned();
     for (host, port) in addresses {
@@ -45,10 +51,10 @@ pub(crate) async fn proxy(mut call: Call, service: &APIService) -> Result<Reply,
             Err(e) => return Ok(text(&failed(&crate::webhook::trust::words(&e, &place.server_name)))),
         };
         let uri = path.parse().map_err(|e| ApiError::bad_request(format!("{e}")))?;
-        let user = std::sync::Arc::clone(&call.caller.user);
+        let user = Arc::clone(&call.caller.user);
         identify(call.request.headers_mut(), &user);
         let authority = join(&place.server_name, place.url.port_or_known_default().unwrap_or(443));
-        let done = forward(tls, call.request, uri, &authority, &failed).await;
+        let done = forward(tls, (call.request, call.trail), uri, &authority, &failed).await;
         return Ok(done.unwrap_or_else(|e| text(&e)));
     }
     Ok(text(&failed(&why)))

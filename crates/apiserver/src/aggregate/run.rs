@@ -4,7 +4,8 @@
 use super::available::{self, Verdict};
 use super::{Aggregator, Remote, headers, register};
 use futures_util::future::{join_all, select_all};
-use http::HeaderMap;
+use codec::openapi::Foreign;
+use http::{HeaderMap, HeaderValue, header};
 use kinds::kube_aggregator::pkg::apis::apiregistration::v1::{APIService, ServiceReference};
 use kinds::{ApiError, DeleteOptions, Kind, ObjectKey, Target, Time, WriteOptions};
 use registry::{Caller as Writer, Registry};
@@ -129,6 +130,7 @@ impl Aggregator {
                 remote.resources = serde_json::from_slice(&answer.body).unwrap_or_default();
                 remote.stale = false;
                 remote.openapi = self.openapi(snapshot, service, &remote).await;
+                remote.v2 = self.openapi_v2(snapshot, service, &remote).await;
                 (available::passed(), remote)
             }
         }
@@ -143,12 +145,32 @@ impl Aggregator {
         Some(url.split_once('?').map(|(_, q)| q.to_owned()).unwrap_or_default())
     }
 
+    /// What the server publishes of its group-version in OpenAPI v2: read again only when it has changed.
+    async fn openapi_v2(&self, snapshot: &cache::Snapshot, service: &APIService, remote: &Remote) -> Option<(String, Arc<Foreign>)> {
+        let before = self.remotes.read().get(&name_of(service)).and_then(|r| r.v2.clone());
+        let place = self.place(snapshot, service.spec.as_ref()?, "/openapi/v2").ok()?;
+        let mut headers = ours();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(tag) = before.as_ref().and_then(|(tag, _)| HeaderValue::from_str(tag).ok()) {
+            headers.insert(header::IF_NONE_MATCH, tag);
+        }
+        let answer = self.caller.get(&place, headers, CHECK_TIMEOUT).await.ok()?;
+        let tag = answer.headers.get(header::ETAG).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let tag = tag.unwrap_or_else(|| fingerprint(&answer.body));
+        if answer.code == 304 || before.as_ref().is_some_and(|(known, _)| *known == tag) {
+            return before;
+        }
+        let read = || Foreign::read(&answer.body, &remote.group, &remote.version);
+        Some((tag, Arc::new(crate::openapi::aside(read)?)))
+    }
+
     /// Keeps what the server said before while it says nothing.
     fn remember(&self, name: &str, mut remote: Remote) {
         let mut all = self.remotes.write();
         if let Some(before) = all.get(name).filter(|_| remote.stale) {
             remote.resources = before.resources.clone();
             remote.openapi.clone_from(&before.openapi);
+            remote.v2.clone_from(&before.v2);
         }
         all.insert(name.to_owned(), remote);
     }
@@ -172,6 +194,12 @@ pub(super) fn ours() -> HeaderMap {
     let mut all = HeaderMap::new();
     headers::identify(&mut all, &User::new(AGGREGATOR, &["system:masters"]));
     all
+}
+
+/// A tag for documents of servers that give none.
+fn fingerprint(body: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(body).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn name_of(service: &APIService) -> String {

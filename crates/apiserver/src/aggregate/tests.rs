@@ -63,6 +63,7 @@ async fn a_server_is_asked_in_our_name() {
         let who = headers.get("x-remote-user").and_then(|v| v.to_str().ok()).unwrap_or_default();
         match path {
             "/apis/g.io/v1" => json!({ "kind": "APIResourceList", "resources": [{ "name": who }] }),
+            "/openapi/v2" => json!({ "swagger": "2.0", "paths": { "/apis/g.io/v1/xs": {} } }),
             _ => json!({ "paths": { "apis/g.io/v1": { "serverRelativeURL": "/openapi/v3/apis/g.io/v1?hash=abc" } } }),
         }
     })
@@ -99,7 +100,8 @@ async fn a_server_is_asked_in_our_name() {
     assert_eq!(verdict, available::passed());
     assert_eq!(remote.resources["resources"][0]["name"], "system:kube-aggregator");
     assert_eq!((remote.stale, remote.openapi.as_deref()), (false, Some("hash=abc")));
-    assert_eq!(server.asked.lock().len(), 2);
+    assert!(remote.v2.is_some());
+    assert_eq!(server.asked.lock().len(), 3);
     let (verdict, remote) = layer.check(&world(vec![service(443), slice(1)]), &service_object).await;
     let why = "failing or missing response from https://s.n.svc:443/apis/g.io/v1: Get \"https://s.n.svc:443/apis/g.io/v1\": dial tcp 127.0.0.1:1: connect: connection refused";
     assert_eq!((verdict.reason, verdict.message.as_str(), remote.stale), ("FailedDiscoveryCheck", why, true));

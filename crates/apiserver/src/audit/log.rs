@@ -1,12 +1,18 @@
 //! The log backend: one line an event, to a file that turns over by size and age, or to standard output.
-//! Docs: "Auditing: Log backend". Lines go to the page cache at once ("blocking"); nothing waits for the disk.
+//! Docs: "Auditing: Log backend". Lines go to the page cache at once ("blocking"), or through a buffer ("batch"), whose
+//! overflow is counted and lost; nothing waits for the disk.
 
 use super::{AuditError, Record};
+use base::metrics::Counter;
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp, civil};
 use parking_lot::Mutex;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread::JoinHandle;
 
 /// Size at which a file turns over when none is given.
 const SIZE_DEFAULT_MB: u64 = 100;
@@ -27,9 +33,23 @@ pub enum Target {
     File(PathBuf),
 }
 
+/// How events go to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Through a buffer of so many events.
+    Batch(usize),
+    /// At once.
+    Blocking,
+    /// At once, and a request whose arrival cannot be written fails.
+    Strict,
+}
+
 /// The log's flags.
 #[derive(Clone, Debug)]
 pub struct LogOptions {
+    pub mode: Mode,
+    /// Events that are larger lose their objects.
+    pub truncate: Option<usize>,
     pub target: Target,
     pub format: Format,
     /// Days that old files are kept; 0: for ever.
@@ -48,31 +68,92 @@ struct Open {
 
 /// The log.
 pub(super) struct Log {
+    writer: Arc<Writer>,
+    buffer: Option<SyncSender<Bytes>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Writer {
     options: LogOptions,
     open: Mutex<Option<Open>>,
+    lost: Arc<Counter>,
 }
 
 impl Log {
-    pub(super) fn open(options: LogOptions) -> Result<Self, AuditError> {
+    pub(super) fn open(options: LogOptions, lost: Arc<Counter>) -> Result<Self, AuditError> {
+        let mode = options.mode;
+        let writer = Arc::new(Writer::open(options, lost)?);
+        let Mode::Batch(size) = mode else { return Ok(Self { writer, buffer: None, thread: None }) };
+        let (buffer, events) = mpsc::sync_channel::<Bytes>(size.max(1));
+        let own = Arc::clone(&writer);
+        let thread = std::thread::Builder::new().name("audit-log".into()).spawn(move || {
+            for line in events {
+                own.put(&line);
+            }
+        });
+        let thread = thread.map_err(|source| AuditError::Log { path: "its thread".into(), source })?;
+        Ok(Self { writer, buffer: Some(buffer), thread: Some(thread) })
+    }
+
+    /// Writes an event; `false` when its request must not go on.
+    pub(super) fn write(&self, record: &Record) -> bool {
+        let options = &self.writer.options;
+        let line = match options.format {
+            Format::Legacy => record.legacy.clone().into(),
+            Format::Json => match record.fitting(options.truncate) {
+                Some(json) => [&json[..], b"\n"].concat().into(),
+                None => {
+                    self.writer.lost.inc();
+                    return true;
+                }
+            },
+        };
+        match &self.buffer {
+            Some(buffer) => {
+                if buffer.try_send(line).is_err() {
+                    self.writer.lost.inc();
+                }
+                true
+            }
+            None => self.writer.put(&line) || options.mode != Mode::Strict,
+        }
+    }
+}
+
+impl Drop for Log {
+    /// What is in the buffer is written before the process ends.
+    fn drop(&mut self) {
+        self.buffer = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Writer {
+    fn open(options: LogOptions, lost: Arc<Counter>) -> Result<Self, AuditError> {
         let open = match &options.target {
             Target::Stdout => None,
             Target::File(path) => {
                 Some(append(path).map_err(|source| AuditError::Log { path: path.display().to_string(), source })?)
             }
         };
-        Ok(Self { options, open: Mutex::new(open) })
+        Ok(Self { options, open: Mutex::new(open), lost })
     }
 
-    pub(super) fn write(&self, record: &Record) -> io::Result<()> {
-        let mut line = match self.options.format {
-            Format::Json => record.json.to_vec(),
-            Format::Legacy => record.legacy.clone().into_bytes(),
-        };
-        if self.options.format == Format::Json {
-            line.push(b'\n');
+    /// Writes a line; `false` when that failed.
+    fn put(&self, line: &[u8]) -> bool {
+        let done = self.append(line);
+        if let Err(e) = &done {
+            self.lost.inc();
+            tracing::error!(err = %e, "An audit event could not be written");
         }
+        done.is_ok()
+    }
+
+    fn append(&self, line: &[u8]) -> io::Result<()> {
         let Target::File(path) = &self.options.target else {
-            return io::stdout().lock().write_all(&line);
+            return io::stdout().lock().write_all(line);
         };
         let mut open = self.open.lock();
         let most = match self.options.max_size_mb {
@@ -81,13 +162,13 @@ impl Log {
         } * 1024 * 1024;
         if open.as_ref().is_some_and(|o| o.size + line.len() as u64 > most && o.size > 0) {
             *open = None;
-            self.turn_over(path, record.at)?;
+            self.turn_over(path, Timestamp::now())?;
         }
         if open.is_none() {
             *open = Some(append(path)?);
         }
         let Some(o) = open.as_mut() else { return Ok(()) };
-        o.file.write_all(&line)?;
+        o.file.write_all(line)?;
         o.size += line.len() as u64;
         Ok(())
     }

@@ -24,9 +24,9 @@ use rules::User;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-pub use log::{Format, LogOptions, Target};
+pub use log::{Format, LogOptions, Mode, Target};
 pub use policy::{Level, Policy};
-pub(crate) use trail::Trail;
+pub use trail::Trail;
 pub use webhook::{Batching, WebhookOptions};
 
 /// What the flags say of auditing.
@@ -51,9 +51,18 @@ pub enum AuditError {
 /// One event, ready for the sinks.
 pub(crate) struct Record {
     pub(crate) json: Bytes,
+    /// The same without its objects, where some sink may want it smaller.
+    pub(crate) short: Option<Bytes>,
     /// The line of the legacy format.
     pub(crate) legacy: String,
-    pub(crate) at: Timestamp,
+}
+
+impl Record {
+    /// The event in the form that is no larger; `None` when there is none.
+    fn fitting(&self, most: Option<usize>) -> Option<&Bytes> {
+        let fits = |json: &&Bytes| most.is_none_or(|m| json.len() <= m);
+        Some(&self.json).filter(fits).or_else(|| self.short.as_ref().filter(fits))
+    }
 }
 
 /// The auditor.
@@ -61,9 +70,10 @@ pub struct Audit {
     policy: Policy,
     log: Option<log::Log>,
     webhook: Option<webhook::Sender>,
+    /// Events above this size may have to be shorter for some sink.
+    truncate: Option<usize>,
     events: Arc<Counter>,
     levels: Arc<Family<Counter>>,
-    errors: Arc<Family<Counter>>,
 }
 
 /// Where and when a request came in.
@@ -82,14 +92,15 @@ impl Audit {
     /// A log that cannot be written, a webhook configuration that is none.
     pub fn open(options: Options, metrics: &MetricRegistry) -> Result<Arc<Self>, AuditError> {
         let errors = metrics.counter("apiserver_audit_error_total", "Counter of audit events that failed to be audited properly. Plugin identifies the plugin affected by the error.", &["plugin"]);
+        let limits = [options.log.as_ref().and_then(|l| l.truncate), options.webhook.as_ref().and_then(|w| w.truncate)];
         let webhook = options.webhook.map(|w| webhook::start(w, errors.with(&["webhook"]))).transpose()?;
         Ok(Arc::new(Self {
             policy: options.policy,
-            log: options.log.map(log::Log::open).transpose()?,
+            log: options.log.map(|l| log::Log::open(l, errors.with(&["log"]))).transpose()?,
             webhook,
+            truncate: limits.into_iter().flatten().min(),
             events: metrics.counter("apiserver_audit_event_total", "Counter of audit events generated and sent to the audit backend.", &[]).with(&[]),
             levels: metrics.counter("apiserver_audit_level_total", "Counter of policy levels for audit events (1 per request).", &["level"]),
-            errors,
         }))
     }
 
@@ -107,16 +118,13 @@ impl Audit {
         Some(Arc::new(trail))
     }
 
-    pub(crate) fn write(&self, record: Record) {
+    /// Writes an event; `false` when its request must not go on.
+    pub(crate) fn write(&self, record: Record) -> bool {
         self.events.inc();
-        if let Some(log) = &self.log {
-            if let Err(e) = log.write(&record) {
-                self.errors.with(&["log"]).inc();
-                tracing::error!(err = %e, "An audit event could not be written");
-            }
-        }
+        let written = self.log.as_ref().is_none_or(|log| log.write(&record));
         if let Some(webhook) = &self.webhook {
-            webhook.send(record.json);
+            webhook.send(&record);
         }
+        written
     }
 }

@@ -55,7 +55,7 @@ fn bad_policies_are_refused() {
 
 fn open(dir: &std::path::Path, p: Policy, format: Format, max_size_mb: u64) -> Arc<Audit> {
     let target = Target::File(dir.join("audit.log"));
-    let log = LogOptions { target, format, max_age_days: 0, max_backups: 2, max_size_mb, compress: false };
+    let log = LogOptions { mode: Mode::Blocking, truncate: None, target, format, max_age_days: 0, max_backups: 2, max_size_mb, compress: false };
     Audit::open(Options { policy: p, log: Some(log), webhook: None }, &MetricRegistry::default()).expect("opens")
 }
 
@@ -113,15 +113,17 @@ fn a_trail_tells_what_its_level_wants() {
 fn the_log_turns_over_and_forgets() {
     let dir = tempfile::tempdir().expect("a directory");
     let audit = open(dir.path(), policy("rules: [{level: Metadata}]"), Format::Json, 1);
-    for i in 0..5_i64 {
-        let at = Timestamp::from_second(1_800_000_000 + i).expect("in range");
-        for _ in 0..2 {
-            audit.write(Record { json: Bytes::from(vec![b'x'; 600 * 1024]), legacy: String::new(), at });
+    for _ in 0..10 {
+        // Files are told apart by the millisecond: two in one would be one.
+        let now = Timestamp::now().as_millisecond();
+        while Timestamp::now().as_millisecond() == now {
+            std::thread::yield_now();
         }
+        assert!(audit.write(Record { json: Bytes::from(vec![b'x'; 600 * 1024]), short: None, legacy: String::new() }));
     }
     let names: Vec<String> = std::fs::read_dir(dir.path()).expect("reads").map(|e| e.expect("entry").file_name().into_string().expect("text")).collect();
     assert_eq!(names.len(), 3, "the log and two old ones: {names:?}");
-    assert!(names.contains(&"audit-2027-01-15T08-00-04.000.log".to_owned()), "{names:?}");
+    assert_eq!(names.iter().filter(|n| n.starts_with("audit-2") && n.len() == "audit-2027-01-15T08-00-04.000.log".len()).count(), 2, "{names:?}");
 }
 
 #[test]
@@ -131,4 +133,39 @@ fn the_legacy_line() {
     drop(begin(&audit, &info(&Method::GET, "/version"), &User::new("u", &["g"])));
     let text = std::fs::read_to_string(dir.path().join("audit.log")).expect("a log");
     assert!(text.contains(r#"AUDIT: id="id" stage="RequestReceived" ip="192.0.2.1" method="get" user="u" groups="\"g\"" as="<self>""#), "{text}");
+}
+
+#[test]
+fn large_events_lose_their_objects_and_a_buffer_is_written_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let p = policy("omitStages: [RequestReceived]\nrules: [{level: Request}]");
+    let target = Target::File(dir.path().join("audit.log"));
+    let (mode, truncate) = (Mode::Batch(10), Some(2000));
+    let log = LogOptions { mode, truncate, target, format: Format::Json, max_age_days: 0, max_backups: 0, max_size_mb: 0, compress: false };
+    let audit = Audit::open(Options { policy: p, log: Some(log), webhook: None }, &MetricRegistry::default()).expect("opens");
+    for size in [10, 5000] {
+        let trail = begin(&audit, &info(&Method::POST, "/api/v1/namespaces/a/configmaps"), &User::new("u", &[])).expect("wanted");
+        trail.request(&HeaderMap::new(), &format!("{{\"data\":\"{}\"}}", "x".repeat(size)).into());
+        trail.answered(&crate::respond::text(200, ""));
+    }
+    drop(audit);
+    let all = lines(dir.path());
+    assert_eq!(all.iter().map(|e| e.get("requestObject").is_some()).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(all[1]["annotations"]["audit.k8s.io/truncated"], "true");
+}
+
+#[test]
+fn a_strict_log_stops_requests_that_it_cannot_write() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let target = Target::File("/dev/full".into());
+    let open = |mode| {
+        let log = LogOptions { mode, truncate: None, target: target.clone(), format: Format::Json, max_age_days: 0, max_backups: 0, max_size_mb: 0, compress: false };
+        let p = policy("rules: [{level: Metadata}]");
+        Audit::open(Options { policy: p, log: Some(log), webhook: None }, &MetricRegistry::default()).expect("opens")
+    };
+    for (mode, lost) in [(Mode::Blocking, false), (Mode::Strict, true)] {
+        let trail = begin(&open(mode), &info(&Method::GET, "/version"), &User::new("u", &[])).expect("wanted");
+        assert_eq!(trail.is_lost(), lost);
+    }
+    drop(dir);
 }

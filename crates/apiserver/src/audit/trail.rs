@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Says that an event's objects were too large.
+const TRUNCATED: &str = "audit.k8s.io/truncated";
 /// Longest user agent that is recorded.
 const AGENT_MAX: usize = 1024;
 /// Requests that take longer say how long.
@@ -33,6 +35,8 @@ struct Told {
     response: Option<Box<RawValue>>,
     outcome: Option<Outcome>,
     annotations: BTreeMap<String, String>,
+    /// Its arrival could not be written, and had to be.
+    unwritten: bool,
     /// Nothing was answered yet: dropping it writes nothing.
     answered: bool,
     /// Whether the last event was written already.
@@ -40,7 +44,7 @@ struct Told {
 }
 
 /// The trail.
-pub(crate) struct Trail {
+pub struct Trail {
     audit: Arc<Audit>,
     wanted: Wanted,
     audit_id: String,
@@ -79,7 +83,13 @@ impl Trail {
     }
 
     pub(super) fn received(&self) {
-        self.emit(Stage::RequestReceived);
+        let written = self.emit(Stage::RequestReceived);
+        self.told.lock().unwritten = !written;
+    }
+
+    /// Whether the request may not go on, because its arrival could not be written.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.told.lock().unwritten
     }
 
     /// Whom the request acts as, and the permission that it came by.
@@ -116,6 +126,16 @@ impl Trail {
         if self.wanted.level >= Level::Request {
             self.told.lock().request = self.raw(&json);
         }
+    }
+
+    /// Whether the request's object is wanted.
+    pub(crate) fn wants_object(&self) -> bool {
+        self.wanted.level >= Level::Request
+    }
+
+    /// The request's object as it was understood, defaults included, instead of the body.
+    pub(crate) fn understood(&self, json: &[u8]) {
+        self.told.lock().request = self.raw(json);
     }
 
     /// What the request's object says of itself, where the URL did not say it.
@@ -194,13 +214,14 @@ impl Trail {
         RawValue::from_string(tree.to_string()).ok()
     }
 
-    fn emit(&self, stage: Stage) {
+    /// Writes an event; `false` when the request must not go on without it.
+    fn emit(&self, stage: Stage) -> bool {
         if self.wanted.omit_stages.contains(&stage) {
-            return;
+            return true;
         }
         let now = self.received.checked_add(SignedDuration::try_from(self.began.elapsed()).unwrap_or_default()).unwrap_or(self.received);
         let told = self.told.lock();
-        let event = Event {
+        let mut event = Event {
             kind: "Event",
             api_version: "audit.k8s.io/v1",
             level: self.wanted.level.name(),
@@ -221,10 +242,18 @@ impl Trail {
             stage_timestamp: micros(now),
             annotations: &told.annotations,
         };
-        let Ok(json) = serde_json::to_vec(&event) else { return };
+        let Ok(json) = serde_json::to_vec(&event) else { return true };
+        let large = self.audit.truncate.is_some_and(|most| json.len() > most);
+        let (mut short, mut annotations) = (None, BTreeMap::new());
+        if large && (event.request_object.is_some() || event.response_object.is_some()) {
+            annotations.clone_from(&told.annotations);
+            annotations.insert(TRUNCATED.to_owned(), "true".to_owned());
+            (event.request_object, event.response_object, event.annotations) = (None, None, &annotations);
+            short = serde_json::to_vec(&event).map(Bytes::from).ok();
+        }
         let legacy = self.legacy(stage, now, &told);
         drop(told);
-        self.audit.write(Record { json: json.into(), legacy, at: now });
+        self.audit.write(Record { json: json.into(), short, legacy })
     }
 
     fn legacy(&self, stage: Stage, now: Timestamp, told: &Told) -> String {

@@ -1,7 +1,7 @@
 //! The webhook backend: events gathered into batches and posted as an `EventList`. Docs: "Auditing: Webhook backend",
 //! "Event batching". What does not fit the buffer is counted and lost: requests never wait for the webhook.
 
-use super::AuditError;
+use super::{AuditError, Record};
 use base::metrics::Counter;
 use bytes::Bytes;
 use client::{Client, RequestBody};
@@ -36,6 +36,9 @@ impl Default for Batching {
 /// The webhook's flags.
 #[derive(Clone, Debug)]
 pub struct WebhookOptions {
+    /// Largest event, and largest batch, in bytes: larger events lose their objects.
+    pub truncate: Option<usize>,
+    pub batch_bytes: usize,
     /// From the kubeconfig file.
     pub config: client::Config,
     pub batching: Batching,
@@ -45,12 +48,14 @@ pub struct WebhookOptions {
 /// The way to the webhook's task.
 pub(super) struct Sender {
     tx: mpsc::Sender<Bytes>,
+    truncate: Option<usize>,
     lost: Arc<Counter>,
 }
 
 impl Sender {
-    pub(super) fn send(&self, event: Bytes) {
-        if self.tx.try_send(event).is_err() {
+    pub(super) fn send(&self, record: &Record) {
+        let event = record.fitting(self.truncate).cloned();
+        if event.is_none_or(|e| self.tx.try_send(e).is_err()) {
             self.lost.inc();
         }
     }
@@ -59,15 +64,17 @@ impl Sender {
 pub(super) fn start(options: WebhookOptions, lost: Arc<Counter>) -> Result<Sender, AuditError> {
     let client = Client::new(options.config.clone()).map_err(|e| AuditError::Webhook(e.to_string()))?;
     let (tx, rx) = mpsc::channel(options.batching.buffer.max(1));
-    let errors = Arc::clone(&lost);
-    tokio::spawn(async move { Courier { client, options, rx, errors, tokens: 0.0, filled: Instant::now() }.run().await });
-    Ok(Sender { tx, lost })
+    let (errors, truncate) = (Arc::clone(&lost), options.truncate);
+    tokio::spawn(async move { Courier { client, options, rx, held: None, errors, tokens: 0.0, filled: Instant::now() }.run().await });
+    Ok(Sender { tx, truncate, lost })
 }
 
 struct Courier {
     client: Client,
     options: WebhookOptions,
     rx: mpsc::Receiver<Bytes>,
+    /// An event that did not fit into the last batch.
+    held: Option<Bytes>,
     errors: Arc<Counter>,
     tokens: f32,
     filled: Instant,
@@ -84,11 +91,22 @@ impl Courier {
 
     /// The next batch: full, or as old as it may become.
     async fn gather(&mut self) -> Option<Vec<Bytes>> {
-        let mut batch = vec![self.rx.recv().await?];
+        let first = match self.held.take() {
+            Some(held) => held,
+            None => self.rx.recv().await?,
+        };
+        let (mut size, mut batch) = (first.len(), vec![first]);
         let end = Instant::now() + self.options.batching.wait;
         while batch.len() < self.options.batching.most {
             match tokio::time::timeout_at(end, self.rx.recv()).await {
-                Ok(Some(event)) => batch.push(event),
+                Ok(Some(event)) if size + event.len() > self.options.batch_bytes => {
+                    self.held = Some(event);
+                    break;
+                }
+                Ok(Some(event)) => {
+                    size += event.len();
+                    batch.push(event);
+                }
                 Ok(None) | Err(_) => break,
             }
         }

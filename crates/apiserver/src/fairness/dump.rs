@@ -3,7 +3,7 @@
 
 use super::Fairness;
 use super::plan::{Level, Plan};
-use crate::handler::Call;
+use crate::call::Call;
 use crate::respond::{self, Reply};
 use jiff::{SignedDuration, Timestamp};
 use std::fmt::Write;

@@ -1,7 +1,7 @@
 //! `serviceaccounts/token`: tokens for accounts, bound to pods, secrets or nodes.
 //! Docs: "Managing Service Accounts: bound service account tokens"; KEP-1205, KEP-4193.
 
-use crate::handler::Call;
+use crate::call::Call;
 use crate::output;
 use crate::respond::{self, Reply};
 use crate::tokens::{Bound, Claims, Kubernetes, Tokens, WARN_AFTER_S};

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::collections::VecDeque;
@@ -29,6 +29,9 @@ const IDLE_FOR: Duration = Duration::from_secs(90);
 const CONFIGS_MAX: usize = 256;
 /// Dialling one address may take this long.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A shared connection on which nothing comes is asked after this whether it still lives, and given so long to say so.
+const PING_AFTER: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// Largest answer that is read.
 const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// What servers see.
@@ -86,7 +89,41 @@ impl Retry {
     pub const DEFAULT: Self = Self { tries: 5, first: Duration::from_millis(500), factor: 1.5 };
 }
 
-type Line = SendRequest<Full<Bytes>>;
+/// An open connection: HTTP/1.1 carries one call at a time, HTTP/2 many.
+enum Line {
+    One(http1::SendRequest<Full<Bytes>>),
+    Many(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Line {
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::One(l) => l.is_closed(),
+            Self::Many(l) => l.is_closed(),
+        }
+    }
+
+    /// Another hold on a connection that can be shared.
+    fn share(&self) -> Option<Self> {
+        match self {
+            Self::One(_) => None,
+            Self::Many(l) => Some(Self::Many(l.clone())),
+        }
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<http::Response<Incoming>> {
+        match self {
+            Self::One(l) => {
+                l.ready().await?;
+                l.send_request(request).await
+            }
+            Self::Many(l) => {
+                l.ready().await?;
+                l.send_request(request).await
+            }
+        }
+    }
+}
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Key {
@@ -179,23 +216,31 @@ impl Caller {
             let addresses = place.dial.as_ref().map_err(|e| Failed::Lost(e.clone()))?;
             let (line, reused) = match self.take(&key, addresses) {
                 Some(line) => (line, true),
-                None => (self.connect(place, addresses).await.map_err(Failed::Lost)?, false),
+                None => {
+                    let (line, to) = self.connect(place, addresses).await.map_err(Failed::Lost)?;
+                    if let Some(shared) = line.share() {
+                        self.keep(key.clone(), to.clone(), shared);
+                    }
+                    ((line, to), false)
+                }
             };
             match self.send(&key, line, place, message).await {
                 // A kept connection that the server had closed meanwhile: that says nothing about the server.
-                Err(Failed::Lost(_)) if reused => {}
+                Err(Failed::Lost(_)) if reused => self.forget_shared(&key),
                 done => return done,
             }
         }
     }
 
     async fn send(&self, key: &Key, (mut line, to): (Line, (String, u16)), place: &Place, message: &Message) -> Result<Answer, Failed> {
-        line.ready().await.map_err(|e| Failed::Lost(worded(&e)))?;
-        let request = message.request(key, place).map_err(|e| Failed::Lost(e.to_string()))?;
-        let answer = line.send_request(request).await.map_err(|e| Failed::Lost(worded(&e)))?;
+        let shared = matches!(line, Line::Many(_));
+        let request = message.request(key, place, shared).map_err(|e| Failed::Lost(e.to_string()))?;
+        let answer = line.send(request).await.map_err(|e| Failed::Lost(worded(&e)))?;
         let (parts, body) = answer.into_parts();
         let body = whole(body).await?;
-        self.keep(key.clone(), to, line);
+        if !shared {
+            self.keep(key.clone(), to, line);
+        }
         if parts.status.is_success() || parts.status == StatusCode::NOT_MODIFIED {
             return Ok(Answer { code: parts.status.as_u16(), headers: parts.headers, body });
         }
@@ -238,7 +283,17 @@ impl Caller {
         let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|i| i.since.elapsed() < IDLE_FOR && !i.line.is_closed());
         let at = all.iter().rposition(|i| i.key == *key && addresses.contains(&i.to))?;
+        if let Some(shared) = all[at].line.share() {
+            all[at].since = Instant::now();
+            return Some((shared, all[at].to.clone()));
+        }
         all.remove(at).map(|i| (i.line, i.to))
+    }
+
+    /// Connections that are shared and do not work any more are not shared any more.
+    fn forget_shared(&self, key: &Key) {
+        let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|i| i.key != *key || matches!(i.line, Line::One(_)));
     }
 
     fn keep(&self, key: Key, to: (String, u16), line: Line) {
@@ -261,13 +316,18 @@ struct Message {
 }
 
 impl Message {
-    fn request(&self, key: &Key, place: &Place) -> Result<Request<Full<Bytes>>, http::Error> {
-        let target = match place.url.query() {
+    fn request(&self, key: &Key, place: &Place, shared: bool) -> Result<Request<Full<Bytes>>, http::Error> {
+        let mut target = match place.url.query() {
             Some(q) => format!("{}?{q}", place.url.path()),
             None => place.url.path().to_owned(),
         };
-        let mut request = Request::builder().method(self.method.clone()).uri(target);
-        request = request.header(header::HOST, key.authority.as_str()).header(header::USER_AGENT, AGENT);
+        if shared {
+            target = format!("https://{}{target}", key.authority);
+        }
+        let mut request = Request::builder().method(self.method.clone()).uri(target).header(header::USER_AGENT, AGENT);
+        if !shared {
+            request = request.header(header::HOST, key.authority.as_str());
+        }
         if self.method == Method::POST {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -336,13 +396,22 @@ fn undialled(at: &str, host: &str, e: &std::io::Error) -> String {
 async fn secure(tcp: TcpStream, config: Arc<ClientConfig>, name: &str) -> Result<Line, String> {
     let server = ServerName::try_from(name.to_owned()).map_err(|e| e.to_string())?;
     let tls = TlsConnector::from(config).connect(server, tcp).await.map_err(|e| trust::words(&e, name))?;
+    if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).keep_alive_interval(PING_AFTER).keep_alive_timeout(PING_TIMEOUT);
+        let (line, connection) = builder.handshake(TokioIo::new(tls)).await.map_err(|e| e.to_string())?;
+        tokio::spawn(run(connection));
+        return Ok(Line::Many(line));
+    }
     let (line, connection) = http1::handshake(TokioIo::new(tls)).await.map_err(|e| e.to_string())?;
-    tokio::spawn(async move {
-        if let Err(e) = connection.await {
-            tracing::debug!(err = %e, "A called server's connection ended");
-        }
-    });
-    Ok(line)
+    tokio::spawn(run(connection));
+    Ok(Line::One(line))
+}
+
+async fn run(connection: impl Future<Output = hyper::Result<()>>) {
+    if let Err(e) = connection.await {
+        tracing::debug!(err = %e, "A called server's connection ended");
+    }
 }
 
 async fn whole(body: Incoming) -> Result<Bytes, Failed> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cache::{Entry, Snapshot, Tables, Write};
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use kinds::api::core::v1::ConfigMap;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kinds::{ApiError, Kind, Object, ObjectKey, ObjectMeta, Resource, Revision, Target, WriteOptions};
@@ -19,6 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -38,6 +39,8 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     pub(crate) ca: String,
     pub(crate) asked: Arc<Mutex<Vec<Value>>>,
+    /// Connections that were made.
+    dialled: Arc<AtomicUsize>,
 }
 
 /// A webhook server: what it answers is the `response`, the uid filled in.
@@ -52,6 +55,14 @@ async fn server(answer: impl Fn(&str, &Value) -> Value + Send + Sync + 'static) 
 
 /// A server of JSON on loopback with a certificate of an authority of its own.
 pub(crate) async fn serve(answer: impl Fn(&str, &http::HeaderMap, &Value) -> Value + Send + Sync + 'static) -> Server {
+    serve_over(&[], answer).await
+}
+
+/// The same with these application protocols.
+async fn serve_over(
+    protocols: &[&str],
+    answer: impl Fn(&str, &http::HeaderMap, &Value) -> Value + Send + Sync + 'static,
+) -> Server {
     let now = jiff::Timestamp::now();
     let ca = Authority::create("webhooks", Duration::from_secs(3600), now).expect("made");
     let request = Ask4 {
@@ -68,13 +79,18 @@ pub(crate) async fn serve(answer: impl Fn(&str, &http::HeaderMap, &Value) -> Val
     let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).expect("a key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
-    let tls = Arc::new(tls.with_no_client_auth().with_single_cert(chain, key).expect("fits"));
+    let mut tls = tls.with_no_client_auth().with_single_cert(chain, key).expect("fits");
+    tls.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
+    let tls = Arc::new(tls);
+    let dialled = Arc::new(AtomicUsize::new(0));
+    let dials = Arc::clone(&dialled);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let port = listener.local_addr().expect("an address").port();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (answer, seen) = (Arc::new(answer), Arc::clone(&asked));
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
+            dials.fetch_add(1, Ordering::Relaxed);
             let (acceptor, answer, seen) = (TlsAcceptor::from(Arc::clone(&tls)), Arc::clone(&answer), Arc::clone(&seen));
             tokio::spawn(async move {
                 let Ok(stream) = acceptor.accept(tcp).await else { return };
@@ -89,11 +105,15 @@ pub(crate) async fn serve(answer: impl Fn(&str, &http::HeaderMap, &Value) -> Val
                         Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(told.to_string()))))
                     }
                 });
+                if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                    let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+                    return;
+                }
                 let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }
     });
-    Server { port, ca: ca.pem().to_owned(), asked }
+    Server { port, ca: ca.pem().to_owned(), asked, dialled }
 }
 
 impl Server {
@@ -348,4 +368,21 @@ async fn a_conversion_changes_content_labels_and_annotations_only() {
     assert_eq!((e.code, e.message.as_str()), (500, why));
     let e = convert(|o| o["apiVersion"] = "g.io/v3".into()).await.expect_err("another version");
     assert!(e.message.ends_with("invalid groupVersion (expected g.io/v2, received g.io/v3)"), "{}", e.message);
+}
+
+/// Many calls share one connection of a server that speaks HTTP/2; calls go on when it was closed.
+#[tokio::test]
+async fn http2_is_spoken_where_the_server_does() {
+    for (protocols, shared) in [(&["h2", "http/1.1"][..], true), (&["http/1.1"][..], false)] {
+        let s = serve_over(protocols, |path, headers, _| json!({ "path": path, "host": headers.contains_key("host") })).await;
+        let place = super::place::Place::of_url(&format!("https://127.0.0.1:{}/x?timeout=1s", s.port), s.ca.as_bytes()).expect("a place");
+        let caller = Caller::default();
+        let post = || caller.post(&place, b"{}".to_vec(), Duration::from_secs(10));
+        let first: Value = serde_json::from_slice(&post().await.expect("answered")).expect("JSON");
+        assert_eq!(first, json!({ "path": "/x", "host": !shared }));
+        let all = futures_util::future::join_all((0..8).map(|_| post())).await;
+        assert!(all.iter().all(Result::is_ok));
+        let dialled = s.dialled.load(Ordering::Relaxed);
+        assert_eq!(dialled == 1, shared, "{dialled} connections");
+    }
 }

@@ -55,7 +55,7 @@ pub(crate) fn config(trust: &Trust, identity: Option<&Identity>) -> Result<Clien
         Some(i) => builder.with_client_auth_cert(i.chain.clone(), i.key.clone_key()).map_err(|e| e.to_string())?,
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 

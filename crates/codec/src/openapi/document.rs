@@ -5,7 +5,7 @@ use super::operation::{MEDIA, OK, Operation, path_item};
 use super::routes::{Route, base};
 use super::sink::{Sink, V2, V3};
 use super::text::Descriptions;
-use super::{Format, Served, custom, names};
+use super::{Format, Pair, Parameters, Part, Served, custom, names};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -140,34 +140,49 @@ pub(super) fn write_v3(served: &Served<'_>, path: &str, format: Format, out: &mu
     Ok(true)
 }
 
-/// See [`Served::write_v2`].
-pub(super) fn write_v2(served: &Served<'_>, format: Format, out: &mut dyn Write) -> io::Result<()> {
-    let mut sink = V2::begin(format, out)?;
+/// The paths of what is built in, as the v2 document orders them, and the names that they refer to.
+fn builtin_paths(served: &Served<'_>, sink: &mut V2<'_>) -> io::Result<BTreeSet<String>> {
+    let own = Served { builtin: served.builtin, customs: &[], tree: served.tree };
     let mut wanted = BTreeSet::new();
-    let mut write = |sink: &mut V2<'_>, name: &str, item: &Value| {
-        references(item, &mut wanted);
-        sink.path(name, item)
+    let mut write = |(name, item): (String, Value)| {
+        references(&item, &mut wanted);
+        sink.path(&name, &item)
     };
-    for (name, item) in SINGLES.iter().filter_map(|s| single(s)) {
-        write(&mut sink, &name, &item)?;
-    }
-    let builtin = group_versions(served);
-    for group in builtin.iter().map(|(g, _)| *g).filter(|g| !g.is_empty()).collect::<BTreeSet<_>>() {
-        let (name, item) = group_item(group);
-        write(&mut sink, &name, &item)?;
-    }
-    let mut versions: BTreeSet<(String, String)> = builtin.iter().map(|(g, v)| ((*g).to_owned(), (*v).to_owned())).collect();
-    let customs = custom_versions(served);
-    versions.extend(customs.iter().cloned());
-    for (group, version) in &versions {
-        for (name, item) in version_items(served, group, version) {
-            write(&mut sink, &name, &item)?;
+    SINGLES.iter().filter_map(|s| single(s)).try_for_each(&mut write)?;
+    let versions = group_versions(&own);
+    let groups: BTreeSet<&str> = versions.iter().map(|(g, _)| *g).filter(|g| !g.is_empty()).collect();
+    groups.into_iter().map(group_item).try_for_each(&mut write)?;
+    versions.iter().flat_map(|(group, version)| version_items(&own, group, version)).try_for_each(&mut write)?;
+    Ok(wanted)
+}
+
+/// See [`Served::write_v2`].
+pub(super) fn write_v2(
+    served: &Served<'_>,
+    part: &Part<'_>,
+    texts: &Descriptions,
+    format: Format,
+    (paths, definitions): Pair<'_>,
+) -> io::Result<Parameters> {
+    let mut sink = V2::part(format, matches!(part, Part::Builtin), paths, definitions);
+    match part {
+        Part::Builtin => {
+            let wanted = builtin_paths(served, &mut sink)?;
+            self::definitions(&mut sink, wanted, (served, &BTreeMap::new()), texts, None)?;
         }
+        Part::Custom(crd) => {
+            for version in crd.spec.versions.iter().filter(|v| v.served).map(|v| v.name.as_str()) {
+                for (name, item) in custom::route(crd, version).iter().flat_map(super::routes::Route::paths) {
+                    sink.path(&name, &item)?;
+                }
+                for (name, definition) in custom::definitions(crd, version) {
+                    sink.definition(&name, &definition.make(served, texts))?;
+                }
+            }
+        }
+        Part::Foreign(foreign) => foreign.write(&mut sink)?,
     }
-    let texts = Descriptions::unpack();
-    let customs = custom_definitions(served, customs.into_iter());
-    definitions(&mut sink, wanted, (served, &customs), &texts, None)?;
-    sink.end()
+    Ok(sink.shared)
 }
 
 fn custom_definitions<'a>(

@@ -6,6 +6,7 @@
 mod custom;
 mod definition;
 mod document;
+mod foreign;
 mod gnostic;
 mod names;
 mod operation;
@@ -17,8 +18,11 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub use foreign::Foreign;
+
 use serde_json::Value;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -44,6 +48,39 @@ pub struct Served<'a> {
     pub tree: &'a dyn Fn(&CustomResourceDefinition) -> Value,
 }
 
+/// A part of the v2 document.
+pub enum Part<'a> {
+    /// What is built in.
+    Builtin,
+    /// A custom resource.
+    Custom(&'a CustomResourceDefinition),
+    /// What another server publishes.
+    Foreign(&'a Foreign),
+}
+
+/// The sentences of all documents, unpacked.
+pub struct Texts(text::Descriptions);
+
+impl Texts {
+    /// Unpacks them, which takes a while: once for all parts that are to be written.
+    #[must_use]
+    pub fn unpack() -> Self {
+        Self(text::Descriptions::unpack())
+    }
+}
+
+/// Parameters that operations of the v2 document share, by name.
+pub type Parameters = BTreeMap<String, Value>;
+
+/// Where the entries of paths and of definitions go.
+pub type Pair<'a> = (&'a mut dyn Write, &'a mut dyn Write);
+
+/// What stands around the parts of the v2 document: before the paths, between them and the definitions, and at the end.
+#[must_use]
+pub fn v2_frame(format: Format, parameters: &Parameters) -> [Vec<u8>; 3] {
+    sink::v2_frame(format, parameters)
+}
+
 impl Served<'_> {
     /// The paths of all v3 documents, sorted, without the leading slash: `api/v1`, `apis/apps/v1`, `version`.
     #[must_use]
@@ -59,12 +96,13 @@ impl Served<'_> {
         document::write_v3(self, path, format, out)
     }
 
-    /// Writes the v2 document.
+    /// Writes a part of the v2 document: entries of its paths and of its definitions. Returns the parameters that they
+    /// refer to. Each part is made from its own thing alone, so that parts can be kept; that of the built-in kinds stands first.
     ///
     /// # Errors
-    /// What `out` says.
-    pub fn write_v2(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
-        document::write_v2(self, format, out)
+    /// What the outputs say.
+    pub fn write_v2(&self, part: &Part<'_>, texts: &Texts, format: Format, out: Pair<'_>) -> io::Result<Parameters> {
+        document::write_v2(self, part, &texts.0, format, out)
     }
 
     /// The definitions that stand in the document of that path.

@@ -95,51 +95,60 @@ impl Sink for V3<'_> {
     }
 }
 
-/// The v2 document.
+/// A part of the v2 document: entries of its paths and of its definitions, with commas between them.
 pub(super) struct V2<'a> {
     format: Format,
-    text: Text<'a>,
+    paths: Text<'a>,
+    definitions: Text<'a>,
     /// Parameters that many operations share, by the names under which they are referred to.
-    shared: BTreeMap<String, Value>,
+    pub(super) shared: BTreeMap<String, Value>,
 }
 
 impl<'a> V2<'a> {
-    pub(super) fn begin(format: Format, out: &'a mut dyn Write) -> io::Result<Self> {
-        match format {
-            Format::Json => write!(out, "{{\"swagger\":\"2.0\",\"info\":{},\"paths\":{{", info())?,
-            Format::Protobuf => out.write_all(&gnostic::v2(&json!({ "swagger": "2.0", "info": info() })))?,
-        }
-        Ok(Self { format, text: Text { out, defining: false, first: true }, shared: BTreeMap::new() })
+    /// A part; one that is not the first begins with a comma.
+    pub(super) fn part(format: Format, first: bool, paths: &'a mut dyn Write, definitions: &'a mut dyn Write) -> Self {
+        let text = |out| Text { out, defining: false, first };
+        Self { format, paths: text(paths), definitions: text(definitions), shared: BTreeMap::new() }
     }
 
-    pub(super) fn end(mut self) -> io::Result<()> {
-        let parameters: Value = std::mem::take(&mut self.shared).into_iter().collect::<serde_json::Map<_, _>>().into();
-        let security = json!([{ "BearerToken": [] }]);
-        if self.format == Format::Protobuf {
-            let tail = json!({ "parameters": parameters, "security": security, "securityDefinitions": bearer() });
-            return self.text.out.write_all(&gnostic::v2(&tail));
+    /// An entry of the paths that is in v2 form already.
+    pub(super) fn put_path(&mut self, name: &str, item: &Value) -> io::Result<()> {
+        match self.format {
+            Format::Json => self.paths.entry(name, item),
+            Format::Protobuf => self.paths.out.write_all(&gnostic::v2(&json!({ "paths": { name: item } }))),
         }
-        self.text.define("},\"definitions\":{")?;
-        let bearer = bearer();
-        write!(self.text.out, "}},\"parameters\":{parameters},\"security\":{security},\"securityDefinitions\":{bearer}}}")
     }
+
+    /// A definition that is in v2 form already.
+    pub(super) fn put_definition(&mut self, name: &str, tree: &Value) -> io::Result<()> {
+        match self.format {
+            Format::Json => self.definitions.entry(name, tree),
+            Format::Protobuf => self.definitions.out.write_all(&gnostic::v2(&json!({ "definitions": { name: tree } }))),
+        }
+    }
+}
+
+/// What stands around the parts of the v2 document: before the paths, before the definitions, and at the end.
+pub(super) fn v2_frame(format: Format, parameters: &BTreeMap<String, Value>) -> [Vec<u8>; 3] {
+    let security = json!([{ "BearerToken": [] }]);
+    let parameters: Value = parameters.clone().into_iter().collect::<serde_json::Map<_, _>>().into();
+    if format == Format::Protobuf {
+        let tail = json!({ "parameters": parameters, "security": security, "securityDefinitions": bearer() });
+        return [gnostic::v2(&json!({ "swagger": "2.0", "info": info() })), Vec::new(), gnostic::v2(&tail)];
+    }
+    let head = format!("{{\"swagger\":\"2.0\",\"info\":{},\"paths\":{{", info());
+    let bearer = bearer();
+    let tail = format!("}},\"parameters\":{parameters},\"security\":{security},\"securityDefinitions\":{bearer}}}");
+    [head.into_bytes(), b"},\"definitions\":{".to_vec(), tail.into_bytes()]
 }
 
 impl Sink for V2<'_> {
     fn path(&mut self, name: &str, item: &Value) -> io::Result<()> {
         let item = swagger::path(item, &mut self.shared);
-        match self.format {
-            Format::Json => self.text.entry(name, &item),
-            Format::Protobuf => self.text.out.write_all(&gnostic::v2(&json!({ "paths": { name: item } }))),
-        }
+        self.put_path(name, &item)
     }
 
     fn definition(&mut self, name: &str, tree: &Value) -> io::Result<()> {
-        let tree = swagger::definition(tree);
-        if self.format == Format::Protobuf {
-            return self.text.out.write_all(&gnostic::v2(&json!({ "definitions": { name: tree } })));
-        }
-        self.text.define("},\"definitions\":{")?;
-        self.text.entry(name, &tree)
+        self.put_definition(name, &swagger::definition(tree))
     }
 }

@@ -17,10 +17,50 @@ fn v3(served: &Served<'_>, path: &str) -> Value {
     serde_json::from_slice(&out).expect("JSON")
 }
 
+/// The whole v2 document out of its parts.
+fn joined(served: &Served<'_>, foreign: &[Foreign], format: Format) -> Vec<u8> {
+    let (mut paths, mut definitions, mut parameters) = (Vec::new(), Vec::new(), Parameters::new());
+    let texts = Texts::unpack();
+    let customs = served.customs.iter().map(|c| Part::Custom(c));
+    for part in std::iter::once(Part::Builtin).chain(customs).chain(foreign.iter().map(Part::Foreign)) {
+        parameters.extend(served.write_v2(&part, &texts, format, (&mut paths, &mut definitions)).expect("memory"));
+    }
+    let [head, middle, tail] = v2_frame(format, &parameters);
+    [head, paths, middle, definitions, tail].concat()
+}
+
 fn v2(served: &Served<'_>) -> Value {
-    let mut out = Vec::new();
-    served.write_v2(Format::Json, &mut out).expect("memory");
-    serde_json::from_slice(&out).expect("JSON")
+    serde_json::from_slice(&joined(served, &[], Format::Json)).expect("JSON")
+}
+
+#[test]
+fn what_other_servers_publish_is_merged() {
+    let refer = |name: &str| json!({ "$ref": format!("#/definitions/{name}") });
+    let shared = "io.k8s.apimachinery.pkg.apis.meta.v1.Preconditions";
+    let document = |path: &str, kind: &str, fields: Value| {
+        let ours = v2(&SERVED)["definitions"][shared].clone();
+        let kind_of = |text: &str| json!({ "type": "object", "description": text, "properties": { "meta": refer("m.Meta"), "p": refer(shared) } });
+        let document = json!({
+            "swagger": "2.0", "paths": { "/apis/": {}, "/apis/g.io/": { "get": {} }, "/apis/other.io/v1/": {}, path: { "get": { "schema": refer(kind) } } },
+            "definitions": { kind: kind_of("a thing"), "m.Meta": { "type": "object", "properties": fields }, "unused": {}, shared: ours },
+            "parameters": { "pretty-x": { "name": "pretty" } },
+        });
+        Foreign::read(document.to_string().as_bytes(), "g.io", "v1").expect("a document")
+    };
+    let one = document("/apis/g.io/v1/xs", "io.g.v1.X", json!({ "a": { "type": "string" } }));
+    let two = document("/apis/g.io/v1/ys", "io.g.v1.Y", json!({ "b": { "type": "string" } }));
+    assert!(Foreign::read(b"{}", "g.io", "v1").is_none());
+    let settled = Foreign::settled(&[&one, &two]);
+    let text = String::from_utf8(joined(&SERVED, &settled, Format::Json)).expect("UTF-8");
+    assert_eq!((text.matches("\"/apis/g.io/\":").count(), text.matches("\"/apis/\":").count()), (1, 1));
+    assert_eq!(text.matches(&format!("\"{shared}\":")).count(), 1, "it says what ours says");
+    let all: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(all["definitions"]["io.g.v1.X"]["properties"]["meta"], refer("m.Meta"));
+    assert_eq!(all["definitions"]["io.g.v1.Y"]["properties"]["meta"], refer("m.Meta_v2"));
+    assert_eq!(all["definitions"]["m.Meta_v2"]["properties"], json!({ "b": { "type": "string" } }));
+    assert!(all["definitions"].get("unused").is_none() && all["paths"].get("/apis/other.io/v1/").is_none());
+    assert_eq!(all["paths"]["/apis/g.io/v1/ys"]["get"]["schema"], refer("io.g.v1.Y"));
+    assert_eq!(all["parameters"]["pretty-x"]["name"], "pretty");
 }
 
 #[test]
@@ -184,8 +224,7 @@ fn find(named: &[u8], tag: u32, name: &str) -> Vec<u8> {
 
 #[test]
 fn protobuf_v2_carries_what_kubectl_reads() {
-    let mut out = Vec::new();
-    SERVED.write_v2(Format::Protobuf, &mut out).expect("memory");
+    let out = joined(&SERVED, &[], Format::Protobuf);
     assert_eq!(sub(&out, 1), b"2.0");
     let path = find(&sub(&out, 8), 2, "/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
     let patch = sub(&path, 8);
