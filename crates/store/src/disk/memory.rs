@@ -40,8 +40,10 @@ type Inode = Arc<Mutex<Content>>;
 struct State {
     now: BTreeMap<String, Inode>,
     durable: BTreeMap<String, Inode>,
-    /// Directory changes since the last `sync_dir`, in order: what each name then meant.
-    unsynced: Vec<Vec<(String, Option<Inode>)>>,
+    /// Directory changes since the last `sync_dir`, in order: their number, and what each name then meant.
+    unsynced: Vec<(u64, Vec<(String, Option<Inode>)>)>,
+    /// How many changes there were.
+    changes: u64,
     faults: Faults,
     crashed: bool,
 }
@@ -50,8 +52,8 @@ struct State {
 struct Content {
     now: Vec<u8>,
     durable: Vec<u8>,
-    /// Writes since the last sync.
-    unsynced: Vec<(usize, Vec<u8>)>,
+    /// Writes since the last sync, with their numbers among all changes.
+    unsynced: Vec<(u64, usize, Vec<u8>)>,
 }
 
 impl MemoryDisk {
@@ -73,7 +75,7 @@ impl MemoryDisk {
         let mut chance = Chance(seed);
         let mut names = state.durable.clone();
         let survived = chance.below(state.unsynced.len() as u64 + 1) as usize;
-        for (name, inode) in state.unsynced[..survived].iter().flatten() {
+        for (name, inode) in state.unsynced[..survived].iter().flat_map(|(_, names)| names) {
             match inode {
                 Some(inode) => names.insert(name.clone(), Arc::clone(inode)),
                 None => names.remove(name),
@@ -84,6 +86,42 @@ impl MemoryDisk {
             Arc::new(Mutex::new(Content { now: content.clone(), durable: content, unsynced: Vec::new() }))
         };
         let now: BTreeMap<_, _> = names.into_iter().map(|(name, inode)| (name, torn(inode, &mut chance))).collect();
+        Self { state: Arc::new(Mutex::new(State { durable: now.clone(), now, ..State::default() })) }
+    }
+
+    /// How many changes there were: a point in time for [`MemoryDisk::after_cut`].
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.state.lock().changes
+    }
+
+    /// What a machine finds whose disk keeps unsynced changes in a cache that it empties in their order, when the power went
+    /// and the first `kept` changes had been carried out: all that is lost is a suffix, the last of it torn.
+    #[must_use]
+    pub fn after_cut(&self, kept: u64) -> Self {
+        let state = self.state.lock();
+        let mut names = state.durable.clone();
+        for (name, inode) in state.unsynced.iter().filter(|(n, _)| *n <= kept).flat_map(|(_, names)| names) {
+            match inode {
+                Some(inode) => names.insert(name.clone(), Arc::clone(inode)),
+                None => names.remove(name),
+            };
+        }
+        let cut = |inode: Inode| {
+            let content = inode.lock();
+            let mut found = content.durable.clone();
+            for (number, offset, bytes) in &content.unsynced {
+                // The one that was under way left its first half.
+                let end = match number.cmp(&(kept + 1)) {
+                    std::cmp::Ordering::Less => bytes.len(),
+                    std::cmp::Ordering::Equal => bytes.len() / 2,
+                    std::cmp::Ordering::Greater => continue,
+                };
+                put(&mut found, *offset, &bytes[..end]);
+            }
+            Arc::new(Mutex::new(Content { now: found.clone(), durable: found, unsynced: Vec::new() }))
+        };
+        let now: BTreeMap<_, _> = names.into_iter().map(|(name, inode)| (name, cut(inode))).collect();
         Self { state: Arc::new(Mutex::new(State { durable: now.clone(), now, ..State::default() })) }
     }
 
@@ -108,7 +146,7 @@ impl MemoryDisk {
 impl Content {
     fn torn(&self, chance: &mut Chance) -> Vec<u8> {
         let mut content = self.durable.clone();
-        for (offset, bytes) in &self.unsynced {
+        for (_, offset, bytes) in &self.unsynced {
             let fate = chance.below(4);
             let mut at = 0;
             while at < bytes.len() {
@@ -133,6 +171,7 @@ impl State {
         if self.faults.read_only {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
+        self.changes += 1;
         self.crashed = counted(&mut self.faults.crash_in);
         Ok(self.crashed)
     }
@@ -145,7 +184,7 @@ impl State {
                 None => self.now.remove(name),
             };
         }
-        self.unsynced.push(names);
+        self.unsynced.push((self.changes, names));
         if crash { Err(io::Error::other("the power went")) } else { Ok(()) }
     }
 }
@@ -225,7 +264,7 @@ impl DiskFile for MemoryFile {
         // A full disk takes the part that fits.
         let taken = buf.len() - grows.saturating_sub(free).min(buf.len());
         put(&mut content.now, offset as usize, &buf[..taken]);
-        content.unsynced.push((offset as usize, buf[..taken].to_vec()));
+        content.unsynced.push((state.changes, offset as usize, buf[..taken].to_vec()));
         match (crash, taken == buf.len()) {
             (true, _) => Err(io::Error::other("the power went")),
             (false, true) => Ok(()),
@@ -246,7 +285,7 @@ impl DiskFile for MemoryFile {
         }
         let mut content = self.inode.lock();
         let Content { now, durable, unsynced } = &mut *content;
-        for (offset, bytes) in unsynced.drain(..) {
+        for (_, offset, bytes) in unsynced.drain(..) {
             put(durable, offset, &bytes);
         }
         debug_assert_eq!(now.len(), durable.len());

@@ -131,6 +131,11 @@ impl Load<'_> {
             }
             let file = self.disk.open(&name).map_err(|e| failed(self.disk, &name, e))?;
             let header = read_header(file.as_ref()).map_err(|e| failed(self.disk, &name, e))?;
+            if header.is_err() && id == last && covered > 0 && is_blank(file.as_ref()).map_err(|e| failed(self.disk, &name, e))? {
+                // A disk that lost all that was written to it: what is before it is a whole prefix of the history.
+                self.disk.remove(&name).map_err(|e| failed(self.disk, &name, e))?;
+                continue;
+            }
             let header = header.map_err(|what| corrupt(self.disk, &name, 0, what))?;
             if header.id != id {
                 return Err(corrupt(self.disk, &name, 0, "the file has the number of another segment"));
@@ -241,6 +246,22 @@ fn load_record(state: &mut State, segment: u32, offset: u64, record: &Record<'_>
     let Record { revision, created, version, key, .. } = *record;
     state.insert(key, Item { revision, created, version, at });
     Ok(())
+}
+
+/// Whether nothing but zeros is in a file.
+fn is_blank(file: &dyn DiskFile) -> io::Result<bool> {
+    let len = file.len()?;
+    let mut bytes = vec![0; TAIL_ZEROS_BYTES];
+    let mut at = 0;
+    while at < len {
+        let part = &mut bytes[..(len - at).min(TAIL_ZEROS_BYTES as u64) as usize];
+        file.read_at(part, at)?;
+        if part.iter().any(|b| *b != 0) {
+            return Ok(false);
+        }
+        at += part.len() as u64;
+    }
+    Ok(true)
 }
 
 fn blank(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {

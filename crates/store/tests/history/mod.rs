@@ -1,5 +1,7 @@
 //! The model: everything that was ever committed, in a list; every answer is found by looking through it.
 
+#![allow(dead_code, reason = "each test binary uses its part of the model")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -35,7 +37,6 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    #[allow(dead_code, reason = "each test binary uses its part of the model")]
     pub(crate) fn of(event: &Event) -> Self {
         Self { revision: event.revision, key: event.key.clone(), put: event.put.clone() }
     }
@@ -55,8 +56,6 @@ impl Model {
     pub(crate) fn revision(&self) -> Revision {
         self.changes.last().map_or(Revision::ZERO, |c| c.revision)
     }
-
-    #[allow(dead_code, reason = "each test binary uses its part of the model")]
     pub(crate) fn pair(&self, k: u8, at: Revision) -> Option<KeyValue> {
         self.find(&key(k), at)
     }
@@ -103,16 +102,12 @@ impl Model {
         let changed = self.changes.len() > before;
         Ok(Committed { revision: self.revision(), changed })
     }
-
-    #[allow(dead_code, reason = "each test binary uses its part of the model")]
     pub(crate) fn all(&self, at: Revision) -> Vec<KeyValue> {
         let mut keys: Vec<&Bytes> = self.changes.iter().map(|c| &c.key).collect();
         keys.sort();
         keys.dedup();
         keys.into_iter().filter_map(|key| self.find(key, at)).collect()
     }
-
-    #[allow(dead_code, reason = "each test binary uses its part of the model")]
     pub(crate) fn changes(&self, from: Revision, to: Revision, start: &[u8], end: &[u8]) -> Vec<Change> {
         let wanted = |c: &&Change| {
             c.revision >= from && c.revision <= to && &c.key[..] >= start && (end.is_empty() || &c.key[..] < end)
