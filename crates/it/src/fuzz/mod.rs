@@ -22,6 +22,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("merge_patch", t::merge_patch),
     ("strategic_patch", t::strategic_patch),
     ("apply_patch", t::apply_patch),
+    ("cel", t::cel),
     ("jsonpath", kubectl::fuzz::jsonpath),
     ("gotemplate", kubectl::fuzz::gotemplate),
     ("websocket", node::fuzz::websocket),

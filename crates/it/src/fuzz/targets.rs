@@ -6,6 +6,7 @@ use patch::Shape;
 use patch::apply::Writer;
 use registry::Continue;
 use serde_json::Value;
+use std::sync::{Arc, LazyLock};
 
 /// The kind that the first line names (`apps/v1/Deployment`) or the first byte picks, and the rest.
 fn kind(data: &[u8]) -> Option<(Kind, &[u8])> {
@@ -122,6 +123,40 @@ pub fn selector(data: &[u8]) {
     let again = Selector::parse(&shown).unwrap_or_else(|e| panic!("{text:?} is shown as {shown:?}, which is no selector: {e}"));
     assert_eq!(matches, again.matches(Some(&labels)), "{text:?} is shown as {shown:?}, which means something else");
     assert_eq!(shown, again.to_string());
+}
+
+/// A schema with one of everything that expressions can look at.
+const CEL_SCHEMA: &str = r#"{"type":"object","properties":{
+    "s":{"type":"string"},"i":{"type":"integer"},"n":{"type":"number"},"b":{"type":"boolean"},"d":{"type":"string","format":"date-time"},
+    "y":{"type":"string","format":"byte"},"x":{"x-kubernetes-int-or-string":true},"l":{"type":"array","items":{"type":"string"}},
+    "o":{"type":"array","x-kubernetes-list-type":"map","x-kubernetes-list-map-keys":["k"],
+         "items":{"type":"object","properties":{"k":{"type":"string"},"v":{"type":"integer"}}}},
+    "m":{"type":"object","additionalProperties":{"type":"string"}},"u":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}"#;
+/// What it describes, where the input brings nothing of its own.
+const CEL_DATA: &str = r#"{"s":"abc","i":7,"n":1.5,"b":true,"d":"2026-01-02T03:04:05Z","y":"YWJj","x":"50%","l":["a","b","a"],
+    "o":[{"k":"a","v":1},{"k":"b","v":2}],"m":{"a":"1","b":"2"},"u":{"z":[1,"2",null]}}"#;
+/// What an evaluation may cost here.
+const CEL_BUDGET: u64 = 100_000;
+
+/// CEL: parsed, checked, estimated and run over data (behind a zero byte) within its budget.
+pub fn cel(data: &[u8]) {
+    static DECLARED: LazyLock<Arc<cel::Decl>> = LazyLock::new(|| {
+        let schema = serde_json::from_str(CEL_SCHEMA).expect("JSON");
+        Arc::new(cel::structural::decl(&schema, false).expect("a declaration"))
+    });
+    let mut parts = data.splitn(2, |b| *b == 0);
+    let Some(source) = parts.next().and_then(|p| std::str::from_utf8(p).ok()) else { return };
+    let env = cel::Env::new().with_decl("self", Arc::clone(&DECLARED)).with("any", cel::Type::Dyn);
+    let Ok(program) = env.compile(source) else { return };
+    let own = parts.next().and_then(|p| serde_json::from_slice::<Value>(p).ok());
+    let tree = own.unwrap_or_else(|| serde_json::from_str(CEL_DATA).expect("JSON"));
+    let mut vars = cel::Vars::new().with("any", cel::Value::plain(&tree));
+    if let Ok(seen) = cel::Value::seen(&tree, Some(&DECLARED)) {
+        vars = vars.with("self", seen);
+    }
+    let once = program.eval(&vars, CEL_BUDGET);
+    let again = program.eval(&vars, CEL_BUDGET);
+    assert_eq!((once.cost, once.value.is_ok()), (again.cost, again.value.is_ok()), "{source:?} does not come to the same twice");
 }
 
 /// Continue tokens.
