@@ -113,7 +113,11 @@ impl Serving {
             connection_info: authz::ConnectionInfo { kind: "KubeConfigFile".into(), kube_config_file: Some(path.display().to_string()) },
             match_conditions: Vec::new(),
         });
-        authz::Configuration::of_modes(&self.authorization_mode, webhook).map_err(|e| anyhow!(e))
+        let policies = self.authorization_policy_file.as_ref().map(|path| {
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            authz::Policies::parse(&text).map_err(|e| anyhow!(e))
+        });
+        authz::Configuration::of_modes(&self.authorization_mode, webhook, policies.transpose()?).map_err(|e| anyhow!(e))
     }
 
     /// Tokens of service accounts.

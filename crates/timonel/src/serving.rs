@@ -184,6 +184,9 @@ pub(crate) struct Serving {
     /// Authorizers in their order.
     #[arg(long, value_name = "MODES", value_delimiter = ',', default_value = "Node,RBAC")]
     pub(crate) authorization_mode: Vec<String>,
+    /// Policies of the mode ABAC, one a line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) authorization_policy_file: Option<PathBuf>,
     /// Authorizers in their order (apiserver.config.k8s.io/v1 AuthorizationConfiguration).
     #[arg(long, value_name = "FILE", conflicts_with_all = ["authorization_webhook_config_file"])]
     pub(crate) authorization_config: Option<PathBuf>,

@@ -236,7 +236,7 @@ async fn impersonation_narrow_and_wide() {
         ("sa", AUTH, "serviceaccounts", "b", &["impersonate:serviceaccount"]),
         ("sa", "", "pods", "", &["impersonate-on:serviceaccount:list"]),
     ]);
-    let modes = crate::authz::Configuration::of_modes(&["RBAC".to_owned()], None).expect("modes");
+    let modes = crate::authz::Configuration::of_modes(&["RBAC".to_owned()], None, None).expect("modes");
     let authz = crate::authz::Authorizers::new(&modes, None, &base::metrics::Registry::default()).expect("authorizers");
     let ask = async |who: &User, verb: &str, wanted: &User| {
         let request = rules::rbac::Attributes { verb: verb.into(), resource: "pods".into(), version: "v1".into(), is_resource: true, ..Default::default() };

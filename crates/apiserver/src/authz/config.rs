@@ -1,6 +1,7 @@
 //! `AuthorizationConfiguration` (apiserver.config.k8s.io), and `--authorization-mode` said in its terms.
 //! Docs: "Authorization: Configuring the API Server using an Authorization Config File".
 
+use super::Policies;
 use serde::Deserialize;
 
 /// The whole file.
@@ -10,6 +11,9 @@ pub struct Configuration {
     pub api_version: String,
     pub kind: String,
     pub authorizers: Vec<Entry>,
+    /// Of the authorizer that only a flag can bring.
+    #[serde(skip)]
+    pub policies: Policies,
 }
 
 /// A kind of authorizer.
@@ -20,6 +24,8 @@ pub enum Kind {
     Rbac,
     AlwaysAllow,
     AlwaysDeny,
+    #[serde(skip_deserializing)]
+    Abac,
     Webhook,
 }
 
@@ -91,23 +97,27 @@ impl Configuration {
         Ok(this)
     }
 
-    /// From a list of modes; `webhook` is what the webhook flags say.
+    /// From a list of modes; `webhook` is what the webhook flags say, `policies` the policy file.
     ///
     /// # Errors
     /// Modes that are not known, or said twice.
-    pub fn of_modes(modes: &[String], webhook: Option<WebhookSettings>) -> Result<Self, String> {
+    pub fn of_modes(modes: &[String], webhook: Option<WebhookSettings>, policies: Option<Policies>) -> Result<Self, String> {
         let one = |mode: &String| {
             let kind = match mode.as_str() {
                 "Node" => Kind::Node,
                 "RBAC" => Kind::Rbac,
                 "AlwaysAllow" => Kind::AlwaysAllow,
                 "AlwaysDeny" => Kind::AlwaysDeny,
+                "ABAC" => Kind::Abac,
                 "Webhook" => Kind::Webhook,
                 other => return Err(format!("authorization-mode {other:?} is not a valid mode")),
             };
             let webhook = (kind == Kind::Webhook).then(|| webhook.clone()).flatten();
             if kind == Kind::Webhook && webhook.is_none() {
                 return Err("authorization-mode Webhook's authorization config file not passed".to_owned());
+            }
+            if kind == Kind::Abac && policies.is_none() {
+                return Err("authorization-mode ABAC's authorization policy file not passed".to_owned());
             }
             Ok(Entry { kind, name: if kind == Kind::Webhook { "default".into() } else { mode.to_lowercase() }, webhook })
         };
@@ -120,7 +130,7 @@ impl Configuration {
         if authorizers.is_empty() {
             return Err("at least one authorization-mode must be passed".to_owned());
         }
-        Ok(Self { api_version: "apiserver.config.k8s.io/v1".into(), kind: "AuthorizationConfiguration".into(), authorizers })
+        Ok(Self { api_version: "apiserver.config.k8s.io/v1".into(), kind: "AuthorizationConfiguration".into(), authorizers, policies: policies.unwrap_or_default() })
     }
 
     fn check(&self) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! Who may do what: the authorizers in the order that they were configured. Each allows, denies, or has no opinion; the
 //! first that has one decides, and nobody's opinion is a refusal. Docs: "Authorization", "Using Webhook Authorization".
 
+mod abac;
 mod config;
 mod hook;
 pub(crate) mod selectors;
@@ -11,6 +12,7 @@ mod tests;
 use arc_swap::ArcSwap;
 use base::metrics::{Counter, Family, Registry as MetricRegistry};
 use cache::Snapshot;
+pub use abac::Policies;
 pub use config::{Configuration, ConnectionInfo, Entry, Kind, WebhookSettings};
 use hook::Hook;
 use rules::User;
@@ -36,6 +38,7 @@ enum Authorizer {
     Rbac,
     AlwaysAllow,
     AlwaysDeny,
+    Abac(Policies),
     Webhook(Box<Hook>),
 }
 
@@ -83,6 +86,10 @@ impl Authorizers {
                     None => Opinion::None(String::new()),
                 },
                 Authorizer::AlwaysAllow => Opinion::Allow(String::new()),
+                Authorizer::Abac(policies) => match policies.allow(user, a) {
+                    true => Opinion::Allow(String::new()),
+                    false => Opinion::None("No policy matched.".to_owned()),
+                },
                 Authorizer::AlwaysDeny => Opinion::None("Everything is forbidden.".to_owned()),
                 Authorizer::Webhook(hook) => hook.decide(user, a).await,
             };
@@ -113,6 +120,7 @@ impl Authorizers {
             Authorizer::Node => "Node",
             Authorizer::Rbac => "RBAC",
             Authorizer::AlwaysAllow => "AlwaysAllow",
+            Authorizer::Abac(_) => "ABAC",
             Authorizer::AlwaysDeny => "AlwaysDeny",
             Authorizer::Webhook(_) => "Webhook",
         };
@@ -131,6 +139,7 @@ fn build(configuration: &Configuration) -> Result<Vec<Named>, String> {
             Kind::Node => Authorizer::Node,
             Kind::Rbac => Authorizer::Rbac,
             Kind::AlwaysAllow => Authorizer::AlwaysAllow,
+            Kind::Abac => Authorizer::Abac(configuration.policies.clone()),
             Kind::AlwaysDeny => Authorizer::AlwaysDeny,
             Kind::Webhook => {
                 let settings = e.webhook.as_ref().ok_or_else(|| format!("authorizer {:?}: webhook: Required value", e.name))?;

@@ -27,9 +27,9 @@ async fn the_first_opinion_decides() {
     assert!(deny.decide(&snapshot, &master, &ask("get", "pods")).await.allowed);
     let both = chain("- {type: RBAC, name: r}\n- {type: AlwaysAllow, name: a}\n").await;
     assert!(both.decide(&snapshot, &user, &ask("get", "pods")).await.allowed);
-    assert!(Configuration::of_modes(&["Node".into(), "Node".into()], None).is_err());
-    assert!(Configuration::of_modes(&["Webhook".into()], None).is_err());
-    assert!(Configuration::of_modes(&["Magic".into()], None).is_err());
+    assert!(Configuration::of_modes(&["Node".into(), "Node".into()], None, None).is_err());
+    assert!(Configuration::of_modes(&["Webhook".into()], None, None).is_err());
+    assert!(Configuration::of_modes(&["Magic".into()], None, None).is_err());
 }
 
 #[tokio::test]
@@ -73,4 +73,38 @@ async fn a_webhook_is_asked_once() {
     assert!(lenient.decide(&snapshot, &user, &ask("list", "pods")).await.allowed, "no opinion: the next one decides");
     assert!(lenient.decide(&snapshot, &user, &ask("patch", "pods")).await.allowed, "a failure is no opinion");
     assert!(!strict.decide(&snapshot, &user, &ask("patch", "pods")).await.allowed, "or a refusal");
+}
+
+#[tokio::test]
+async fn policies_out_of_a_file() {
+    let text = r#"
+        # Who may what.
+        {"apiVersion":"abac.authorization.kubernetes.io/v1beta1","kind":"Policy","spec":{"user":"alice","namespace":"*","resource":"*","apiGroup":"*"}}
+        {"apiVersion":"abac.authorization.kubernetes.io/v1beta1","kind":"Policy","spec":{"group":"dev","namespace":"a","resource":"pods","readonly":true}}
+        {"apiVersion":"abac.authorization.kubernetes.io/v1beta1","kind":"Policy","spec":{"user":"*","nonResourcePath":"/version*","readonly":true}}
+        {"user":"old","resource":"secrets"}"#;
+    let policies = Policies::parse(text).expect("policies");
+    let known = |name: &str, group: &str| User::new(name, &["system:authenticated", group]);
+    let path = |verb: &str, path: &str| Attributes { verb: verb.into(), path: path.into(), ..Attributes::default() };
+    for (user, asked, allowed) in [
+        (known("alice", ""), ask("delete", "secrets"), true),
+        (known("alice", ""), path("get", "/metrics"), false),
+        (known("bob", "dev"), ask("list", "pods"), true),
+        (known("bob", "dev"), ask("delete", "pods"), false),
+        (known("bob", "dev"), Attributes { namespace: "b".into(), ..ask("list", "pods") }, false),
+        (known("bob", ""), path("get", "/version/x"), true),
+        (User::new("system:anonymous", &["system:unauthenticated"]), path("get", "/version"), false),
+        (known("old", ""), Attributes { group: "g".into(), ..ask("create", "secrets") }, true),
+        (known("old", ""), ask("create", "pods"), false),
+    ] {
+        assert_eq!(policies.allow(&user, &asked), allowed, "{user:?} {asked:?}");
+    }
+    assert!(Policies::parse(r#"{"apiVersion":"x/v1","kind":"Policy","spec":{}}"#).is_err() && Policies::parse("{").is_err());
+    assert!(Configuration::of_modes(&["ABAC".into()], None, None).is_err());
+    assert!(Configuration::parse("apiVersion: apiserver.config.k8s.io/v1\nkind: AuthorizationConfiguration\nauthorizers: [{type: Abac, name: a}]").is_err());
+    let configuration = Configuration::of_modes(&["ABAC".into()], None, Some(policies)).expect("a configuration");
+    let decisions = MetricRegistry::default().counter("x", "x", &["decision", "name", "type"]);
+    let chain = Authorizers { chain: ArcSwap::from_pointee(build(&configuration).expect("a chain")), decisions };
+    let registry = testing::registry().await;
+    assert_eq!(chain.decide(&registry.snapshot(), &known("x", ""), &ask("get", "pods")).await.reason, "No policy matched.");
 }
