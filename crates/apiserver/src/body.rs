@@ -18,7 +18,9 @@ pub(crate) async fn read(call: &mut Call) -> Result<Bytes, ApiError> {
         Ok(b) => {
             let bytes = b.to_bytes();
             if let Some(trail) = &call.trail {
-                trail.request(call.request.headers(), &bytes);
+                // What is created or replaced is told once it is understood.
+                let raw = matches!(call.info.verb, "patch" | "delete" | "deletecollection");
+                trail.request(call.request.headers(), &bytes, raw);
             }
             Ok(bytes)
         }

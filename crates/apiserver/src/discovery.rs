@@ -186,7 +186,9 @@ fn is_established(crd: &Arc<CustomResourceDefinition>) -> bool {
 fn groups(rows: &[Row]) -> Vec<Group> {
     let mut found: BTreeMap<&str, Group> = BTreeMap::new();
     for r in rows.iter().filter(|r| !r.group.is_empty()) {
-        let priority = r.priority.unwrap_or(1000);
+        // The aggregation layer's own group stands first.
+        let own = r.group == "apiregistration.k8s.io";
+        let priority = if own { u32::MAX } else { r.priority.unwrap_or(1000) };
         let group = found.entry(&r.group).or_insert_with(|| Group {
             name: r.group.clone(),
             versions: Vec::new(),

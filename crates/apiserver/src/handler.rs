@@ -221,7 +221,7 @@ async fn answer(mut call: Call) -> Result<Reply, ApiError> {
     if let Some(service) = elsewhere(&call) {
         return aggregate::proxy(call, &service).await;
     }
-    let served = call.shared.served(&info.group, &info.version, &info.resource).ok_or_else(ApiError::no_such_path)?;
+    let Some(served) = call.shared.served(&info.group, &info.version, &info.resource) else { return missing(&info.path) };
     call.caller.speaks = served.speaks();
     if reviews::is_virtual(&served) {
         resource::check_verb(&call, &served)?;
@@ -245,7 +245,7 @@ async fn nonresource(call: Call) -> Result<Reply, ApiError> {
     }
     let path = call.info.path.as_str();
     let read = matches!(call.info.verb, "get" | "head");
-    if !read || (call.info.verb == "head" && only_got(path)) {
+    if (!read && (path.starts_with("/api/") || path.starts_with("/apis/"))) || (call.info.verb != "get" && only_got(path)) {
         return Err(ApiError::no_such_verb());
     }
     if let Some(reply) = health::answer(&call).or_else(|| fairness::debug(&call)) {
@@ -260,9 +260,19 @@ async fn nonresource(call: Call) -> Result<Reply, ApiError> {
         "/.well-known/openid-configuration" => Ok(discovery::issuer(&call)),
         "/openid/v1/jwks" => Ok(discovery::jwks(&call)),
         p if p.starts_with("/openapi/v3/") => openapi::v3_anywhere(&call, &p["/openapi/v3/".len()..]).await,
-        p if p.starts_with("/api/") || p.starts_with("/apis/") => discovery::below(&call).ok_or_else(ApiError::no_such_path),
-        _ => Err(unknown_path()),
+        p if p.starts_with("/api/") || p.starts_with("/apis/") => discovery::below(&call).map_or_else(|| missing(p), Ok),
+        other => missing(other),
     }
+}
+
+/// Below the groups that are built in a `Status` says that something is not there; elsewhere a line of text does.
+fn missing(path: &str) -> Result<Reply, ApiError> {
+    let known = match path.trim_matches('/').split('/').collect::<Vec<_>>()[..] {
+        ["api", _, ..] => true,
+        ["apis", group, _, ..] => schema::resources().iter().any(|r| r.group == group),
+        _ => false,
+    };
+    if known { Err(ApiError::no_such_path()) } else { Ok(respond::plain_error(404, "404 page not found\n")) }
 }
 
 /// Documents that answer GET and nothing else, not even HEAD.
@@ -272,9 +282,5 @@ fn only_got(path: &str) -> bool {
         ["apis", group, version] => schema::resources().iter().any(|r| (r.group, r.version) == (group, version)),
         _ => false,
     }
-}
-
-fn unknown_path() -> ApiError {
-    ApiError::new(404, "NotFound", "the server could not find the requested resource")
 }
 

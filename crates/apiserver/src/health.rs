@@ -27,9 +27,9 @@ pub(crate) fn answer(call: &Call) -> Option<Reply> {
     let failed = failure(call, endpoint);
     if let Some(check) = one {
         return Some(match (CHECKS.contains(&check), failed == Some(check)) {
-            (false, _) => respond::text(404, "404 page not found\n"),
+            (false, _) => respond::plain_error(404, "404 page not found\n"),
             (true, false) => respond::text(200, "ok"),
-            (true, true) => respond::text(500, "internal server error: not ready\n"),
+            (true, true) => respond::plain_error(500, "internal server error: not ready\n"),
         });
     }
     Some(whole(call, endpoint, failed))
@@ -58,5 +58,5 @@ fn whole(call: &Call, endpoint: &str, failed: Option<&str>) -> Reply {
     }
     let verdict = if failed.is_some() { "failed" } else { "passed" };
     let _ = writeln!(body, "{endpoint} check {verdict}");
-    respond::text(if failed.is_some() { 500 } else { 200 }, body)
+    respond::plain_error(if failed.is_some() { 500 } else { 200 }, body)
 }

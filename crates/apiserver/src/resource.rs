@@ -18,8 +18,21 @@ use std::sync::Arc;
 /// Longest field manager name.
 const MANAGER_MAX: usize = 128;
 
+/// Kinds that are on their way out, and what is said of them to whoever asks for them.
+const DEPRECATED: &[(Kind, &str)] =
+    &[(Kind::Endpoints, "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")];
+
 /// Serves one request on a resource.
 pub(crate) async fn serve(call: Call, served: Served) -> Result<Reply, ApiError> {
+    let (accept, kind) = (call.accept, served.kind);
+    let served = answer(call, served).await;
+    let Some((_, warning)) = DEPRECATED.iter().find(|(k, _)| Some(*k) == kind) else { return served };
+    let mut reply = served.unwrap_or_else(|e| respond::failure(&e, accept));
+    respond::warn(&mut reply, &[(*warning).to_owned()]);
+    Ok(reply)
+}
+
+async fn answer(call: Call, served: Served) -> Result<Reply, ApiError> {
     check_scope(&call, &served)?;
     check_verb(&call, &served)?;
     match (call.info.verb, call.info.subresource.as_str()) {
@@ -41,7 +54,11 @@ pub(crate) async fn serve(call: Call, served: Served) -> Result<Reply, ApiError>
 fn check_scope(call: &Call, served: &Served) -> Result<(), ApiError> {
     let (namespaced, given) = (served.resource.namespaced(), !call.info.namespace.is_empty());
     let own = served.resource.builtin() == Some(Kind::Namespace);
-    if (given && !namespaced && !own) || (namespaced && !given && !matches!(call.info.verb, "list" | "watch" | "deletecollection")) {
+    let across = matches!(call.info.verb, "list" | "watch");
+    if namespaced && !given && !across && call.info.name.is_empty() && served.kind.is_some() {
+        return Err(ApiError::no_such_verb());
+    }
+    if (given && !namespaced && !own) || (namespaced && !given && !across) {
         return Err(ApiError::no_such_path());
     }
     let sub = call.info.subresource.as_str();
@@ -55,7 +72,7 @@ fn check_scope(call: &Call, served: &Served) -> Result<(), ApiError> {
 pub(crate) fn check_verb(call: &Call, served: &Served) -> Result<(), ApiError> {
     let (verb, sub) = (call.info.verb, call.info.subresource.as_str());
     let nameless = call.info.name.is_empty();
-    if (nameless && matches!(verb, "update" | "patch")) || (!nameless && verb == "create" && sub.is_empty()) {
+    if verb.is_empty() || (nameless && matches!(verb, "update" | "patch")) || (!nameless && verb == "create" && sub.is_empty()) {
         return Err(ApiError::no_such_verb());
     }
     // Custom resources have them all.
@@ -144,10 +161,15 @@ pub(crate) fn list_query(call: &Call, served: &Served) -> Result<ListQuery, ApiE
     if let Some(kind) = served.kind {
         fields.iter_mut().for_each(|f| f.field = rules::convert::stored_field(kind, &f.field).to_owned());
     }
-    let number = |n: &str| info.param(n).filter(|v| !v.is_empty()).map(str::parse::<usize>).transpose();
-    let limit = number("limit").map_err(|_| ApiError::bad_request("limit: invalid syntax"))?.unwrap_or(0);
+    let limit = usize::try_from(number(info.param("limit"))?).unwrap_or(0);
+    number(info.param("timeoutSeconds"))?;
     let page = info.param("continue").filter(|c| !c.is_empty()).map(Continue::decode).transpose()?;
-    let revision = revision_of(info.param("resourceVersion").unwrap_or_default())?;
+    let revision = revision_of(info.param("resourceVersion").unwrap_or_default());
+    let revision = revision.map_err(|e| match info.verb {
+        // kube-apiserver's watches say it without a reason.
+        "watch" => ApiError::new(500, "", e.message),
+        _ => ApiError::bad_request(format!("invalid resource version: {}", e.message)),
+    })?;
     let version_match = match info.param("resourceVersionMatch").unwrap_or_default() {
         "" => VersionMatch::Unset,
         "Exact" => VersionMatch::Exact,
@@ -169,6 +191,16 @@ pub(crate) fn list_query(call: &Call, served: &Served) -> Result<ListQuery, ApiE
     }
     let namespace = if served_namespaced(call) { info.namespace.clone() } else { String::new() };
     Ok(ListQuery { namespace, labels, fields, limit, page, revision, version_match, version: served.version.as_str().into() })
+}
+
+/// A number of the query, with Go's words for what is none.
+fn number(text: Option<&str>) -> Result<i64, ApiError> {
+    let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(0) };
+    let why = |e: &std::num::ParseIntError| match e.kind() {
+        std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => "value out of range",
+        _ => "invalid syntax",
+    };
+    text.parse().map_err(|e| ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: {}", why(&e))))
 }
 
 fn served_namespaced(call: &Call) -> bool {
@@ -258,6 +290,13 @@ fn tell(call: &Call, served: &Served, object: &Object) {
     let json = codec::encode(&object).into();
     if let Ok(json) = output::spoken(served, &object, &json) {
         trail.understood(&json);
+    }
+}
+
+/// The same of an object that is answered and not stored.
+pub(crate) fn tell_posted(call: &Call, object: &Object) {
+    if let Some(trail) = call.trail.as_ref().filter(|t| t.wants_object()) {
+        trail.understood(&codec::encode(object));
     }
 }
 
@@ -452,6 +491,7 @@ async fn create_below(mut call: Call, served: Served) -> Result<Reply, ApiError>
     let i = kind.info();
     let spoken = Served { kind: Some(kind), group: i.group.into(), version: i.version.into(), ..served.clone() };
     let (object, _) = body::object(&call, &spoken, &json)?;
+    tell_posted(&call, &object);
     let key = key(&call);
     let registry = &call.shared.registry;
     match &object {
@@ -497,7 +537,15 @@ fn success(call: &Call, code: u16) -> Reply {
 
 fn get_scale(call: &Call, served: &Served) -> Result<Reply, ApiError> {
     let entry = call.shared.registry.get(&served.resource, &key(call))?;
-    output::object(call, 200, &Object::from(call.shared.registry.scale_of(&served.resource, &entry.object)?))
+    output::object(call, 200, &shown_scale(call.shared.registry.scale_of(&served.resource, &entry.object)?))
+}
+
+/// A scale as it is shown: no replicas are wanted by not saying how many.
+fn shown_scale(mut scale: kinds::api::autoscaling::v1::Scale) -> Object {
+    if let Some(spec) = &mut scale.spec {
+        spec.replicas = spec.replicas.filter(|n| *n != 0);
+    }
+    Object::from(scale)
 }
 
 async fn put_scale(mut call: Call, served: Served) -> Result<Reply, ApiError> {
@@ -509,7 +557,7 @@ async fn put_scale(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let json = match kind {
         Some(kind) => {
             let entry = call.shared.registry.get(&served.resource, &key)?;
-            let mut tree = codec::to_value(&Object::from(call.shared.registry.scale_of(&served.resource, &entry.object)?));
+            let mut tree = codec::to_value(&shown_scale(call.shared.registry.scale_of(&served.resource, &entry.object)?));
             if let Some(meta) = tree.get_mut("metadata").and_then(|m| m.as_object_mut()) {
                 // Patches of scale are unconditional unless they say a version themselves.
                 meta.remove("resourceVersion");
@@ -524,8 +572,11 @@ async fn put_scale(mut call: Call, served: Served) -> Result<Reply, ApiError> {
         None => body::to_json(call.request.headers(), bytes)?,
     };
     let object = codec::decode(Kind::Scale, &json).map_err(|e| ApiError::bad_request(e.to_string()))?;
+    if !patched {
+        tell_posted(&call, &object);
+    }
     let Object::Scale(wanted) = object else { return Err(ApiError::no_such_path()) };
     let registry = &call.shared.registry;
     let answer = registry.set_scale(&call.caller, &served.resource, &key, &wanted, &options).await?;
-    output::object(&call, 200, &Object::from(registry.scale_of(&served.resource, &answer.entry.object)?))
+    output::object(&call, 200, &shown_scale(registry.scale_of(&served.resource, &answer.entry.object)?))
 }

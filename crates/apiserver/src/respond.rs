@@ -341,6 +341,14 @@ pub fn text(code: u16, body: impl Into<String>) -> Reply {
     with_media(code, body.into().into_bytes().into(), "text/plain; charset=utf-8")
 }
 
+/// A failure in plain text, which nobody may take for something else.
+#[must_use]
+pub fn plain_error(code: u16, body: impl Into<String>) -> Reply {
+    let mut reply = text(code, body);
+    reply.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    reply
+}
+
 /// A failure.
 #[must_use]
 pub fn failure(e: &ApiError, accept: Accept) -> Reply {

@@ -38,6 +38,7 @@ pub(crate) async fn answer(mut call: Call, served: &Served) -> Result<Reply, Api
     let bytes = body::read(&mut call).await?;
     let json = body::to_json(call.request.headers(), bytes)?;
     let (object, _) = body::object(&call, served, &json)?;
+    crate::resource::tell_posted(&call, &object);
     if let Object::Binding(b) = &object {
         let key = ObjectKey::new(call.info.namespace.clone(), b.metadata.name.clone().unwrap_or_default());
         call.shared.registry.bind(&call.caller, &key, b, &kinds::WriteOptions::default()).await?;
@@ -129,7 +130,6 @@ async fn token_review(shared: &Shared, r: &TokenReview) -> TokenReviewStatus {
             }
         }
         other => TokenReviewStatus {
-            authenticated: Some(false),
             error: Some(other.err().unwrap_or_else(|| "invalid bearer token".to_owned())),
             user: Some(UserInfo::default()),
             ..TokenReviewStatus::default()

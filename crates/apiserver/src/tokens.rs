@@ -22,6 +22,14 @@ pub const WARN_AFTER_S: i64 = 3600 + 7;
 /// What is being deleted keeps its tokens alive for this long: clocks differ, and pods end in peace.
 const DELETED_FOR_S: i64 = 60;
 
+/// The id of a token that was just signed.
+pub(crate) fn id_of(token: &str) -> Option<String> {
+    use base64::Engine;
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+    claims["jti"].as_str().map(str::to_owned)
+}
+
 /// An object that a token dies with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {

@@ -2,6 +2,8 @@
 //!
 //! Docs: "Labels and Selectors", "Field Selectors".
 
+mod grammar;
+
 use crate::LabelSelector;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -118,7 +120,7 @@ impl Selector {
     /// # Errors
     /// A text that says what was found where something else was expected.
     pub fn parse(text: &str) -> Result<Self, String> {
-        parse::Parser::new(text).requirements().map(Self::All)
+        grammar::parse(text).map(Self::All)
     }
 }
 
@@ -159,29 +161,36 @@ pub struct FieldTerm {
 /// Reads `a.b=c,d!=e`.
 ///
 /// # Errors
-/// The message Kubernetes gives for a term without an operator.
+/// The message Kubernetes gives for a term without an operator, or with a value whose special characters are bare.
 pub fn parse_fields(text: &str) -> Result<Vec<FieldTerm>, String> {
     let mut terms = Vec::new();
-    for part in split_escaped(text) {
-        if part.is_empty() {
-            continue;
+    for part in split_escaped(text).iter().filter(|p| !p.is_empty()) {
+        let (at, len, equal) =
+            operator(part).ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{part}'"))?;
+        let (field, value) = (part[..at].to_owned(), unescape(&part[at + len..])?);
+        // Nothing that is to be nothing is no demand.
+        if !(field.is_empty() && value.is_empty()) {
+            terms.push(FieldTerm { field, value, equal });
         }
-        let (at, len, equal) = operator(&part)
-            .ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{part}'"))?;
-        let value = unescape(&part[at + len..]);
-        terms.push(FieldTerm { field: part[..at].to_owned(), value, equal });
     }
     Ok(terms)
 }
 
+/// The first operator that is not escaped: where, how long, and whether it means equality.
 fn operator(part: &str) -> Option<(usize, usize, bool)> {
-    let at = part.find(['=', '!'])?;
-    match &part[at..] {
-        r if r.starts_with("!=") => Some((at, 2, false)),
-        r if r.starts_with("==") => Some((at, 2, true)),
-        r if r.starts_with('=') => Some((at, 1, true)),
-        _ => None,
+    let mut escaped = false;
+    for (at, c) in part.char_indices() {
+        if escaped {
+            escaped = false;
+            continue;
+        }
+        escaped = c == '\\';
+        let found = [("!=", false), ("==", true), ("=", true)].into_iter().find(|(o, _)| part[at..].starts_with(o));
+        if let Some((operator, equal)) = found {
+            return Some((at, operator.len(), equal));
+        }
     }
+    None
 }
 
 fn split_escaped(text: &str) -> Vec<String> {
@@ -198,181 +207,20 @@ fn split_escaped(text: &str) -> Vec<String> {
     parts
 }
 
-fn unescape(text: &str) -> String {
-    let (mut out, mut escaped) = (String::new(), false);
-    for c in text.chars() {
-        if c == '\\' && !escaped {
-            escaped = true;
-        } else {
-            escaped = false;
-            out.push(c);
-        }
-    }
-    out
-}
-
-mod parse {
-    //! The label selector's little grammar.
-    use super::{Operator, Requirement};
-
-    pub(super) struct Parser<'a> {
-        rest: &'a str,
-        whole: &'a str,
-    }
-
-    impl<'a> Parser<'a> {
-        pub(super) fn new(text: &'a str) -> Self {
-            Self { rest: text, whole: text }
-        }
-
-        fn space(&mut self) {
-            self.rest = self.rest.trim_start_matches([' ', '\t', '\r', '\n']);
-        }
-
-        fn take(&mut self, token: &str) -> bool {
-            self.space();
-            match self.rest.strip_prefix(token) {
-                Some(r) => {
-                    self.rest = r;
-                    true
-                }
-                None => false,
-            }
-        }
-
-        fn word(&mut self) -> &'a str {
-            self.space();
-            let stop = |c: char| matches!(c, '=' | '!' | '(' | ')' | ',' | '<' | '>' | ' ' | '\t' | '\r' | '\n');
-            let end = self.rest.find(stop).unwrap_or(self.rest.len());
-            let (word, rest) = self.rest.split_at(end);
-            self.rest = rest;
-            word
-        }
-
-        fn fail(&self, expected: &str) -> String {
-            let found: String = self.rest.chars().take(1).collect();
-            format!("unable to parse requirement: found '{found}'{} expected: {expected}", if expected == "'('" { "" } else { "," })
-        }
-
-        pub(super) fn requirements(mut self) -> Result<Vec<Requirement>, String> {
-            let mut all = Vec::new();
-            self.space();
-            if self.rest.is_empty() {
-                return Ok(all);
-            }
-            loop {
-                all.push(self.requirement()?);
-                self.space();
-                if self.rest.is_empty() {
-                    break;
-                }
-                if !self.take(",") {
-                    return Err(self.fail("',' or 'end of string'").replace("requirement: ", "requirement: ") );
-                }
-                self.space();
-                if self.rest.is_empty() {
-                    let _ = self.whole;
-                    return Err("unable to parse requirement: found '', expected: identifier after ','".into());
-                }
-            }
-            all.sort_by(|a: &Requirement, b: &Requirement| a.key.cmp(&b.key));
-            Ok(all)
-        }
-
-        fn requirement(&mut self) -> Result<Requirement, String> {
-            let negated = self.take("!");
-            let key = self.word();
-            if key.is_empty() {
-                return Err(self.fail("!, identifier, or 'end of string'"));
-            }
-            check_key(key)?;
-            let key = key.to_owned();
-            if negated {
-                return Ok(Requirement { key, operator: Operator::DoesNotExist, values: Vec::new() });
-            }
-            self.space();
-            if self.rest.is_empty() || self.rest.starts_with(',') {
-                return Ok(Requirement { key, operator: Operator::Exists, values: Vec::new() });
-            }
-            for (token, operator) in
-                [("==", Operator::In), ("=", Operator::In), ("!=", Operator::NotIn), (">", Operator::GreaterThan), ("<", Operator::LessThan)]
-            {
-                if self.take(token) {
-                    let value = self.word().to_owned();
-                    return finish(key, operator, vec![value]);
-                }
-            }
-            let operator = match self.word() {
-                "in" => Operator::In,
-                "notin" => Operator::NotIn,
+fn unescape(text: &str) -> Result<String, String> {
+    let (mut out, mut letters) = (String::new(), text.chars());
+    while let Some(c) = letters.next() {
+        match c {
+            '\\' => match letters.next() {
+                Some(next @ ('\\' | ',' | '=')) => out.push(next),
                 other => {
-                    return Err(format!(
-                        "unable to parse requirement: found '{other}', expected: in, notin, =, ==, !=, gt, lt"
-                    ));
+                    let bad = other.map(String::from).unwrap_or_default();
+                    return Err(format!("invalid field selector: invalid escape sequence: \\{bad}"));
                 }
-            };
-            let values = self.values()?;
-            finish(key, operator, values)
-        }
-
-        fn values(&mut self) -> Result<Vec<String>, String> {
-            if !self.take("(") {
-                return Err(self.fail("'('"));
-            }
-            let mut values = Vec::new();
-            loop {
-                values.push(self.word().to_owned());
-                if self.take(")") {
-                    return Ok(values);
-                }
-                if !self.take(",") {
-                    return Err(self.fail("',', or ')'"));
-                }
-            }
+            },
+            ',' | '=' => return Err(format!("invalid field selector: unescaped character in value: {}", u32::from(c))),
+            _ => out.push(c),
         }
     }
-
-    fn finish(key: String, operator: Operator, mut values: Vec<String>) -> Result<Requirement, String> {
-        if matches!(operator, Operator::GreaterThan | Operator::LessThan) {
-            if values.first().is_none_or(|v| v.parse::<i64>().is_err()) {
-                return Err("for 'Gt', 'Lt' operators, the value must be an integer".into());
-            }
-        }
-        for v in &values {
-            check_value(&key, v)?;
-        }
-        values.sort();
-        values.dedup();
-        Ok(Requirement { key, operator, values })
-    }
-
-    fn name_like(s: &str) -> bool {
-        let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-        let bytes = s.as_bytes();
-        edge(bytes.first()) && edge(bytes.last()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
-    }
-
-    const NAME_RULE: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-    const VALUE_RULE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-
-    fn check_key(key: &str) -> Result<(), String> {
-        let name = key.split_once('/').map_or(key, |(_, n)| n);
-        if !name_like(name) {
-            return Err(format!("unable to parse requirement: key: Invalid value: {key:?}: {NAME_RULE}"));
-        }
-        if name.len() > 63 {
-            return Err(format!("unable to parse requirement: key: Invalid value: {key:?}: name part must be no more than 63 bytes"));
-        }
-        Ok(())
-    }
-
-    fn check_value(key: &str, value: &str) -> Result<(), String> {
-        if value.len() > 63 {
-            return Err(format!("unable to parse requirement: values[0][{key}]: Invalid value: {value:?}: must be no more than 63 bytes"));
-        }
-        if !value.is_empty() && !name_like(value) {
-            return Err(format!("unable to parse requirement: values[0][{key}]: Invalid value: {value:?}: {VALUE_RULE}"));
-        }
-        Ok(())
-    }
+    Ok(out)
 }

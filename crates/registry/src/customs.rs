@@ -76,6 +76,8 @@ const TAKEN_APART_MAX: usize = 64;
 struct Known {
     uid: String,
     generation: i64,
+    /// Whether it is on its way out, which is no new generation.
+    ending: bool,
     definition: Arc<Definition>,
     /// The count of uses when it was last needed.
     used: AtomicU64,
@@ -97,15 +99,17 @@ impl Definitions {
             return None;
         };
         let (uid, generation) = (crd.metadata.uid.as_deref().unwrap_or_default(), crd.metadata.generation.unwrap_or_default());
+        let ending = crd.metadata.deletion_timestamp.is_some();
         let now = self.uses.fetch_add(1, Ordering::Relaxed);
-        if let Some(k) = self.known.read().get(name).filter(|k| k.uid == uid && k.generation == generation) {
+        let same = |k: &&Known| k.uid == uid && k.generation == generation && k.ending == ending;
+        if let Some(k) = self.known.read().get(name).filter(same) {
             k.used.store(now, Ordering::Relaxed);
             return Some(Arc::clone(&k.definition));
         }
         let entry = snapshot.entry(&kinds::Kind::CustomResourceDefinition.into(), &kinds::ObjectKey::cluster(name))?;
         let definition = Arc::new(Definition::parse(&serde_json::from_slice(&entry.json).ok()?)?);
         let known =
-            Known { uid: uid.to_owned(), generation, definition: Arc::clone(&definition), used: AtomicU64::new(now) };
+            Known { uid: uid.to_owned(), generation, ending, definition: Arc::clone(&definition), used: AtomicU64::new(now) };
         self.keep(name, known);
         Some(definition)
     }

@@ -141,10 +141,14 @@ impl Registry {
             return None;
         }
         let bump = old.meta().generation.filter(|g| *g > 0).map(|g| g + 1);
+        // These two have ways of their own, without a grace period.
+        let own = matches!(object, Object::Namespace(_) | Object::CustomResourceDefinition(_));
         let meta = object.meta_mut();
         meta.deletion_timestamp = Some(Time(now.checked_add(SignedDuration::from_secs(grace_s)).unwrap_or(now)));
-        meta.deletion_grace_period_seconds = Some(grace_s);
-        meta.generation = bump.or(meta.generation);
+        if !own {
+            meta.deletion_grace_period_seconds = Some(grace_s);
+            meta.generation = bump.or(meta.generation);
+        }
         mark_terminating(&mut object);
         Some(object)
     }

@@ -10,8 +10,11 @@ use bytes::Bytes;
 use cache::Table;
 use kinds::{ApiError, ObjectKey, Resource, Revision};
 use std::sync::Arc;
+use std::time::Duration;
 use store::{RangeError, RangeRequest};
 
+/// How long a list waits for a revision that has not come yet.
+const CATCH_UP: Duration = Duration::from_secs(3);
 /// Objects read from the store in one go.
 const CHUNK: usize = 500;
 
@@ -41,7 +44,14 @@ impl Registry {
         let page = query.page.as_ref().map(|p| p.revision).filter(|r| *r != Revision::ZERO);
         let at = page.or_else(|| exact(query));
         match at.or(query.revision) {
-            Some(r) if r > newest => Err(future(r, newest)),
+            Some(r) if r > newest => {
+                let mut e = future(r, newest);
+                // Of an exact revision the store is asked, which does not say when to come again.
+                if let (Some(d), true) = (&mut e.details, at.is_some()) {
+                    d.retry_after_s = None;
+                }
+                Err(e)
+            }
             _ => Ok(at.map_or(Past::Known(table, newest), |r| self.image.table_at(resource, r))),
         }
     }
@@ -51,6 +61,10 @@ impl Registry {
     /// # Errors
     /// 400 for contradictory options, 410 `Expired` for revisions that are compacted, 504 for future ones.
     pub async fn list_at(&self, resource: &Resource, query: &ListQuery) -> Result<Listing, ApiError> {
+        if let Some(r) = query.revision.filter(|_| query.version_match != VersionMatch::Exact) {
+            // What another server told of is on its way here; when it does not come, that is said.
+            let _ = tokio::time::timeout(CATCH_UP, self.image.reached(r)).await;
+        }
         match self.past_for(resource, query)? {
             Past::Known(table, revision) => self.list_table(resource, query, table.as_ref(), revision),
             Past::Stored(revision) => self.list_stored(resource, query, revision).await,
@@ -82,7 +96,7 @@ impl Registry {
                 break count - looked;
             }
         };
-        let next = page.last.filter(|_| remaining > 0).map(|after| Continue { revision, after });
+        let next = page.last.filter(|_| remaining > 0).map(|key| Continue::behind(revision, &key, &query.namespace));
         let exact = query.labels.is_everything() && query.fields.is_empty();
         let remaining = next.as_ref().filter(|_| exact).map(|_| usize::try_from(remaining).unwrap_or(usize::MAX));
         Ok(Listing { entries: page.entries, revision, next, remaining })
@@ -107,7 +121,8 @@ fn range_of(resource: &Resource, query: &ListQuery, at: Revision) -> RangeReques
     }
     let mut request = RangeRequest { at: Some(at), limit: CHUNK, ..RangeRequest::prefix(prefix) };
     if let Some(page) = &query.page {
-        request.start = request.start.max(after(keys::encode(resource, &page.after).as_bytes()));
+        let last = page.after(resource.namespaced(), &query.namespace);
+        request.start = request.start.max(after(keys::encode(resource, &last).as_bytes()));
     }
     request
 }

@@ -5,8 +5,9 @@ use crate::registry::{Registry, rules_of};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use cache::{Entry, Marks, Table};
 use kinds::selector::FieldTerm;
-use kinds::{ApiError, Object, ObjectKey, Resource, Revision, Selector};
+use kinds::{ApiError, Kind, Object, ObjectKey, Resource, Revision, Selector};
 use rules::customs::Definition;
+use serde_json::Value;
 use std::sync::Arc;
 
 /// `resourceVersionMatch`.
@@ -18,30 +19,88 @@ pub enum VersionMatch {
     NotOlderThan,
 }
 
+/// The version of continue tokens: kube-apiserver's, which can go on with our tokens on the same etcd, and we with its.
+const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+
 /// Where the next page goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Continue {
+    /// The revision of the first page; zero: whatever is newest.
     pub revision: Revision,
-    pub after: ObjectKey,
+    /// The last key that was looked at, below the namespace that is listed, as it is written.
+    start: String,
 }
 
 impl Continue {
+    /// Behind a key, in a list of `namespace` (empty: of all).
+    #[must_use]
+    pub fn behind(revision: Revision, key: &ObjectKey, namespace: &str) -> Self {
+        let start = if namespace.is_empty() { key.to_string() } else { key.name.clone() };
+        Self { revision, start }
+    }
+
+    /// The key behind which a list goes on.
+    #[must_use]
+    pub fn after(&self, namespaced: bool, namespace: &str) -> ObjectKey {
+        match self.start.split_once('/') {
+            Some((space, name)) if namespaced && namespace.is_empty() => ObjectKey::new(space, name),
+            _ if namespaced => ObjectKey::new(namespace, self.start.clone()),
+            _ => ObjectKey::cluster(self.start.clone()),
+        }
+    }
+
     /// The opaque token.
     #[must_use]
     pub fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(format!("v1\n{}\n{}\n{}", self.revision, self.after.namespace, self.after.name))
+        // Before zero is no revision: it means the newest. The zero byte makes the key the first one behind it.
+        let rv = if self.revision == Revision::ZERO { -1 } else { i64::try_from(self.revision.0).unwrap_or(i64::MAX) };
+        let start = Value::from(format!("{}\0", self.start));
+        URL_SAFE_NO_PAD.encode(format!("{{\"v\":\"{TOKEN_VERSION}\",\"rv\":{rv},\"start\":{start}}}"))
     }
+
     /// Reads a token.
     ///
     /// # Errors
-    /// 400 for anything that [`Continue::encode`] did not make.
+    /// 400 for what is none.
     pub fn decode(token: &str) -> Result<Self, ApiError> {
-        let bad = || ApiError::bad_request("continue key is not valid: incorrect or unsupported token");
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).map_err(|_| bad())?).map_err(|_| bad())?;
-        let parts: Vec<&str> = text.split('\n').collect();
-        let ["v1", revision, namespace, name] = parts[..] else { return Err(bad()) };
-        let revision = Revision::parse(revision).ok_or_else(bad)?;
-        Ok(Self { revision, after: ObjectKey::new(namespace, name) })
+        let bad = |why: String| ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+        let text = URL_SAFE_NO_PAD.decode(token).map_err(|e| bad(undecoded(&e)))?;
+        let read: Value = serde_json::from_slice(&text).map_err(|e| bad(unread(&text, &e)))?;
+        let word = |name: &str| read[name].as_str().unwrap_or_default();
+        let (version, rv, start) = (word("v"), read["rv"].as_i64().unwrap_or(0), word("start"));
+        if version != TOKEN_VERSION {
+            return Err(bad(format!("server does not recognize this encoded version {version:?}")));
+        }
+        if rv == 0 {
+            return Err(bad(format!("incorrect encoded start resourceVersion (version {TOKEN_VERSION})")));
+        }
+        if start.is_empty() {
+            return Err(bad(format!("encoded start key empty (version {TOKEN_VERSION})")));
+        }
+        if start.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+            return Err(bad(start.to_owned()));
+        }
+        let start = start.strip_suffix('\0').unwrap_or(start).to_owned();
+        Ok(Self { revision: Revision(u64::try_from(rv).unwrap_or(0)), start })
+    }
+}
+
+/// As Go says that something is no base64.
+fn undecoded(e: &base64::DecodeError) -> String {
+    let at = match e {
+        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => *at,
+        base64::DecodeError::InvalidLength(n) => *n,
+        base64::DecodeError::InvalidPadding => 0,
+    };
+    format!("illegal base64 data at input byte {at}")
+}
+
+/// As Go says that something is no JSON, where it is wrong from the beginning.
+fn unread(text: &[u8], e: &serde_json::Error) -> String {
+    match String::from_utf8_lossy(text).trim_start().chars().next() {
+        None => "unexpected end of JSON input".to_owned(),
+        Some(c) if c != '{' => format!("invalid character {c:?} looking for beginning of value"),
+        Some(_) => e.to_string(),
     }
 }
 
@@ -95,7 +154,7 @@ impl Filter {
         let selectable = definition.map(|d| d.version(&query.version).selectable.clone()).unwrap_or_default();
         let knows = |field: &String| known.contains(&field.as_str()) || selectable.contains(field);
         if let Some(term) = query.fields.iter().find(|t| !knows(&t.field)) {
-            return Err(ApiError::bad_request(format!("field label not supported: {}", term.field)));
+            return Err(ApiError::bad_request(unknown_field(resource, &term.field)));
         }
         Ok(Self {
             namespace: query.namespace.clone(),
@@ -149,6 +208,19 @@ impl Filter {
     }
 }
 
+/// How kinds say that they do not know a field: those that have more than name and namespace each their way.
+fn unknown_field(resource: &Resource, field: &str) -> String {
+    use Kind::*;
+    match resource.builtin() {
+        None | Some(Event | Namespace | Node | Pod | ReplicationController | Secret | Service | CertificateSigningRequest) => {
+            format!("field label not supported: {field}")
+        }
+        Some(Job) => format!("field label {field:?} not supported for Job"),
+        Some(ResourceSlice) => format!("field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {field}"),
+        Some(_) => format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
+    }
+}
+
 fn known_fields(resource: &Resource) -> Vec<&'static str> {
     let empty = match resource {
         Resource::Builtin(kind) => Object::empty(*kind),
@@ -186,14 +258,14 @@ impl Registry {
             let entry = table.get(&ObjectKey::new(query.namespace.clone(), name)).filter(|e| filter.matches(e));
             return all(entry.cloned().into_iter().collect());
         }
-        let after = query.page.as_ref().map(|p| &p.after);
-        let mut found = table.marked(&query.namespace, after, Marks::demanded(&query.labels)).filter(|e| filter.matches(e));
+        let after = query.page.as_ref().map(|p| p.after(resource.namespaced(), &query.namespace));
+        let mut found = table.marked(&query.namespace, after.as_ref(), Marks::demanded(&query.labels)).filter(|e| filter.matches(e));
         if query.limit == 0 {
             return all(found.cloned().collect());
         }
         let entries: Vec<_> = found.by_ref().take(query.limit).cloned().collect();
         let more = found.count();
-        let next = entries.last().filter(|_| more > 0).map(|e| Continue { revision, after: e.key.clone() });
+        let next = entries.last().filter(|_| more > 0).map(|e| Continue::behind(revision, &e.key, &query.namespace));
         let exact = query.labels.is_everything() && query.fields.is_empty();
         let remaining = next.as_ref().filter(|_| exact).map(|_| more);
         Ok(Listing { entries, revision, next, remaining })
@@ -224,7 +296,7 @@ pub(crate) fn future(asked: Revision, current: Revision) -> ApiError {
 /// 410 for a page whose revision was forgotten, with the token that goes on without it.
 pub(crate) fn expired_page(page: &Continue) -> ApiError {
     // Revision 0 goes on with whatever is newest then.
-    let fresh = Continue { revision: Revision::ZERO, after: page.after.clone() };
+    let fresh = Continue { revision: Revision::ZERO, ..page.clone() };
     let mut e = ApiError::expired(
         "The provided continue parameter is too old to display a consistent list result. You can start a new list \
          without the continue parameter, or use the continue token in this response to retrieve the remainder of the \

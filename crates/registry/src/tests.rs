@@ -164,7 +164,7 @@ async fn every_revision_since_compaction_can_be_listed() {
     let exact = |revision| ListQuery { revision: Some(revision), version_match: VersionMatch::Exact, ..ListQuery::default() };
     let e = r.list_at(&maps, &exact(told[1].0)).await.expect_err("compacted");
     assert_eq!((e.code, e.message.as_str()), (410, "The resourceVersion for the provided list is too old."));
-    let page = Some(Continue { revision: told[1].0, after: ObjectKey::new("a", "m0") });
+    let page = Some(Continue::behind(told[1].0, &ObjectKey::new("a", "m0"), ""));
     let e = r.list_at(&maps, &ListQuery { page, limit: 2, ..ListQuery::default() }).await.expect_err("compacted");
     let page = Some(Continue::decode(&e.resume.expect("a token for the rest")).expect("ours"));
     let rest = r.list_at(&maps, &ListQuery { page, limit: 2, ..ListQuery::default() }).await.expect("listed");
@@ -194,6 +194,28 @@ async fn every_page(r: &Registry, told: &[(kinds::Revision, Vec<(String, Option<
             query = ListQuery { page: Some(next), revision: None, ..query };
         }
         assert_eq!(&pages, expected);
+    }
+}
+
+#[test]
+fn continue_tokens_are_kube_apiservers() {
+    let token = "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6NDg5LCJzdGFydCI6ImMxXHUwMDAwIn0";
+    let read = Continue::decode(token).expect("its own");
+    assert_eq!((read.revision, read.after(true, "a")), (kinds::Revision(489), ObjectKey::new("a", "c1")));
+    assert_eq!(read.encode(), token);
+    let all = Continue::behind(kinds::Revision(7), &ObjectKey::new("a", "b"), "");
+    assert_eq!(Continue::decode(&all.encode()).expect("ours").after(true, ""), ObjectKey::new("a", "b"));
+    let cluster = Continue::behind(kinds::Revision::ZERO, &ObjectKey::cluster("n"), "");
+    assert_eq!(Continue::decode(&cluster.encode()).expect("ours").after(false, ""), ObjectKey::cluster("n"));
+    for (token, why) in [
+        ("abc", "invalid character 'i' looking for beginning of value"),
+        ("%", "illegal base64 data at input byte 0"),
+        ("e30", "server does not recognize this encoded version \"\""),
+        ("eyJ2IjoibWV0YS5rOHMuaW8vdjEifQ", "incorrect encoded start resourceVersion (version meta.k8s.io/v1)"),
+        ("eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MX0", "encoded start key empty (version meta.k8s.io/v1)"),
+    ] {
+        let e = Continue::decode(token).expect_err(token);
+        assert_eq!(e.message, format!("invalid continue token: continue key is not valid: {why}"));
     }
 }
 

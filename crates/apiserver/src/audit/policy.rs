@@ -162,13 +162,12 @@ impl Rule {
     }
 
     fn fits(&self, info: &RequestInfo, user: Option<&User>) -> bool {
-        if let Some(user) = user {
-            if !self.users.is_empty() && !self.users.contains(&user.name) {
-                return false;
-            }
-            if !self.user_groups.is_empty() && !self.user_groups.iter().any(|g| user.in_group(g)) {
-                return false;
-            }
+        // Rules for users and groups mean nobody who is not known.
+        if !self.users.is_empty() && user.is_none_or(|u| !self.users.contains(&u.name)) {
+            return false;
+        }
+        if !self.user_groups.is_empty() && user.is_none_or(|u| !self.user_groups.iter().any(|g| u.in_group(g))) {
+            return false;
         }
         if !self.verbs.is_empty() && !self.verbs.iter().any(|v| v == info.verb) {
             return false;

@@ -83,7 +83,7 @@ fn a_trail_tells_what_its_level_wants() {
     trail.impersonates(&User::new("other", &[]), Some("impersonate:user-info".into()));
     trail.annotate("authorization.k8s.io/decision", "allow");
     let body = br#"{"metadata":{"name":"m","managedFields":[1]},"data":{"a":"b"}}"#;
-    trail.request(&HeaderMap::new(), &Bytes::from_static(body));
+    trail.request(&HeaderMap::new(), &Bytes::from_static(body), true);
     let reply = crate::respond::tree(201, &serde_json::json!({ "kind": "ConfigMap" }), crate::respond::Accept::default());
     trail.answered(&reply);
     drop(trail);
@@ -145,7 +145,7 @@ fn large_events_lose_their_objects_and_a_buffer_is_written_out() {
     let audit = Audit::open(Options { policy: p, log: Some(log), webhook: None }, &MetricRegistry::default()).expect("opens");
     for size in [10, 5000] {
         let trail = begin(&audit, &info(&Method::POST, "/api/v1/namespaces/a/configmaps"), &User::new("u", &[])).expect("wanted");
-        trail.request(&HeaderMap::new(), &format!("{{\"data\":\"{}\"}}", "x".repeat(size)).into());
+        trail.request(&HeaderMap::new(), &format!("{{\"data\":\"{}\"}}", "x".repeat(size)).into(), true);
         trail.answered(&crate::respond::text(200, ""));
     }
     drop(audit);

@@ -54,6 +54,8 @@ pub struct Trail {
     source_ips: Vec<String>,
     agent: String,
     long_running: bool,
+    /// Whether it is about the API's objects or groups: answers of other paths are not recorded.
+    of_api: bool,
     received: Timestamp,
     began: Instant,
     told: Mutex<Told>,
@@ -76,6 +78,7 @@ impl Trail {
             source_ips: sources(arrival),
             agent,
             long_running: info.is_long_running(),
+            of_api: info.path.starts_with("/api"),
             received: arrival.at,
             began: Instant::now(),
             told: Mutex::new(Told { object: info.is_resource.then(|| reference(info)), ..Told::default() }),
@@ -113,7 +116,7 @@ impl Trail {
     }
 
     /// The body of the request; `json` makes JSON of it where it is something else.
-    pub(crate) fn request(&self, headers: &HeaderMap, body: &Bytes) {
+    pub(crate) fn request(&self, headers: &HeaderMap, body: &Bytes, raw: bool) {
         if body.is_empty() {
             return;
         }
@@ -123,7 +126,7 @@ impl Trail {
         if !patch {
             self.complete_reference(&json);
         }
-        if self.wanted.level >= Level::Request {
+        if raw && self.wanted.level >= Level::Request {
             self.told.lock().request = self.raw(&json);
         }
     }
@@ -178,7 +181,7 @@ impl Trail {
         let json = whole.and_then(|bytes| to_json(reply.headers(), bytes));
         if let Some(json) = &json {
             tell_status(json, &mut outcome);
-            if self.wanted.level >= Level::RequestResponse && !self.long_running {
+            if self.wanted.level >= Level::RequestResponse && self.of_api && (!self.long_running || code >= 400) {
                 self.told.lock().response = self.raw(json);
             }
         }

@@ -23,6 +23,10 @@ pub(crate) fn token(call: &Call, key: &ObjectKey, request: &TokenRequest) -> Res
     let asked = request.spec.as_ref().and_then(|s| s.expiration_seconds);
     let request = call.shared.registry.issue_token(key, request)?;
     let given = request.spec.as_ref().and_then(|s| s.expiration_seconds);
+    let token = request.status.as_ref().and_then(|s| s.token.as_deref());
+    if let (Some(trail), Some(id)) = (&call.trail, token.and_then(crate::tokens::id_of)) {
+        trail.annotate("authentication.kubernetes.io/issued-credential-id", &format!("JTI={id}"));
+    }
     let mut reply = output::object(call, 201, &Object::from(request))?;
     if let (Some(asked), Some(given)) = (asked, given) {
         if given < asked {

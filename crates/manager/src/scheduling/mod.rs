@@ -314,7 +314,11 @@ impl Shell {
                 self.metrics.bound(&decision, began.elapsed(), now);
             }
             (Work::Bind { decision, began }, Err(e)) => {
-                warn!(pod = %decision.pod.key, error = %e, "could not bind");
+                // Pods are deleted while they are bound: nobody has to look into that.
+                match e.is_not_found() {
+                    true => debug!(pod = %decision.pod.key, error = %e, "could not bind"),
+                    false => warn!(pod = %decision.pod.key, error = %e, "could not bind"),
+                }
                 self.metrics.failed(&decision, began.elapsed());
                 self.brain.lock().failed(&self.source.snapshot(), &decision.pod, now);
                 if !e.is_not_found() {

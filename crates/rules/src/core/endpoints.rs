@@ -4,7 +4,7 @@ use super::service::special_ip;
 use crate::checks::{complain, one_of, port};
 use crate::names::{self, NameRule};
 use crate::read::{fill, has, items, s};
-use crate::table::{Rules, check, check_with_old, edit, warnings};
+use crate::table::{Rules, check, check_with_old, edit};
 use kinds::api::core::v1::{EndpointAddress, EndpointSubset, Endpoints};
 use kinds::{FieldErrors, Kind, Path};
 
@@ -16,9 +16,6 @@ pub(crate) const ROW: Rules = Rules {
     }),
     validate: check!(Endpoints, validate),
     validate_update: check_with_old!(Endpoints, |n: &Endpoints, _: &Endpoints, e: &mut FieldErrors| validate(n, e)),
-    warnings: warnings!(Endpoints, |_: &Endpoints, _: Option<&Endpoints>| {
-        vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]
-    }),
     allow_create_on_update: true,
     ..Rules::plain(Kind::Endpoints, NameRule::DnsSubdomain)
 };
