@@ -14,11 +14,35 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// What can be shown. The object is asked for only where its JSON is not enough: of an entry it may have to be decoded first.
+pub(crate) trait Shown {
+    fn object(&self) -> &Object;
+    fn json(&self) -> &Bytes;
+}
+
+impl Shown for Entry {
+    fn object(&self) -> &Object {
+        Self::object(self)
+    }
+    fn json(&self) -> &Bytes {
+        &self.json
+    }
+}
+
+impl Shown for (&Object, &Bytes) {
+    fn object(&self) -> &Object {
+        self.0
+    }
+    fn json(&self) -> &Bytes {
+        self.1
+    }
+}
+
 /// One entry as the request's version and form want it.
 pub(crate) fn entry(call: &Call, served: &Served, code: u16, entry: &Entry) -> Result<Reply, ApiError> {
     match call.accept.form {
-        Form::Object => Ok(respond::encoded(code, spoken(served, &entry.object, &entry.json)?, call.accept)),
-        Form::Table => Ok(respond::tree(code, &table(call, served, &[(&entry.object, &entry.json)], json!({ "resourceVersion": entry.revision.to_string() })), call.accept)),
+        Form::Object => Ok(respond::encoded(code, spoken(served, entry)?, call.accept)),
+        Form::Table => Ok(respond::tree(code, &table(call, served, &[entry], json!({ "resourceVersion": entry.revision.to_string() })), call.accept)),
         Form::PartialMetadata => Ok(respond::tree(code, &partial(&entry.json), call.accept)),
         Form::PartialMetadataList => Err(not_acceptable()),
     }
@@ -29,13 +53,15 @@ fn not_acceptable() -> ApiError {
 }
 
 /// The JSON of an object in the version that is served: the stored bytes, or a conversion of them.
-pub(crate) fn spoken(served: &Served, object: &Object, json: &Bytes) -> Result<Bytes, ApiError> {
+pub(crate) fn spoken(served: &Served, shown: &dyn Shown) -> Result<Bytes, ApiError> {
+    let json = shown.json();
     match served.kind {
         Some(kind) if kind != kind.stored_as() => {
-            let turned = rules::convert::to_served(kind, registry::whole(object, json)).map_err(ApiError::internal)?;
+            let turned = rules::convert::to_served(kind, registry::whole(shown.object(), json)).map_err(ApiError::internal)?;
             Ok(codec::encode(&turned).into())
         }
-        None => match object {
+        Some(_) => Ok(json.clone()),
+        None => match shown.object() {
             Object::Dynamic(d) => {
                 let version = served.api_version();
                 let shape = served.shape.as_deref().map(|s| s.version(&version));
@@ -43,7 +69,7 @@ pub(crate) fn spoken(served: &Served, object: &Object, json: &Bytes) -> Result<B
                 if filled.is_none() && d.api_version == version {
                     return Ok(json.clone());
                 }
-                let mut turned = registry::whole(object, json);
+                let mut turned = registry::whole(shown.object(), json);
                 if let Object::Dynamic(turned) = &mut turned {
                     let turned = Arc::make_mut(turned);
                     turned.api_version = version;
@@ -53,7 +79,6 @@ pub(crate) fn spoken(served: &Served, object: &Object, json: &Bytes) -> Result<B
             }
             _ => Ok(json.clone()),
         },
-        _ => Ok(json.clone()),
     }
 }
 
@@ -69,11 +94,11 @@ pub(crate) fn partial(json: &[u8]) -> Value {
     json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta })
 }
 
-/// A `Table` of objects, each with its JSON.
-pub(crate) fn table(call: &Call, served: &Served, objects: &[(&Object, &Bytes)], meta: Value) -> Value {
+/// A `Table` of objects.
+pub(crate) fn table(call: &Call, served: &Served, objects: &[&dyn Shown], meta: Value) -> Value {
     let include = Include::parse(call.info.param("includeObject").unwrap_or_default()).unwrap_or_default();
     let now = call.shared.registry.now();
-    let trees: Vec<Value> = objects.iter().filter_map(|(o, json)| tree_of(served, o, json)).collect();
+    let trees: Vec<Value> = objects.iter().filter_map(|o| tree_of(served, *o)).collect();
     let Some(crd) = served.definition.as_deref() else {
         let kind = served.kind.map_or(served.resource.kind_name(), |k| k.info().kind);
         return table::table((&served.group, &served.version, kind), meta, trees.iter(), include, now);
@@ -84,8 +109,8 @@ pub(crate) fn table(call: &Call, served: &Served, objects: &[(&Object, &Bytes)],
     table::wrap(meta, columns.definitions(), rows)
 }
 
-fn tree_of(served: &Served, object: &Object, json: &Bytes) -> Option<Value> {
-    serde_json::from_slice(&spoken(served, object, json).ok()?).ok()
+fn tree_of(served: &Served, shown: &dyn Shown) -> Option<Value> {
+    serde_json::from_slice(&spoken(served, shown).ok()?).ok()
 }
 
 fn additional(crd: &CustomResourceDefinition, version: &str) -> Vec<Value> {
@@ -109,7 +134,7 @@ fn list_meta(listing: &Listing) -> Value {
 /// A list in the form that was asked for.
 pub(crate) fn list(call: &Call, served: &Served, listing: &Listing) -> Result<Reply, ApiError> {
     let meta = list_meta(listing);
-    let objects = || listing.entries.iter().map(|e| (&e.object, &e.json)).collect::<Vec<_>>();
+    let objects = || listing.entries.iter().map(|e| &**e as &dyn Shown).collect::<Vec<_>>();
     match call.accept.form {
         Form::Table => Ok(respond::tree(200, &table(call, served, &objects(), meta), call.accept)),
         Form::PartialMetadata | Form::PartialMetadataList => {
@@ -131,7 +156,7 @@ fn plain_list(call: &Call, served: &Served, listing: &Listing, meta: &Value) -> 
     // Items of built-in lists carry no apiVersion and kind; those of custom resources do.
     let prefix = served.kind.map(|k| format!("{{\"apiVersion\":\"{}\",\"kind\":\"{}\",", k.api_version(), k.info().kind));
     for (i, e) in listing.entries.iter().enumerate() {
-        let json = spoken(served, &e.object, &e.json)?;
+        let json = spoken(served, &**e)?;
         match prefix.as_deref().filter(|p| json.starts_with(p.as_bytes())) {
             Some(p) => {
                 pieces.push_back(Bytes::from_static(if i == 0 { b"{" } else { b",{" }));

@@ -288,7 +288,7 @@ fn tell(call: &Call, served: &Served, object: &Object) {
     let Some(trail) = call.trail.as_ref().filter(|t| t.wants_object()) else { return };
     let object = call.shared.registry.understood(&served.resource, object.clone());
     let json = codec::encode(&object).into();
-    if let Ok(json) = output::spoken(served, &object, &json) {
+    if let Ok(json) = output::spoken(served, &(&object, &json)) {
         trail.understood(&json);
     }
 }
@@ -537,7 +537,7 @@ fn success(call: &Call, code: u16) -> Reply {
 
 fn get_scale(call: &Call, served: &Served) -> Result<Reply, ApiError> {
     let entry = call.shared.registry.get(&served.resource, &key(call))?;
-    output::object(call, 200, &shown_scale(call.shared.registry.scale_of(&served.resource, &entry.object)?))
+    output::object(call, 200, &shown_scale(call.shared.registry.scale_of(&served.resource, entry.object())?))
 }
 
 /// A scale as it is shown: no replicas are wanted by not saying how many.
@@ -557,7 +557,7 @@ async fn put_scale(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let json = match kind {
         Some(kind) => {
             let entry = call.shared.registry.get(&served.resource, &key)?;
-            let mut tree = codec::to_value(&shown_scale(call.shared.registry.scale_of(&served.resource, &entry.object)?));
+            let mut tree = codec::to_value(&shown_scale(call.shared.registry.scale_of(&served.resource, entry.object())?));
             if let Some(meta) = tree.get_mut("metadata").and_then(|m| m.as_object_mut()) {
                 // Patches of scale are unconditional unless they say a version themselves.
                 meta.remove("resourceVersion");
@@ -578,5 +578,5 @@ async fn put_scale(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let Object::Scale(wanted) = object else { return Err(ApiError::no_such_path()) };
     let registry = &call.shared.registry;
     let answer = registry.set_scale(&call.caller, &served.resource, &key, &wanted, &options).await?;
-    output::object(&call, 200, &shown_scale(registry.scale_of(&served.resource, &answer.entry.object)?))
+    output::object(&call, 200, &shown_scale(registry.scale_of(&served.resource, answer.entry.object())?))
 }

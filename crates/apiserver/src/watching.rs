@@ -1,13 +1,13 @@
 //! Watch requests: a stream of framed events, bookmarks each minute, an end after the asked-for time.
 
 use crate::call::Call;
-use crate::output;
+use crate::output::{self, Shown};
 use crate::resource::{list_query, revision_of};
 use crate::respond::{self, Body, Encoding, Form, Reply, status_tree};
 use crate::server::Served;
 use bytes::{BufMut, Bytes, BytesMut};
 use cache::Entry;
-use kinds::{ApiError, Object, Revision};
+use kinds::{ApiError, Revision};
 use registry::{Watch, WatchEvent, WatchQuery};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -147,8 +147,8 @@ impl Pump {
             }
             WatchEvent::Modified { old, new } => self.changed(old, new).await?,
             WatchEvent::Deleted { object, json, revision } => {
-                let e = self.spoken(Arc::new(Entry { key: object.key(), object, json, revision })).await?;
-                let gone = WatchEvent::Deleted { object: e.object.clone(), json: e.json.clone(), revision };
+                let e = self.spoken(Arc::new(Entry::new(object.key(), object, json, revision))).await?;
+                let gone = WatchEvent::Deleted { object: e.object().clone(), json: e.json.clone(), revision };
                 filter.matches_spoken(&e).then_some(gone)
             }
             bookmark @ WatchEvent::Bookmark { .. } => Some(bookmark),
@@ -204,9 +204,9 @@ impl Pump {
 
     fn put(&mut self, event: &WatchEvent) {
         match event {
-            WatchEvent::Added(e) => self.put_object("ADDED", &e.object, &e.json),
-            WatchEvent::Modified { new, .. } => self.put_object("MODIFIED", &new.object, &new.json),
-            WatchEvent::Deleted { object, json, .. } => self.put_object("DELETED", object, json),
+            WatchEvent::Added(e) => self.put_object("ADDED", &**e),
+            WatchEvent::Modified { new, .. } => self.put_object("MODIFIED", &**new),
+            WatchEvent::Deleted { object, json, .. } => self.put_object("DELETED", &(object, json)),
             WatchEvent::Bookmark { revision, initial } => {
                 if self.bookmarks {
                     self.put_bookmark(*revision, *initial);
@@ -215,21 +215,21 @@ impl Pump {
         }
     }
 
-    fn put_object(&mut self, verb: &str, object: &Object, json: &Bytes) {
+    fn put_object(&mut self, verb: &str, shown: &dyn Shown) {
         match self.call.accept.form {
             Form::Object => {
-                let Ok(json) = output::spoken(&self.served, object, json) else { return };
+                let Ok(json) = output::spoken(&self.served, shown) else { return };
                 self.put_json(verb, &json);
             }
             Form::Table => {
-                let meta = json!({ "resourceVersion": object.meta().resource_version });
-                let mut table = output::table(&self.call, &self.served, &[(object, json)], meta);
+                let meta = json!({ "resourceVersion": shown.object().meta().resource_version });
+                let mut table = output::table(&self.call, &self.served, &[shown], meta);
                 if std::mem::replace(&mut self.columns_sent, true) {
                     table["columnDefinitions"] = Value::Null;
                 }
                 self.put_raw(verb, &table);
             }
-            Form::PartialMetadata | Form::PartialMetadataList => self.put_raw(verb, &output::partial(json)),
+            Form::PartialMetadata | Form::PartialMetadataList => self.put_raw(verb, &output::partial(shown.json())),
         }
     }
 

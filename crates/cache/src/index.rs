@@ -67,12 +67,12 @@ fn owners(e: &Entry) -> Vec<String> {
 }
 
 fn node(e: &Entry) -> Vec<String> {
-    let pod = e.object.typed::<Pod>().and_then(|p| p.spec.as_ref()).and_then(|s| s.node_name.clone());
+    let pod = e.object().typed::<Pod>().and_then(|p| p.spec.as_ref()).and_then(|s| s.node_name.clone());
     pod.filter(|n| !n.is_empty()).into_iter().collect()
 }
 
 fn service(e: &Entry) -> Vec<String> {
-    if e.object.kind() != Some(kinds::Kind::EndpointSlice) {
+    if e.object().kind() != Some(kinds::Kind::EndpointSlice) {
         return Vec::new();
     }
     let name = e.meta().labels.as_ref().and_then(|l| l.get(SERVICE_NAME_LABEL));

@@ -1,6 +1,7 @@
 //! The recent changes of one resource, for watchers: each keeps only its place (a revision) and pulls from here, so a
 //! slow watcher costs nothing and falls off the end instead of growing a queue.
 
+use crate::cooling::Cooling;
 use crate::snapshot::Change;
 use kinds::{Kind, Revision};
 use std::collections::VecDeque;
@@ -49,6 +50,15 @@ impl Journal {
             self.drop_oldest();
         }
         self.complete_after = self.complete_after.max(revision);
+    }
+
+    /// Lets go of decoded objects that nobody reads.
+    pub fn cool(&mut self, round: &mut Cooling) {
+        for change in &mut self.changes {
+            if let Some(cooled) = round.change(change) {
+                *change = cooled;
+            }
+        }
     }
 
     fn drop_oldest(&mut self) {

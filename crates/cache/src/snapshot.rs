@@ -1,5 +1,6 @@
 //! All tables at one revision, and the writer's side of them.
 
+use crate::cooling::Cooling;
 use crate::entry::Entry;
 use crate::index::{Index, Indexes};
 use crate::table::Table;
@@ -48,12 +49,12 @@ impl Change {
     /// The typed object before, when it is of that kind.
     #[must_use]
     pub fn old_as<K: Typed>(&self) -> Option<&Arc<K>> {
-        self.old.as_ref().and_then(|e| e.object.typed())
+        self.old.as_ref().and_then(|e| e.object().typed())
     }
     /// The typed object now, when it is of that kind.
     #[must_use]
     pub fn new_as<K: Typed>(&self) -> Option<&Arc<K>> {
-        self.new.as_ref().and_then(|e| e.object.typed())
+        self.new.as_ref().and_then(|e| e.object().typed())
     }
 }
 
@@ -75,6 +76,18 @@ impl Tables {
         }
         self.indexes.change(&write.resource, old.as_deref(), write.entry.as_deref());
         Some(Change { resource: write.resource, revision: write.revision, old, new: write.entry })
+    }
+
+    /// Lets go of decoded objects of a resource that nobody reads. What the tables show stays the same.
+    pub fn cool(&mut self, resource: &Resource, round: &mut Cooling) {
+        if let Some(table) = self.tables.get_mut(resource) {
+            table.cool(round);
+        }
+    }
+
+    /// Every resource that has a table.
+    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
+        self.tables.keys()
     }
 
     /// Moves the revision on without a write (progress of a remote source).
@@ -143,17 +156,17 @@ impl Snapshot {
     /// One typed object.
     #[must_use]
     pub fn get<K: Typed>(&self, namespace: &str, name: &str) -> Option<&Arc<K>> {
-        self.entry(&K::KIND.into(), &ObjectKey::new(namespace, name))?.object.typed()
+        self.entry(&K::KIND.into(), &ObjectKey::new(namespace, name))?.object().typed()
     }
     /// One typed object by key.
     #[must_use]
     pub fn find<K: Typed>(&self, key: &ObjectKey) -> Option<&Arc<K>> {
-        self.entry(&K::KIND.into(), key)?.object.typed()
+        self.entry(&K::KIND.into(), key)?.object().typed()
     }
     /// All typed objects of a namespace (empty: of all), in order.
     pub fn list<'a, K: Typed>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<K>> {
         let table = self.table(&K::KIND.into());
-        table.into_iter().flat_map(move |t| t.range(namespace, None)).filter_map(|e| e.object.typed())
+        table.into_iter().flat_map(move |t| t.range(namespace, None)).filter_map(|e| e.object().typed())
     }
     /// What the object with that uid owns (through any owner reference), of any resource.
     pub fn owned<'a>(&'a self, uid: &str) -> impl Iterator<Item = &'a Arc<Entry>> {
@@ -161,11 +174,11 @@ impl Snapshot {
     }
     /// What it owns, of one kind.
     pub fn owned_as<'a, K: Typed>(&'a self, uid: &str) -> impl Iterator<Item = &'a Arc<K>> {
-        self.owned(uid).filter_map(|e| e.object.typed())
+        self.owned(uid).filter_map(|e| e.object().typed())
     }
     /// The pods bound to a node.
     pub fn pods_on<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a Arc<kinds::api::core::v1::Pod>> {
-        self.0.indexes.on_node.get(node).filter_map(|(r, k)| self.entry(r, k)).filter_map(|e| e.object.typed())
+        self.0.indexes.on_node.get(node).filter_map(|(r, k)| self.entry(r, k)).filter_map(|e| e.object().typed())
     }
     /// The EndpointSlices of a service.
     pub fn slices_of<'a>(
@@ -175,6 +188,6 @@ impl Snapshot {
     ) -> impl Iterator<Item = &'a Arc<kinds::api::discovery::v1::EndpointSlice>> {
         let word = format!("{namespace}/{service}");
         let found: Vec<_> = self.0.indexes.of_service.get(&word).collect();
-        found.into_iter().filter_map(|(r, k)| self.entry(r, k)).filter_map(|e| e.object.typed())
+        found.into_iter().filter_map(|(r, k)| self.entry(r, k)).filter_map(|e| e.object().typed())
     }
 }

@@ -1,5 +1,6 @@
 //! One resource's objects, ordered by namespace and name. Cloning is cheap: the tree is shared.
 
+use crate::cooling::Cooling;
 use crate::entry::Entry;
 use crate::snapshot::Change;
 use imbl::OrdMap;
@@ -111,6 +112,16 @@ impl Table {
             };
         }
         table
+    }
+
+    /// Puts entries without decoded objects in the place of those that nobody reads.
+    pub(crate) fn cool(&mut self, round: &mut Cooling) {
+        let cooled: Vec<_> = self.iter().filter_map(|e| round.entry(e)).collect();
+        for entry in cooled {
+            if let Some(slot) = self.0.get_mut(&entry.key) {
+                slot.entry = entry;
+            }
+        }
     }
 
     pub(crate) fn insert(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {

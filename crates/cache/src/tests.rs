@@ -13,7 +13,7 @@ fn pod(ns: &str, name: &str, node: &str, rev: u64) -> Write {
         ..Default::default()
     });
     let key = object.key();
-    let entry = Entry { key: key.clone(), object, json: Bytes::from_static(b"{}"), revision: Revision(rev) };
+    let entry = Entry::new(key.clone(), object, Bytes::from_static(b"{}"), Revision(rev));
     Write { resource: Kind::Pod.into(), key, revision: Revision(rev), entry: Some(Arc::new(entry)) }
 }
 
@@ -86,9 +86,11 @@ fn ranges_keep_to_their_namespace_and_marks_pass_over_nothing_that_matches() {
     let names = [("a", "x"), ("a", "y"), ("a-b", "x"), ("b", "x")];
     for (n, (ns, name)) in names.into_iter().enumerate() {
         let mut write = pod(ns, name, "", n as u64 + 1);
-        let mut entry = Arc::unwrap_or_clone(write.entry.take().expect("a put"));
+        let entry = write.entry.take().expect("a put");
+        let mut object = entry.object().clone();
         let labels = [("app".to_owned(), name.to_owned()), ("n".to_owned(), n.to_string())];
-        entry.object.meta_mut().labels = Some(labels.into());
+        object.meta_mut().labels = Some(labels.into());
+        let entry = Entry::new(entry.key.clone(), object, entry.json.clone(), entry.revision);
         t.apply(Write { entry: Some(Arc::new(entry)), ..write });
     }
     let snapshot = t.snapshot();
@@ -105,4 +107,41 @@ fn ranges_keep_to_their_namespace_and_marks_pass_over_nothing_that_matches() {
         let found = found.filter(|e| selector.matches(e.meta().labels.as_ref())).count();
         assert_eq!(found, count, "{text}");
     }
+}
+
+fn decoded_again(_: &Resource, json: &Bytes) -> Object {
+    let name = String::from_utf8(json.to_vec()).expect("a name");
+    Pod { metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() }, ..Pod::default() }.into()
+}
+
+/// What nobody read between two rounds gives up its object, in tables and journals alike; who asks later sees the same.
+#[test]
+fn objects_that_rest_are_let_go_and_come_back() {
+    let (mut t, mut journal) = (Tables::default(), Journal::new(Revision::ZERO));
+    let resource: Resource = Kind::Pod.into();
+    for (name, n) in [("read", 1), ("resting", 2)] {
+        let object = decoded_again(&resource, &Bytes::from(name));
+        let entry = Entry::new(ObjectKey::new("", name), object, Bytes::from(name), Revision(n)).decoded_by(resource.clone(), decoded_again);
+        let write = Write { resource: resource.clone(), key: entry.key.clone(), revision: Revision(n), entry: Some(Arc::new(entry)) };
+        journal.push(Arc::new(t.apply(write).expect("a change")));
+    }
+    let round = |t: &mut Tables, journal: &mut Journal| {
+        let mut round = Cooling::new();
+        t.cool(&resource, &mut round);
+        journal.cool(&mut round);
+        round.dropped()
+    };
+    let key = ObjectKey::new("", "read");
+    assert_eq!(round(&mut t, &mut journal), 0, "both were read when they were applied");
+    assert_eq!(t.snapshot().entry(&resource, &key).expect("there").meta().name.as_deref(), Some("read"));
+    assert_eq!(round(&mut t, &mut journal), 1);
+    let now = t.snapshot();
+    let shown: Vec<_> = now.table(&resource).expect("pods").iter().map(|e| (e.key.name.clone(), e.is_decoded())).collect();
+    assert_eq!(shown, [("read".to_owned(), true), ("resting".to_owned(), false)]);
+    let changes = journal.after(Revision::ZERO, 9).expect("all");
+    let resting = changes[1].new.as_ref().expect("a side");
+    assert!(!resting.is_decoded() && Arc::ptr_eq(resting, now.entry(&resource, &resting.key).expect("there")));
+    assert_eq!(resting.meta().name.as_deref(), Some("resting"));
+    assert!(resting.is_decoded());
+    assert_eq!(round(&mut t, &mut journal), 1, "what was read stays, what rests goes");
 }

@@ -53,7 +53,7 @@ fn snapshot(objects: Vec<Object>) -> Snapshot {
     let mut tables = Tables::default();
     for (object, n) in objects.into_iter().zip(1..) {
         let (key, resource) = (object.key(), object.resource());
-        let entry = Entry { key: key.clone(), object, json: Bytes::new(), revision: Revision(n) };
+        let entry = Entry::new(key.clone(), object, Bytes::new(), Revision(n));
         tables.apply(Write { resource, key, revision: Revision(n), entry: Some(Arc::new(entry)) });
     }
     tables.snapshot()

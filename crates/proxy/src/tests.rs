@@ -25,7 +25,7 @@ impl World {
         self.1 += 1;
         let (object, revision) = (object.into(), Revision(self.1));
         let (key, resource) = (object.key(), object.resource());
-        let entry = CacheEntry { key: key.clone(), object, json: Bytes::new(), revision };
+        let entry = CacheEntry::new(key.clone(), object, Bytes::new(), revision);
         self.0.apply(Write { resource, key, revision, entry: Some(Arc::new(entry)) });
         self
     }

@@ -57,7 +57,7 @@ impl Admission<'_> {
     fn whole(&self, old: Option<&Object>) -> Option<Object> {
         let key = ObjectKey::new(self.request.namespace.clone(), self.request.name.clone());
         let entry = self.ctx.snapshot.entry(&self.request.resource, &key)?;
-        let same = |o: &&Object| o.kind() == entry.object.kind() && o.meta().resource_version == entry.meta().resource_version;
+        let same = |o: &&Object| o.kind() == entry.object().kind() && o.meta().resource_version == entry.meta().resource_version;
         old.filter(same).map(|o| whole(o, &entry.json))
     }
 

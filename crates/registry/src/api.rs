@@ -30,7 +30,7 @@ impl LocalApi {
         let Object::CustomResourceDefinition(new) = &mut object else { return object };
         let stored = self.registry.get(&target.resource, &target.key).map(unfolded);
         if target.subresource == "status"
-            && let Ok(Object::CustomResourceDefinition(old)) = stored.as_ref().map(|e| &e.object)
+            && let Ok(Object::CustomResourceDefinition(old)) = stored.as_ref().map(|e| e.object())
         {
             Arc::make_mut(new).spec.clone_from(&old.spec);
         }
@@ -40,13 +40,13 @@ impl LocalApi {
 
 impl Api for LocalApi {
     fn get(&self, target: Target) -> Fut<'_, Object> {
-        Box::pin(async move { self.registry.get(&target.resource, &target.key).map(|e| unfolded(e).object.clone()) })
+        Box::pin(async move { self.registry.get(&target.resource, &target.key).map(|e| unfolded(e).object().clone()) })
     }
 
     fn list(&self, resource: Resource, namespace: String) -> Fut<'_, (Vec<Object>, Revision)> {
         Box::pin(async move {
             let listing = self.registry.list(&resource, &ListQuery { namespace, ..ListQuery::default() })?;
-            Ok((listing.entries.into_iter().map(|e| unfolded(e).object.clone()).collect(), listing.revision))
+            Ok((listing.entries.into_iter().map(|e| unfolded(e).object().clone()).collect(), listing.revision))
         })
     }
 
@@ -67,7 +67,7 @@ impl Api for LocalApi {
                 }
                 (other, _) => return Err(ApiError::bad_request(format!("{other} cannot be created in-process"))),
             };
-            Ok(answer.entry.object.clone())
+            Ok(answer.entry.object().clone())
         })
     }
 
@@ -75,14 +75,14 @@ impl Api for LocalApi {
         Box::pin(async move {
             let object = self.with_schemas(&target, object);
             let answer = self.registry.update(&self.caller, &target, object, &options).await?;
-            Ok(answer.entry.object.clone())
+            Ok(answer.entry.object().clone())
         })
     }
 
     fn patch(&self, target: Target, patch: Patch, options: WriteOptions) -> Fut<'_, Object> {
         Box::pin(async move {
             let answer = self.registry.patch(&self.caller, &target, &patch, &options).await?;
-            Ok(answer.entry.object.clone())
+            Ok(answer.entry.object().clone())
         })
     }
 
@@ -90,7 +90,7 @@ impl Api for LocalApi {
         Box::pin(async move {
             match self.registry.delete(&self.caller, &target, &options).await? {
                 Deleted::Gone(_) => Ok(None),
-                Deleted::Lingers(entry) => Ok(Some(entry.object.clone())),
+                Deleted::Lingers(entry) => Ok(Some(entry.object().clone())),
             }
         })
     }

@@ -61,7 +61,7 @@ impl Registry {
         let resource = object.resource();
         let key = object.key();
         if let Some(have) = self.snapshot().entry(&resource, &key).cloned() {
-            return self.mend(&resource, &have.object, object).await;
+            return self.mend(&resource, have.object(), object).await;
         }
         (rules_of(&resource).default)(&mut object);
         self.fill_metadata(&mut object);

@@ -75,8 +75,8 @@ impl Registry {
         let (positions, asked): (Vec<usize>, Vec<Object>) = entries
             .iter()
             .enumerate()
-            .filter(|(_, e)| e.object.api_version() != to)
-            .map(|(i, e)| (i, whole(&e.object, &e.json)))
+            .filter(|(_, e)| e.object().api_version() != to)
+            .map(|(i, e)| (i, whole(e.object(), &e.json)))
             .unzip();
         let turned = self.convert_at(&snapshot, resource, asked, to).await?;
         for (i, object) in positions.into_iter().zip(turned) {
@@ -115,10 +115,10 @@ impl Registry {
             (Speaks::Version(v), None) => format!("{}/{v}", c.group),
             _ => return Ok(None),
         };
-        if stored.object.api_version() == to {
+        if stored.object().api_version() == to {
             return Ok(None);
         }
-        let mut turned = self.convert_at(snapshot, resource, vec![whole(&stored.object, &stored.json)], &to).await?;
+        let mut turned = self.convert_at(snapshot, resource, vec![whole(stored.object(), &stored.json)], &to).await?;
         Ok(turned.pop().map(|object| shown(stored, object)))
     }
 
@@ -140,5 +140,5 @@ impl Registry {
 fn shown(stored: &Entry, mut object: Object) -> Entry {
     object.meta_mut().resource_version.clone_from(&stored.meta().resource_version);
     let json = codec::encode(&object).into();
-    Entry { key: stored.key.clone(), object, json, revision: stored.revision }
+    Entry::new(stored.key.clone(), object, json, stored.revision)
 }

@@ -85,11 +85,11 @@ impl Registry {
         let admission =
             Admission { registry: self, caller, ctx: &ctx, request, given, settle: &settle, connect: None };
         if outside {
-            admission.mutate_outside(None, Some(&old.object)).await?;
+            admission.mutate_outside(None, Some(old.object())).await?;
         }
-        admission::validate(&ctx, &admission.request, &old.object, Some(&old.object))?;
+        admission::validate(&ctx, &admission.request, old.object(), Some(old.object()))?;
         if outside {
-            admission.validate_outside(None, Some(&old.object)).await?;
+            admission.validate_outside(None, Some(old.object())).await?;
         }
         let next = self.after_delete(&old, options);
         if dry_run {
@@ -116,9 +116,9 @@ impl Registry {
 
     /// The object as deletion leaves it, or `None` when it goes at once.
     fn after_delete(&self, old: &Entry, options: &DeleteOptions) -> Option<Object> {
-        let mut object = crate::fieldowners::whole(&old.object, &old.json);
-        let grace_s = grace(&old.object, options);
-        propagate(&mut object, options, &old.object);
+        let mut object = crate::fieldowners::whole(old.object(), &old.json);
+        let grace_s = grace(old.object(), options);
+        propagate(&mut object, options, old.object());
         let now = whole_seconds(self.clock.now());
         let deleting = old.meta().deletion_timestamp.is_some();
         if !deleting {

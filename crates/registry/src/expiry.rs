@@ -20,7 +20,7 @@ impl Registry {
             .table(&Kind::Event.into())
             .into_iter()
             .flat_map(|t| t.iter())
-            .filter(|e| e.object.typed::<Event>().is_some_and(|o| last_seen(o) < before))
+            .filter(|e| e.object().typed::<Event>().is_some_and(|o| last_seen(o) < before))
             .take(SWEEP_MAX)
             .map(|e| (e.key.clone(), e.revision))
             .collect();

@@ -62,12 +62,12 @@ pub fn whole(object: &Object, json: &[u8]) -> Object {
 
 /// An entry as updates are made from it: a definition has its schemas.
 pub(crate) fn unfolded(entry: Arc<Entry>) -> Arc<Entry> {
-    if !matches!(entry.object, Object::CustomResourceDefinition(_)) {
+    if !matches!(entry.object(), Object::CustomResourceDefinition(_)) {
         return entry;
     }
-    let mut object = whole(&entry.object, &entry.json);
+    let mut object = whole(entry.object(), &entry.json);
     object.meta_mut().managed_fields = None;
-    Arc::new(Entry { key: entry.key.clone(), object, json: entry.json.clone(), revision: entry.revision })
+    Arc::new(Entry::new(entry.key.clone(), object, entry.json.clone(), entry.revision))
 }
 
 /// RFC 3339 in whole seconds.

@@ -29,7 +29,7 @@ impl Registry {
             let target = Target::new(resource.clone(), want.key());
             let done = match snapshot.entry(&resource, &want.key()) {
                 None => self.create(&caller, &target, want.clone(), &options).await.map(|_| ()),
-                Some(have) => match mended(&have.object, want) {
+                Some(have) => match mended(have.object(), want) {
                     Some(mended) => self.update(&caller, &target, mended, &options).await.map(|_| ()),
                     None => Ok(()),
                 },
@@ -43,7 +43,7 @@ impl Registry {
     async fn remove_unwanted(&self, caller: &Caller, snapshot: &Snapshot, wanted: &[Object]) -> Result<(), ApiError> {
         for kind in [Kind::FlowSchema, Kind::PriorityLevelConfiguration] {
             let Some(table) = snapshot.table(&kind.into()) else { continue };
-            for have in table.iter().filter(|e| autoupdated(&e.object) == Some(true)) {
+            for have in table.iter().filter(|e| autoupdated(e.object()) == Some(true)) {
                 if wanted.iter().any(|w| w.kind() == Some(kind) && w.key() == have.key) {
                     continue;
                 }

@@ -12,7 +12,7 @@ use crate::keys;
 use crate::prepared::Prepared;
 use crate::sealing::{self, Seals};
 use bytes::Bytes;
-use cache::{Change, Entry, Journal, Lost, Snapshot, Table, Tables, Write};
+use cache::{Change, Cooling, Entry, Journal, Lost, Snapshot, Table, Tables, Write};
 use kinds::api::core::v1::Pod;
 use kinds::{Object, Resource, Revision};
 use parking_lot::RwLock;
@@ -204,7 +204,7 @@ impl Image {
                 let plain = prepared.and_then(Prepared::plain);
                 let json = codec::with_revision(plain.unwrap_or(&kv.value), kv.mod_revision);
                 let key = object.key();
-                let entry = Entry { key: key.clone(), object, json, revision: kv.mod_revision };
+                let entry = Entry::new(key.clone(), object, json, kv.mod_revision).decoded_by(resource.clone(), again);
                 Ok(Some(Write { resource, key, revision: kv.mod_revision, entry: Some(Arc::new(entry)) }))
             }
             (Some(kv), None) => self.decode(kv),
@@ -218,11 +218,9 @@ impl Image {
     fn decode(&self, kv: &KeyValue) -> Result<Option<Write>, ImageError> {
         let Some((resource, key)) = self.locate(&kv.key) else { return Ok(None) };
         let json = codec::with_revision(&kv.value, kv.mod_revision);
-        let mut object = codec::decode_resource(&resource, &json)
+        let object = slim(&resource, &json)
             .map_err(|e| ImageError::Decode { key: kv.key.escape_ascii().to_string(), why: e.to_string() })?;
-        object.meta_mut().managed_fields = None;
-        compact(&mut object);
-        let entry = Entry { key: key.clone(), object, json, revision: kv.mod_revision };
+        let entry = Entry::new(key.clone(), object, json, kv.mod_revision).decoded_by(resource.clone(), again);
         Ok(Some(Write { resource, key, revision: kv.mod_revision, entry: Some(Arc::new(entry)) }))
     }
 
@@ -235,7 +233,7 @@ impl Image {
     /// objects may still be on their way out.
     fn learn(&self, write: &Write) {
         let definition = write.entry.as_ref().and_then(|e| {
-            e.object.typed::<kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition>()
+            e.object().typed::<kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition>()
         });
         if let Some(crd) = definition {
             let r = crate::customs::resource_of(crd);
@@ -325,6 +323,28 @@ impl Image {
         (state.snapshot.clone(), state.all.after(revision, max))
     }
 
+    /// Lets go of decoded objects that nobody asked for since the last time, and tells how many. Readers notice nothing: what
+    /// is asked for later is decoded again.
+    pub fn cool(&self) -> usize {
+        let mut round = Cooling::new();
+        let resources: Vec<_> = self.state.read().tables.resources().cloned().collect();
+        for resource in &resources {
+            let mut state = self.state.write();
+            let State { tables, journals, .. } = &mut *state;
+            tables.cool(resource, &mut round);
+            if let Some(journal) = journals.get_mut(resource) {
+                journal.cool(&mut round);
+            }
+        }
+        let mut state = self.state.write();
+        state.all.cool(&mut round);
+        if round.dropped() > 0 {
+            state.snapshot = state.tables.snapshot();
+            self.current.write().clone_from(&state.snapshot);
+        }
+        round.dropped()
+    }
+
     /// Forgets history up to a revision (compaction).
     pub fn forget(&self, revision: Revision) {
         let mut state = self.state.write();
@@ -340,6 +360,19 @@ impl State {
         journal.push(Arc::clone(&change));
         self.all.push(change);
     }
+}
+
+/// The object of an entry's JSON as the image keeps it.
+fn slim(resource: &Resource, json: &Bytes) -> Result<Object, codec::DecodeError> {
+    let mut object = codec::decode_resource(resource, json)?;
+    object.meta_mut().managed_fields = None;
+    compact(&mut object);
+    Ok(object)
+}
+
+/// The same for bytes that were decoded before, or came out of an object.
+fn again(resource: &Resource, json: &Bytes) -> Object {
+    slim(resource, json).expect("what the image holds was decoded before")
 }
 
 /// Gives back the room that decoding and defaulting left in the lists of pods, of which there are most: a list of one

@@ -101,7 +101,7 @@ impl Registry {
             self.prepare_update(caller, (target, next), &snapshot, seen, object, options).await.map_err(fail)?;
         let what = (target, Operation::Update, options.dry_run);
         let _turn = match late {
-            true => Some(self.late_turn(caller, what, &mut object, Some(&old.object)).await.map_err(fail)?),
+            true => Some(self.late_turn(caller, what, &mut object, Some(old.object())).await.map_err(fail)?),
             false => None,
         };
         if options.dry_run {
@@ -157,26 +157,26 @@ impl Registry {
         let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle: &settle, connect };
         object = self.mutate_update(&admission, next, object, old).await?;
         let whole = match definition {
-            Some(d) => customs::prepare_update(d, target.subresource, &mut object, &old.object),
-            None => prepare(rules, target.subresource, &mut object, &old.object),
+            Some(d) => customs::prepare_update(d, target.subresource, &mut object, old.object()),
+            None => prepare(rules, target.subresource, &mut object, old.object()),
         };
         if whole {
-            rules::allocate(&ctx, &mut object, Some(&old.object))?;
+            rules::allocate(&ctx, &mut object, Some(old.object()))?;
         }
         if track && !whole_first {
             owned(&mut object);
         }
         let mut errors = FieldErrors::default();
         match (target.subresource, whole) {
-            ("status", _) => (rules.validate_status_update)(&object, &old.object, &mut errors),
-            (sub, _) if !sub.is_empty() => rules::validate_subresource(sub, &object, &old.object, &mut errors),
+            ("status", _) => (rules.validate_status_update)(&object, old.object(), &mut errors),
+            (sub, _) if !sub.is_empty() => rules::validate_subresource(sub, &object, old.object(), &mut errors),
             // It judges the whole new object too: what only a create must satisfy stands in `validate`.
-            _ => (rules.validate_update)(&object, &old.object, &mut errors),
+            _ => (rules.validate_update)(&object, old.object(), &mut errors),
         }
-        customs::judge(definition, &object, Some(&old.object), &mut errors);
+        customs::judge(definition, &object, Some(old.object()), &mut errors);
         refuse(&object, &errors)?;
         self.validate_changed(&admission, next, &object, old).await?;
-        let mut warnings = (rules.warnings)(&object, Some(&old.object));
+        let mut warnings = (rules.warnings)(&object, Some(old.object()));
         warnings.extend(admission::warnings(&ctx, &admission.request, &object));
         let object = self.store_as(snapshot, &target.resource, object).await?;
         Ok((object, warnings))
@@ -191,10 +191,10 @@ impl Registry {
         old: &Entry,
     ) -> Result<Object, ApiError> {
         if is_part(admission, next) {
-            admission::mutate(admission.ctx, &admission.request, &mut object, Some(&old.object))?;
+            admission::mutate(admission.ctx, &admission.request, &mut object, Some(old.object()))?;
             return Ok(object);
         }
-        object = admission.mutate(object, Some(&old.object)).await?;
+        object = admission.mutate(object, Some(old.object())).await?;
         let (name, namespace) = (&old.key.name, &old.key.namespace);
         let meta = object.meta();
         let mut errors = FieldErrors::default();
@@ -206,7 +206,7 @@ impl Registry {
             let given = meta.namespace.as_deref().unwrap_or_default();
             errors.invalid(&kinds::Path::new("metadata.namespace"), given, "field is immutable");
         }
-        refuse(&old.object, &errors)?;
+        refuse(old.object(), &errors)?;
         keep_system_fields(&mut object, old);
         Ok(object)
     }
@@ -219,11 +219,11 @@ impl Registry {
         old: &Entry,
     ) -> Result<(), ApiError> {
         if !is_part(admission, next) {
-            return admission.validate(object, Some(&old.object)).await;
+            return admission.validate(object, Some(old.object())).await;
         }
         let (ctx, request) = (admission.ctx, &admission.request);
-        admission::validate(ctx, request, object, Some(&old.object))?;
-        admission::charge(ctx, request, object, Some(&old.object))
+        admission::validate(ctx, request, object, Some(old.object()))?;
+        admission::charge(ctx, request, object, Some(old.object()))
     }
 }
 
@@ -298,7 +298,7 @@ fn changed(old: &Entry, new: &mut Object) -> Option<Vec<u8>> {
     // A write that would only move the times of managed fields is none.
     let owners = new.meta_mut().managed_fields.take();
     new.meta_mut().resource_version.clone_from(&old.meta().resource_version);
-    let same_rest = *new == old.object;
+    let same_rest = *new == *old.object();
     let meta = new.meta_mut();
     (meta.resource_version, meta.managed_fields) = (None, owners);
     let only_times = same_rest && only_times_differ(&codec::managed_fields(&old.json), &new.meta().managed_fields);

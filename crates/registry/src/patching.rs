@@ -40,7 +40,7 @@ impl Asked {
     fn tree(&self, old: &Entry) -> Result<Value, ApiError> {
         match self.view() {
             Some(kind) => {
-                let seen = rules::convert::to_served(kind, fieldowners::whole(&old.object, &old.json)).map_err(ApiError::internal)?;
+                let seen = rules::convert::to_served(kind, fieldowners::whole(old.object(), &old.json)).map_err(ApiError::internal)?;
                 Ok(codec::to_value(&seen))
             }
             None => serde_json::from_slice(&old.json).map_err(ApiError::internal),

@@ -251,6 +251,11 @@ impl Registry {
         Ok(())
     }
 
+    /// As [`crate::image::Image::cool`].
+    pub fn cool(&self) -> usize {
+        self.image.cool()
+    }
+
     pub(crate) fn ctx<'a>(&'a self, snapshot: &'a Snapshot, caller: &'a Caller) -> Ctx<'a> {
         Ctx {
             now: self.clock.now(),
@@ -513,7 +518,7 @@ fn generates_name(object: &Object) -> bool {
 pub(crate) fn unsaved(object: Object) -> Arc<Entry> {
     let json = codec::encode(&object).into();
     let revision = object.meta().resource_version.as_deref().and_then(kinds::Revision::parse).unwrap_or_default();
-    Arc::new(Entry { key: object.key(), object, json, revision })
+    Arc::new(Entry::new(object.key(), object, json, revision))
 }
 
 /// The instant without its fraction: metadata times have whole seconds.

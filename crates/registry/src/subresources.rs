@@ -162,7 +162,7 @@ impl Registry {
     ) -> Result<Answer, ApiError> {
         let stored = self.get(resource, key)?;
         let part = Target::new(resource.clone(), key.clone()).sub("scale");
-        let before = Object::from(self.scale_of(resource, &stored.object)?);
+        let before = Object::from(self.scale_of(resource, stored.object())?);
         let how = (&part, Operation::Update, Given::Update(options));
         let shown = self.admit_part(caller, how, Object::from(scale.clone()), Some(&before)).await?;
         let Object::Scale(scale) = &shown else { return Err(ApiError::internal("a scale became something else")) };
@@ -175,7 +175,7 @@ impl Registry {
         let version = scale.metadata.resource_version.clone().filter(|v| !v.is_empty());
         let uid = scale.metadata.uid.clone().filter(|u| !u.is_empty());
         let next = |old: &Entry| {
-            let mut object = old.object.clone();
+            let mut object = old.object().clone();
             self.set_replicas(resource, &mut object, replicas)?;
             // Without a version of the client's it is the stored one: some kinds take no unconditional update.
             if version.is_some() {
@@ -194,7 +194,7 @@ impl Registry {
 fn bound(old: &Entry, binding: &Binding, now: Time) -> Result<Object, ApiError> {
     let resource = Resource::from(Kind::Pod);
     let conflict = |why: String| Err(ApiError::conflict(&resource, &old.key.name, why));
-    let Object::Pod(pod) = &old.object else { return Err(ApiError::not_found(&resource, &old.key.name)) };
+    let Object::Pod(pod) = old.object() else { return Err(ApiError::not_found(&resource, &old.key.name)) };
     let mut pod = Pod::clone(pod);
     if binding.metadata.uid.as_ref().is_some_and(|u| !u.is_empty() && Some(u) != pod.metadata.uid.as_ref()) {
         let (want, have) = (binding.metadata.uid.clone().unwrap_or_default(), old.uid());
@@ -233,7 +233,7 @@ fn bound(old: &Entry, binding: &Binding, now: Time) -> Result<Object, ApiError> 
 
 /// The pod with the condition that says why it goes.
 fn disrupted(old: &Entry, now: &Time) -> Object {
-    let Object::Pod(pod) = &old.object else { return old.object.clone() };
+    let Object::Pod(pod) = old.object() else { return old.object().clone() };
     let mut pod = Pod::clone(pod);
     let generation = pod.metadata.generation;
     let conditions = pod.status.get_or_insert_default().conditions.get_or_insert_default();
@@ -255,7 +255,7 @@ fn disrupted(old: &Entry, now: &Time) -> Object {
 fn spend(old: &Entry, pod: &str, now: &Time) -> Result<Object, ApiError> {
     let resource = Resource::from(Kind::PodDisruptionBudget);
     let mut budget = old
-        .object
+        .object()
         .typed::<PodDisruptionBudget>()
         .map(|b| PodDisruptionBudget::clone(b))
         .ok_or_else(|| ApiError::not_found(&resource, &old.key.name))?;

@@ -120,7 +120,7 @@ async fn pages_show_one_revision() {
 }
 
 fn shown(listing: &Listing) -> Vec<(String, Option<String>)> {
-    let value = |e: &cache::Entry| e.object.typed::<ConfigMap>().and_then(|c| c.data.as_ref()?.get("k").cloned());
+    let value = |e: &cache::Entry| e.object().typed::<ConfigMap>().and_then(|c| c.data.as_ref()?.get("k").cloned());
     listing.entries.iter().map(|e| (e.key.to_string(), value(e))).collect()
 }
 
@@ -293,7 +293,7 @@ async fn views_are_patched_as_they_are_spoken() {
     ] {
         let patch = Patch { kind, body: body.into() };
         let patched = r.patch_checked(&caller(), &target, &patch, &options, &asked).await.expect(note);
-        let Object::Event(e) = &patched.entry.object else { panic!("an Event is stored") };
+        let Object::Event(e) = patched.entry.object() else { panic!("an Event is stored") };
         assert_eq!(e.message.as_deref(), Some(note));
     }
     let body = br#"{"apiVersion":"events.k8s.io/v1","kind":"Event","metadata":{"name":"e","labels":{"x":"y"}}}"#.to_vec();

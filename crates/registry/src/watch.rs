@@ -38,7 +38,7 @@ impl WatchEvent {
     /// The going of an object, or its ceasing to match.
     #[must_use]
     pub fn left(entry: &Entry, revision: Revision) -> Self {
-        let mut object = entry.object.clone();
+        let mut object = entry.object().clone();
         object.meta_mut().resource_version = Some(revision.to_string());
         let json = codec::replace_revision(&entry.json, entry.revision, revision);
         Self::Deleted { object, json, revision }

@@ -36,7 +36,7 @@ impl World {
         for (i, object) in objects.into_iter().enumerate() {
             let (key, revision) = (object.key(), Revision(i as u64 + 1));
             let resource = object.resource();
-            let entry = Arc::new(Entry { key: key.clone(), object, json: Bytes::from_static(b"{}"), revision });
+            let entry = Arc::new(Entry::new(key.clone(), object, Bytes::from_static(b"{}"), revision));
             tables.apply(Write { resource, key, revision, entry: Some(entry) });
         }
         Self {

@@ -84,7 +84,7 @@ impl Run {
     fn write(&mut self, object: Object) -> Option<cache::Change> {
         self.revision += 1;
         let (key, resource, revision) = (object.key(), object.resource(), Revision(self.revision));
-        let entry = Entry { key: key.clone(), object, json: Bytes::new(), revision };
+        let entry = Entry::new(key.clone(), object, Bytes::new(), revision);
         self.tables.apply(Write { resource, key, revision, entry: Some(Arc::new(entry)) })
     }
     fn tell(&mut self, object: Object) {

@@ -56,7 +56,7 @@ impl Cluster {
         for (n, object) in objects(yaml).into_iter().enumerate() {
             let revision = kinds::Revision(n as u64 + 1);
             let (resource, key) = (object.resource(), object.key());
-            let entry = cache::Entry { key: key.clone(), object, json: bytes::Bytes::new(), revision };
+            let entry = cache::Entry::new(key.clone(), object, bytes::Bytes::new(), revision);
             tables.apply(cache::Write { resource, key, revision, entry: Some(Arc::new(entry)) });
         }
         let snapshot = tables.snapshot();

@@ -118,7 +118,7 @@ impl Story {
     fn apply(&mut self, key: ObjectKey, resource: kinds::Resource, object: Option<Object>) {
         self.revision += 1;
         let revision = Revision(self.revision);
-        let entry = object.map(|object| Arc::new(Entry { key: key.clone(), object, json: bytes::Bytes::new(), revision }));
+        let entry = object.map(|object| Arc::new(Entry::new(key.clone(), object, bytes::Bytes::new(), revision)));
         let change: Option<Change> = self.tables.apply(Write { resource, key, revision, entry });
         if let Some(c) = change {
             self.brain.hear(&self.tables.snapshot(), &c, at(self.now));

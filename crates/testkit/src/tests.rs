@@ -41,5 +41,5 @@ fn subscribers_hear_of_changes() {
     assert!(now_or_never(s.next()).expect("open").lagged);
     w.given(deployment("web", 1));
     let batch = now_or_never(s.next()).expect("open");
-    assert!(matches!(&batch.changes[0].new.as_ref().expect("new").object, Object::Deployment(d) if Arc::strong_count(d) > 0));
+    assert!(matches!(batch.changes[0].new.as_ref().expect("new").object(), Object::Deployment(d) if Arc::strong_count(d) > 0));
 }

@@ -91,7 +91,7 @@ impl World {
         let revision = Revision(inner.revision);
         object.meta_mut().resource_version = Some(revision.to_string());
         let (resource, key) = (object.resource(), object.key());
-        let entry = Entry { key: key.clone(), object: object.clone(), json: (self.encode)(&object), revision };
+        let entry = Entry::new(key.clone(), object.clone(), (self.encode)(&object), revision);
         apply(&mut inner, Write { resource, key, revision, entry: Some(Arc::new(entry)) });
         object
     }
@@ -104,7 +104,7 @@ impl World {
     }
 
     fn find(&self, resource: &Resource, key: &ObjectKey) -> Result<Object, ApiError> {
-        let found = self.snapshot().entry(resource, key).map(|e| e.object.clone());
+        let found = self.snapshot().entry(resource, key).map(|e| e.object().clone());
         found.ok_or_else(|| ApiError::not_found(resource, &key.name))
     }
 
@@ -377,7 +377,7 @@ impl Api for World {
     }
     fn list(&self, resource: Resource, namespace: String) -> Fut<'_, (Vec<Object>, Revision)> {
         let s = self.snapshot();
-        let all = s.table(&resource).map(|t| t.range(&namespace, None).map(|e| e.object.clone()).collect());
+        let all = s.table(&resource).map(|t| t.range(&namespace, None).map(|e| e.object().clone()).collect());
         ready(Ok((all.unwrap_or_default(), s.revision())))
     }
     fn create(&self, target: Target, object: Object, _: WriteOptions) -> Fut<'_, Object> {

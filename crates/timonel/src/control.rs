@@ -39,6 +39,9 @@ use tokio_util::sync::CancellationToken;
 /// History older than this is compacted (kube-apiserver's interval).
 const COMPACT_EVERY: Duration = Duration::from_secs(300);
 
+/// How often decoded objects that nobody reads are let go: the memory of an object that rests is that of its JSON after twice this.
+const COOL_EVERY: Duration = Duration::from_secs(15);
+
 /// A running control plane.
 pub(crate) struct Control {
     pub(crate) registry: Arc<Registry>,
@@ -118,6 +121,7 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let server = tokio::spawn(serve(listener, tls, shared));
     screen.step(&format!("API server on port {}", config.port));
     tokio::spawn(compact(Arc::clone(&registry), shutdown.clone()));
+    tokio::spawn(cool(Arc::clone(&registry), shutdown.clone()));
     let manager = start_manager(config, &registry, (&material, &tokens), &clock, &ids, &metrics, shutdown);
     let scheduler = start_scheduler(config, &registry, &clock, &ids, &metrics, &manager, shutdown);
     screen.step("controllers and scheduler started");
@@ -410,5 +414,17 @@ async fn compact(registry: Arc<Registry>, shutdown: CancellationToken) {
         }
         registry.expire_events().await;
         before = registry.snapshot().revision();
+    }
+}
+
+/// Lets go of decoded objects that rest.
+async fn cool(registry: Arc<Registry>, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(COOL_EVERY) => {}
+            () = shutdown.cancelled() => return,
+        }
+        let dropped = registry.cool();
+        tracing::debug!(dropped, "Let go of decoded objects that nobody reads");
     }
 }

@@ -13,7 +13,7 @@ fn world(objects: Vec<(Kind, Value)>) -> Snapshot {
         let resource = Resource::from(kind);
         let object = codec::from_value(&resource, tree).expect("an object");
         let (revision, json) = (Revision(i as u64 + 1), codec::encode(&object).into());
-        let entry = Arc::new(Entry { key: object.key(), object, json, revision });
+        let entry = Arc::new(Entry::new(object.key(), object, json, revision));
         tables.apply(Write { resource, key: entry.key.clone(), revision, entry: Some(entry) });
     }
     tables.snapshot()

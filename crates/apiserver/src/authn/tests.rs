@@ -216,7 +216,7 @@ fn granted(rules: &[(&str, &str, &str, &str, &[&str])]) -> Snapshot {
     });
     for (i, object) in objects.enumerate() {
         let (key, resource, revision) = (object.key(), object.resource(), Revision(i as u64 + 1));
-        let entry = Entry { key: key.clone(), object, json: Default::default(), revision };
+        let entry = Entry::new(key.clone(), object, Default::default(), revision);
         tables.apply(Write { resource, key, revision, entry: Some(Arc::new(entry)) });
     }
     tables.snapshot()

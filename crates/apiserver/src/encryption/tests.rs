@@ -251,11 +251,11 @@ async fn secrets_lie_sealed_in_the_store_and_are_sealed_anew_by_replacing_them()
     let two = file("[secrets]", &[keys("secretbox", &[("two", 2, 32)]), keys("aesgcm", &[("one", 1, 32)])]);
     let (registry, engine) = open(&disk, Some(&two)).await.expect("opens");
     let entry = registry.get(&Kind::Secret.into(), &ObjectKey::new("a", "s")).expect("is there");
-    let same = entry.object.clone();
+    let same = entry.object().clone();
     let revision = entry.revision;
     let answer = registry.update(&caller, &target(Kind::Secret, "a", "s"), same.clone(), &options).await.expect("replaces");
     assert!(stored(&engine).await.starts_with(b"k8s:enc:secretbox:v1:two:"));
     assert!(answer.entry.revision > revision, "replacing it with itself seals it anew");
-    let again = registry.update(&caller, &target(Kind::Secret, "a", "s"), answer.entry.object.clone(), &options).await.expect("replaces");
+    let again = registry.update(&caller, &target(Kind::Secret, "a", "s"), answer.entry.object().clone(), &options).await.expect("replaces");
     assert_eq!(again.entry.revision, answer.entry.revision, "and then changes nothing");
 }

@@ -80,7 +80,7 @@ impl Compiled {
         let mut hooks = Vec::new();
         for entry in &of {
             let first = hooks.len();
-            match &entry.object {
+            match entry.object() {
                 Object::MutatingWebhookConfiguration(c) => hooks.extend(mutating(c)),
                 Object::ValidatingWebhookConfiguration(c) => hooks.extend(validating(c)),
                 _ => {}

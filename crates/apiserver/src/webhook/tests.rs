@@ -140,7 +140,7 @@ fn world(kind: Kind, hooks: Vec<Value>) -> Snapshot {
         let object = codec::from_value(&resource, tree).expect("an object");
         let revision = Revision(i as u64 + 1);
         let json = codec::encode(&object).into();
-        let entry = Arc::new(Entry { key: object.key(), object, json, revision });
+        let entry = Arc::new(Entry::new(object.key(), object, json, revision));
         tables.apply(Write { resource, key: entry.key.clone(), revision, entry: Some(entry) });
     }
     tables.snapshot()

@@ -33,7 +33,7 @@ pub(super) fn decide(seen: &Seen, ctx: &Ctx) -> Plan {
     }
     if !seen.instances.is_empty() {
         let fresh = seen.instances.iter().filter(|e| e.meta().deletion_timestamp.is_none());
-        let steps: Vec<Step> = fresh.take(ROUND_MAX).map(|e| Step::delete(&e.object)).collect();
+        let steps: Vec<Step> = fresh.take(ROUND_MAX).map(|e| Step::delete(e.object())).collect();
         let status = match ctx.failed {
             Some(f) => told(seen, ctx, true, "InstanceDeletionFailed", &format!("could not issue all deletes: {}", f.message)),
             None => told(seen, ctx, true, "InstanceDeletionInProgress", "CustomResource deletion is in progress"),

@@ -56,6 +56,6 @@ fn custom(snapshot: &Snapshot, namespace: &str, owner: &OwnerReference, group: &
     let same = |r: &&Resource| matches!(r, Resource::Custom(c) if c.group == group && c.kind == owner.kind);
     let resource = snapshot.tables().map(|(r, _)| r).find(same)?;
     let entry = snapshot.entry(resource, &ObjectKey::new(namespace, owner.name.clone()))?;
-    let kinds::Object::Dynamic(d) = &entry.object else { return None };
+    let kinds::Object::Dynamic(d) = entry.object() else { return None };
     i32::try_from(d.body.get("spec")?.get("replicas")?.as_i64()?).ok()
 }

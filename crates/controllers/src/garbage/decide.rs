@@ -48,7 +48,7 @@ fn collect(seen: &Seen) -> Plan {
         let gone = |uid: &str| seen.owners.iter().any(|(r, s)| r.uid == uid && *s != OwnerState::Solid);
         return plan.step(without_owners(&seen.item, gone));
     }
-    let delete = Step::delete(&seen.item.object).at(seen.item.meta().resource_version.as_ref());
+    let delete = Step::delete(seen.item.object()).at(seen.item.meta().resource_version.as_ref());
     if waiting && !seen.dependents.is_empty() {
         let mut plan = Plan::because("an owner waits, and it has dependents itself");
         if seen.dependents.iter().any(|d| blocks(d, seen.item.uid()) && waits(d)) {
@@ -88,8 +88,8 @@ fn unknown(seen: &Seen) -> Plan {
 
 fn reference(e: &Entry) -> ObjectReference {
     ObjectReference {
-        api_version: Some(e.object.api_version()),
-        kind: Some(e.object.kind_name().to_owned()),
+        api_version: Some(e.object().api_version()),
+        kind: Some(e.object().kind_name().to_owned()),
         name: Some(e.key.name.clone()),
         namespace: Some(e.key.namespace.clone()).filter(|n| !n.is_empty()),
         uid: Some(e.uid().to_owned()),
@@ -146,5 +146,5 @@ fn without_finalizer(e: &Entry, name: &str) -> Step {
 fn changed(e: &Entry, change: impl FnOnce(&mut ObjectMeta)) -> Step {
     let mut meta = e.meta().clone();
     change(&mut meta);
-    Step::patch_meta(e.object.resource(), &meta)
+    Step::patch_meta(e.object().resource(), &meta)
 }

@@ -50,11 +50,11 @@ fn waits(meta: &ObjectMeta) -> bool {
 }
 
 fn concerns(e: &Entry) -> bool {
-    e.object.kind() != Some(Kind::Event) && (e.meta().owner_references.is_some() || waits(e.meta()))
+    e.object().kind() != Some(Kind::Event) && (e.meta().owner_references.is_some() || waits(e.meta()))
 }
 
 fn subject(e: &Entry) -> Subject {
-    Subject { resource: e.object.resource(), key: e.key.clone() }
+    Subject { resource: e.object().resource(), key: e.key.clone() }
 }
 
 fn subjects(snapshot: &Snapshot) -> Vec<Subject> {

@@ -53,7 +53,7 @@ fn wakes(change: &Change, snapshot: &Snapshot) -> Vec<Subject> {
         return vec![s];
     }
     let mut out = managing(change, Kind::Job);
-    if let Some(pod) = change.new.as_ref().and_then(|e| e.object.typed::<Pod>()).filter(|p| controller_of(&p.metadata).is_none()) {
+    if let Some(pod) = change.new.as_ref().and_then(|e| e.object().typed::<Pod>()).filter(|p| controller_of(&p.metadata).is_none()) {
         let takers = observe::adopters(snapshot, pod).map(|job| Subject::of(&**job));
         let lost = observe::is_lost(snapshot, pod).then(|| Subject::of(&**pod));
         let new: Vec<Subject> = takers.chain(lost).filter(|s| !out.contains(s)).collect();

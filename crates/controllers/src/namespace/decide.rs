@@ -42,7 +42,7 @@ pub fn decide(seen: &Seen, ctx: &Ctx) -> Plan {
         Some((_, pods)) => pods.iter().collect(),
         None => seen.content.iter().flat_map(|(_, e)| e).collect(),
     };
-    let delete = |e: &&Arc<Entry>| Step::delete(&e.object).propagating(Propagation::Background);
+    let delete = |e: &&Arc<Entry>| Step::delete(e.object()).propagating(Propagation::Background);
     let steps = next.iter().filter(|e| e.meta().deletion_timestamp.is_none()).map(delete).collect();
     Plan::because(format!("{} kinds remain", seen.content.len())).wave(Pace::Parallel, steps).status(status(seen, ctx))
 }

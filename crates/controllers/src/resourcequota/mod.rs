@@ -37,8 +37,8 @@ fn wakes(change: &Change, snapshot: &Snapshot) -> Vec<Subject> {
 /// Use changes when objects come and go, when a spec changes, and when a pod ends.
 fn changes_use(change: &Change) -> bool {
     let (Some(old), Some(new)) = (&change.old, &change.new) else { return true };
-    let over = |e: &Entry| e.object.typed::<Pod>().is_some_and(|p| kinds::pod::is_terminal(p));
-    let always = matches!(new.object.kind(), Some(Kind::Service | Kind::PersistentVolumeClaim));
+    let over = |e: &Entry| e.object().typed::<Pod>().is_some_and(|p| kinds::pod::is_terminal(p));
+    let always = matches!(new.object().kind(), Some(Kind::Service | Kind::PersistentVolumeClaim));
     always || over(old) != over(new) || old.meta().generation != new.meta().generation
 }
 

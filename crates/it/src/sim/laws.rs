@@ -233,5 +233,5 @@ fn fix_point(life: &Life, snapshot: &Snapshot) -> Law {
 #[must_use]
 pub fn is_ready_node(snapshot: &Snapshot, name: &str) -> bool {
     let node = snapshot.entry(&Kind::Node.into(), &ObjectKey::cluster(name.to_owned()));
-    node.and_then(|e| e.object.typed::<Node>()).is_some_and(|n| kinds::conditions::node_is_ready(n))
+    node.and_then(|e| e.object().typed::<Node>()).is_some_and(|n| kinds::conditions::node_is_ready(n))
 }

@@ -177,7 +177,7 @@ pub async fn quarrel(life: &Life, ns: u64, rounds: u64) -> Done {
             let Some(table) = snapshot.table(&kind.into()) else { continue };
             for entry in table.range(&namespace(ns), None) {
                 let target = Target::new(kind, entry.key.clone());
-                let mut stale: Object = entry.object.clone();
+                let mut stale: Object = entry.object().clone();
                 stale.meta_mut().annotations.get_or_insert_default().insert("update".into(), round.to_string());
                 match life.api().update(target.clone(), stale, WriteOptions::default()).await {
                     Err(e) if !e.is_conflict() && !e.is_not_found() => return Err(e),

@@ -26,7 +26,7 @@ impl Image {
         let revision = Revision(tables.revision().0 + 1);
         let object = object.into();
         let (key, resource) = (object.key(), object.resource());
-        let entry = Entry { key: key.clone(), object, json: bytes::Bytes::new(), revision };
+        let entry = Entry::new(key.clone(), object, bytes::Bytes::new(), revision);
         tables.apply(Write { resource, key, revision, entry: Some(Arc::new(entry)) });
     }
 }

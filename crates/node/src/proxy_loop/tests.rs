@@ -113,7 +113,7 @@ impl Lab {
         self.revision += 1;
         let (object, revision) = (object.into(), Revision(self.revision));
         let (key, resource) = (object.key(), object.resource());
-        let entry = Entry { key: key.clone(), object, json: bytes::Bytes::new(), revision };
+        let entry = Entry::new(key.clone(), object, bytes::Bytes::new(), revision);
         self.tables.apply(Write { resource, key, revision, entry: Some(Arc::new(entry)) });
         self
     }

@@ -31,9 +31,9 @@ impl Cluster {
         let revision = state.0.revision().next();
         let entry = object.map(|mut object| {
             object.meta_mut().resource_version = Some(revision.to_string());
-            Arc::new(Entry { key: key.clone(), object, json: Default::default(), revision })
+            Arc::new(Entry::new(key.clone(), object, Default::default(), revision))
         });
-        let out = entry.as_ref().map(|e| e.object.clone());
+        let out = entry.as_ref().map(|e| e.object().clone());
         let change = state.0.apply(Write { resource, key, revision, entry });
         state.1.extend(change.map(Arc::new));
         let n = state.1.len();
@@ -73,7 +73,7 @@ impl Cluster {
 
 impl Api for Cluster {
     fn get(&self, t: Target) -> ApiFut<'_, Object> {
-        let found = self.snapshot_now().entry(&t.resource, &t.key).map(|e| e.object.clone());
+        let found = self.snapshot_now().entry(&t.resource, &t.key).map(|e| e.object().clone());
         Box::pin(async move { found.ok_or_else(|| ApiError::not_found(&t.resource, &t.key.name)) })
     }
     fn list(&self, _: Resource, _: String) -> ApiFut<'_, (Vec<Object>, Revision)> {

@@ -89,9 +89,9 @@ async fn every_verb_asks_in_order() {
         ]
     );
     // What a webhook adds is nobody's.
-    assert!(!owners(&made.object).contains("hook"), "{}", owners(&made.object));
+    assert!(!owners(made.object()).contains("hook"), "{}", owners(made.object()));
     let target = Target::new(Kind::ConfigMap, made.key.clone());
-    r.update(&caller(), &target, made.object.clone(), &options).await.expect("updated");
+    r.update(&caller(), &target, made.object().clone(), &options).await.expect("updated");
     assert_eq!(
         spy.take(),
         [

@@ -87,7 +87,7 @@ async fn with_places(places: &[(&str, &str, &str)]) -> (Arc<Registry>, Resource)
     let crd = codec::from_value(&kind.into(), definition()).expect("decodes");
     let options = WriteOptions::default();
     let made = r.create(&caller(), &Target::new(kind, ObjectKey::default()), crd, &options).await.expect("created");
-    let resource = crate::customs::resource_of(made.entry.object.typed::<CustomResourceDefinition>().expect("a definition"));
+    let resource = crate::customs::resource_of(made.entry.object().typed::<CustomResourceDefinition>().expect("a definition"));
     for (name, host, port) in places {
         let place = json!({
             "apiVersion": "example.com/v2", "kind": "Place", "metadata": { "name": name, "namespace": "a" }, "host": host, "port": port,

@@ -42,7 +42,7 @@ async fn with_definition() -> (Arc<Registry>, Resource, Target) {
     let crd = codec::from_value(&kind.into(), definition()).expect("decodes");
     let target = Target::new(kind, ObjectKey::default());
     let made = r.create(&caller(), &target, crd, &WriteOptions::default()).await.expect("created");
-    let resource = resource_of(made.entry.object.typed::<CustomResourceDefinition>().expect("a definition"));
+    let resource = resource_of(made.entry.object().typed::<CustomResourceDefinition>().expect("a definition"));
     (r, resource.clone(), Target::new(resource, ObjectKey::new("a", "x")))
 }
 
@@ -72,7 +72,7 @@ async fn objects_follow_their_definition() {
     );
     let new = object(&resource, "v1beta1", json!({ "cronSpec": "* * * * */5", "imag": "x", "color": "red" }));
     let made = r.create(&caller(), &target, new, &options).await.expect("created").entry;
-    let seen = tree(&crate::whole(&made.object, &made.json));
+    let seen = tree(&crate::whole(made.object(), &made.json));
     assert_eq!(seen["apiVersion"], "example.com/v1");
     assert_eq!(seen["metadata"]["managedFields"][0]["apiVersion"], "example.com/v1beta1");
     assert_eq!(seen["spec"], json!({ "cronSpec": "* * * * */5", "color": "red", "replicas": 1 }));
@@ -98,19 +98,19 @@ async fn status_and_scale_are_apart() {
     let merge = |body: Value| Patch { kind: PatchKind::Merge, body: body.to_string().into_bytes() };
     let both = merge(json!({ "spec": { "color": "blue" }, "status": { "replicas": 3 } }));
     let status = r.patch(&caller(), &target.clone().sub("status"), &both, &options).await.expect("patched").entry;
-    let seen = tree(&status.object);
+    let seen = tree(status.object());
     assert_eq!((&seen["spec"]["color"], &seen["status"]["replicas"]), (&json!("red"), &json!(3)));
     assert_eq!(status.meta().generation, Some(1));
     let whole = r.patch(&caller(), &target, &merge(json!({ "spec": { "color": "blue" }, "status": null })), &options).await;
     let whole = whole.expect("patched").entry;
-    let seen = tree(&whole.object);
+    let seen = tree(whole.object());
     assert_eq!((&seen["spec"]["color"], &seen["status"]["replicas"]), (&json!("blue"), &json!(3)));
     assert_eq!(whole.meta().generation, Some(2));
-    let mut scale = r.scale_of(&resource, &whole.object).expect("scalable");
+    let mut scale = r.scale_of(&resource, whole.object()).expect("scalable");
     assert_eq!(scale.status.as_ref().map(|s| s.replicas), Some(3));
     scale.spec.get_or_insert_default().replicas = Some(5);
     let scaled = r.set_scale(&caller(), &resource, &target.key, &scale, &options).await.expect("scaled").entry;
-    assert_eq!(tree(&scaled.object)["spec"]["replicas"], 5);
+    assert_eq!(tree(scaled.object())["spec"]["replicas"], 5);
     scale.metadata.resource_version = None;
     scale.spec.get_or_insert_default().replicas = Some(11);
     let e = r.set_scale(&caller(), &resource, &target.key, &scale, &options).await.expect_err("too many");
@@ -130,7 +130,7 @@ async fn sets_are_shared_by_those_who_apply() {
     r.patch(&caller(), &target, &apply(json!(["a"])), &by("one")).await.expect("applied");
     r.patch(&caller(), &target, &apply(json!(["b"])), &by("two")).await.expect("applied");
     let last = r.patch(&caller(), &target, &apply(json!([])), &by("one")).await.expect("applied").entry;
-    assert_eq!(tree(&last.object)["spec"]["tags"], json!(["b"]));
+    assert_eq!(tree(last.object())["spec"]["tags"], json!(["b"]));
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn a_deleted_definition_waits_and_takes_nothing_in() {
     let crd = Target::new(Kind::CustomResourceDefinition, ObjectKey::cluster("crontabs.example.com"));
     let gone = r.delete(&caller(), &crd, &DeleteOptions::default()).await.expect("deleted");
     let Deleted::Lingers(entry) = gone else { panic!("it waits for its instances") };
-    assert_eq!(tree(&entry.object)["status"]["conditions"][0]["reason"], "InstanceDeletionPending");
+    assert_eq!(tree(entry.object())["status"]["conditions"][0]["reason"], "InstanceDeletionPending");
     let new = object(&resource, "v1", json!({}));
     let e = r.create(&caller(), &target, new, &WriteOptions::default()).await.expect_err("refused");
     assert_eq!((e.code, e.message.as_str()), (405, "create not allowed while custom resource definition is terminating"));

@@ -152,8 +152,8 @@ pub fn used(snapshot: &Snapshot, namespace: &str, spec: &ResourceQuotaSpec) -> A
         if !resource.namespaced() || !counts(resource, spec) {
             continue;
         }
-        for entry in table.range(namespace, None).filter(|e| in_scope(spec, &e.object)) {
-            for (k, v) in usage(&entry.object) {
+        for entry in table.range(namespace, None).filter(|e| in_scope(spec, e.object())) {
+            for (k, v) in usage(entry.object()) {
                 if let Some(at) = sum.get_mut(&k) {
                     *at = *at + v;
                 }

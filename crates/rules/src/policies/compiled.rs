@@ -146,14 +146,14 @@ pub struct Programs(Mutex<HashMap<String, (Arc<Entry>, Arc<Compiled>)>>);
 impl Programs {
     /// The expressions of a policy as its entry has them.
     pub(super) fn of(&self, entry: &Arc<Entry>) -> Arc<Compiled> {
-        let name = format!("{}/{}", entry.object.kind_name(), entry.key.name);
+        let name = format!("{}/{}", entry.object().kind_name(), entry.key.name);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, compiled)) = kept.get(&name)
             && Arc::ptr_eq(of, entry)
         {
             return Arc::clone(compiled);
         }
-        let compiled = Arc::new(match &entry.object {
+        let compiled = Arc::new(match entry.object() {
             Object::ValidatingAdmissionPolicy(p) => validating(p, None, None),
             Object::MutatingAdmissionPolicy(p) => mutating(p),
             _ => Compiled::default(),

@@ -44,9 +44,9 @@ pub fn mutate(
     let mut run = Run { asked, programs, make: parts, parts: None, apply, changed: false };
     let mut pairs = Vec::new();
     for entry in policies.iter() {
-        let Object::MutatingAdmissionPolicy(policy) = &entry.object else { continue };
+        let Object::MutatingAdmissionPolicy(policy) = entry.object() else { continue };
         for b in bindings.iter() {
-            if let Object::MutatingAdmissionPolicyBinding(b) = &b.object
+            if let Object::MutatingAdmissionPolicyBinding(b) = b.object()
                 && b.spec.as_ref().and_then(|s| s.policy_name.as_deref()) == Some(&*entry.key.name)
             {
                 pairs.push((entry, policy, b));

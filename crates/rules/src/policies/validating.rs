@@ -45,9 +45,9 @@ pub fn validate(asked: &Asked<'_>, programs: &Programs, parts: &dyn Fn() -> [Val
     let Some(policies) = table(Kind::ValidatingAdmissionPolicy).filter(|_| !asked.is_exempt()) else { return verdict };
     let mut run = Run { asked, programs, parts, shown: None, denials: Vec::new(), failures: Vec::new(), verdict: &mut verdict };
     for entry in policies.iter() {
-        let Object::ValidatingAdmissionPolicy(policy) = &entry.object else { continue };
+        let Object::ValidatingAdmissionPolicy(policy) = entry.object() else { continue };
         for binding in bindings.iter() {
-            if let Object::ValidatingAdmissionPolicyBinding(b) = &binding.object
+            if let Object::ValidatingAdmissionPolicyBinding(b) = binding.object()
                 && b.spec.policy_name == entry.key.name
             {
                 run.binding(entry, policy, b);

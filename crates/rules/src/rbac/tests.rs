@@ -14,7 +14,7 @@ fn world(objects: Vec<Object>) -> Snapshot {
     let mut t = Tables::default();
     for (i, object) in objects.into_iter().enumerate() {
         let (key, resource, revision) = (object.key(), object.resource(), Revision(i as u64 + 1));
-        let entry = Entry { key: key.clone(), object, json: Default::default(), revision };
+        let entry = Entry::new(key.clone(), object, Default::default(), revision);
         t.apply(Write { resource, key, revision, entry: Some(Arc::new(entry)) });
     }
     t.snapshot()
