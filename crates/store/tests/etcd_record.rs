@@ -138,7 +138,9 @@ fn issue_15220_progress_never_runs_ahead_of_events() {
 fn issue_15271_a_resumed_watch_does_not_go_back_in_time() {
     let disk = MemoryDisk::default();
     let store = open(&disk);
-    (0..10).for_each(|n| drop(put(&store, &format!("k{n}"), "v")));
+    for n in 0..10 {
+        put(&store, &format!("k{n}"), "v");
+    }
     let mut feed = store.watch(WatchRequest::prefix("k", Revision(1))).expect("a feed");
     until(&mut *feed, Revision(10));
     let from = feed.position();
@@ -146,7 +148,9 @@ fn issue_15271_a_resumed_watch_does_not_go_back_in_time() {
     drop(feed);
     drop(store);
     let store = open(&disk);
-    (10..20).for_each(|n| drop(put(&store, &format!("k{n}"), "v")));
+    for n in 10..20 {
+        put(&store, &format!("k{n}"), "v");
+    }
     let mut feed = store.watch(WatchRequest::prefix("k", from)).expect("a feed");
     let told: Vec<u64> = until(&mut *feed, Revision(20)).into_iter().map(|e| e.0).collect();
     assert_eq!(told, (11..=20).collect::<Vec<u64>>());
@@ -173,7 +177,9 @@ fn issue_17529_a_starved_watch_loses_nothing() {
     let mut feed = store.watch(WatchRequest::prefix("k", Revision(1))).expect("a feed");
     let mut told = Vec::new();
     for round in 0..10 {
-        (0..50).for_each(|n| drop(put(&store, &format!("k{n}"), &round.to_string())));
+        for n in 0..50 {
+            put(&store, &format!("k{n}"), &round.to_string());
+        }
         // One bite only, whatever it holds.
         told.extend(next(&mut *feed).events.iter().map(|e| e.revision.0));
     }
@@ -187,7 +193,9 @@ fn issue_17780_the_revision_never_decreases_after_compaction() {
     for crash in 0..40 {
         let disk = MemoryDisk::default();
         let store = open(&disk);
-        (0..20).for_each(|n| drop(put(&store, &format!("k{n}"), &"v".repeat(90))));
+        for n in 0..20 {
+            put(&store, &format!("k{n}"), &"v".repeat(90));
+        }
         let last = (0..20).map(|n| delete(&store, &format!("k{n}"))).last().expect("twenty");
         disk.set_faults(Faults { crash_in: (crash > 0).then_some(crash), ..Faults::default() });
         let _ = block(store.compact(last));
@@ -209,7 +217,9 @@ fn issue_18089_compacting_on_a_delete_drops_no_event_after_it() {
     let gone = delete(&store, "a");
     block(store.compact(at)).expect("compacted");
     // Far from the recent events, so that it is read back from the log.
-    (0..30).for_each(|n| drop(put(&store, &format!("c{n}"), &"v".repeat(200))));
+    for n in 0..30 {
+        put(&store, &format!("c{n}"), &"v".repeat(200));
+    }
     let mut feed = store.watch(WatchRequest::prefix("a", at.next())).expect("a feed");
     assert_eq!(until(&mut *feed, gone), vec![(4, "a".into(), true), (5, "a".into(), false)]);
 }
@@ -219,7 +229,9 @@ fn issue_18089_compacting_on_a_delete_drops_no_event_after_it() {
 fn issue_18667_compacted_revisions_are_refused_everywhere_alike() {
     let disk = MemoryDisk::default();
     let store = open(&disk);
-    (0..10).for_each(|n| drop(put(&store, "a", &n.to_string())));
+    for n in 0..10 {
+        put(&store, "a", &n.to_string());
+    }
     block(store.compact(Revision(8))).expect("compacted");
     for store in [store, open(&disk)] {
         let at = |revision| block(store.get("a".into(), Some(Revision(revision))));
@@ -250,39 +262,57 @@ fn issue_20221_a_watch_from_the_future_tells_nothing_before_it() {
     let store = open(&MemoryDisk::default());
     put(&store, "a", "1");
     let mut feed = store.watch(WatchRequest::prefix("a", Revision(5))).expect("a feed");
-    (0..6).for_each(|n| drop(put(&store, "a", &n.to_string())));
+    for n in 0..6 {
+        put(&store, "a", &n.to_string());
+    }
     let batch = next(&mut *feed);
     assert!(batch.events.iter().all(|e| e.revision >= Revision(5)), "{batch:?}");
     assert_eq!(batch.events.len(), 3);
 }
 
-/// Beside the record: a disk that says it has synced and has not. Nobody can keep what such a disk loses; but what opens
-/// again is a piece of the history from its beginning, or it is told plainly that it is not.
+/// Beside the record: a disk that says it has synced and has not. Nobody can keep what such a disk loses. When it loses what
+/// it had not written yet, of everything from one moment on, the history up to there opens; when it loses something in the
+/// middle, that is told plainly.
 #[test]
 fn a_disk_that_lies_about_syncs_gives_a_prefix_or_a_clear_word() {
-    let (mut prefixes, mut refused) = (0, 0);
+    let mut refused = 0;
     for seed in 0..120 {
         let disk = MemoryDisk::default();
         let store = open(&disk);
-        (0..seed % 20).for_each(|n| drop(put(&store, &format!("k{n}"), "v")));
+        for n in 0..seed % 20 {
+            put(&store, &format!("k{n}"), "v");
+        }
+        let truly = disk.changes();
         disk.set_faults(Faults { syncs_lie: true, ..Faults::default() });
-        (seed % 20..40).for_each(|n| drop(put(&store, &format!("k{n}"), "v")));
-        let found = Embedded::open_on(Arc::new(disk.after_crash(seed)), Options { on_fatal: Arc::new(|_| {}), ..options() });
-        match found {
-            Ok(found) => {
-                let held = block(found.range(RangeRequest::prefix(""))).expect("readable").kvs;
-                let mut revisions: Vec<u64> = held.iter().map(|kv| kv.mod_revision.0).collect();
-                revisions.sort_unstable();
-                assert_eq!(revisions, (1..=found.revision().0).collect::<Vec<u64>>(), "seed {seed}");
-                assert!(found.revision().0 >= seed % 20, "seed {seed}: what was synced truly is there");
-                prefixes += 1;
-            }
+        for n in seed % 20..40 {
+            put(&store, &format!("k{n}"), &"v".repeat(seed as usize * 7));
+        }
+        let reopen = |disk: MemoryDisk| Embedded::open_on(Arc::new(disk), Options { on_fatal: Arc::new(|_| {}), ..options() });
+        let judge = |found: &Embedded, told: &str| {
+            let held = block(found.range(RangeRequest::prefix(""))).expect("readable").kvs;
+            let mut revisions: Vec<u64> = held.iter().map(|kv| kv.mod_revision.0).collect();
+            revisions.sort_unstable();
+            assert_eq!(revisions, (1..=found.revision().0).collect::<Vec<u64>>(), "{told}");
+            assert!(found.revision().0 >= seed % 20, "{told}: what was synced truly is there");
+        };
+        let mut before = 0;
+        // Every moment of every fourth history: there are thousands.
+        let moments = if seed % 4 == 0 { truly..=disk.changes() } else { disk.changes()..=disk.changes() };
+        for kept in moments {
+            let told = format!("seed {seed}, {kept} changes kept");
+            let found = reopen(disk.after_cut(kept)).unwrap_or_else(|e| panic!("{told}: {e}"));
+            judge(&found, &told);
+            assert!(found.revision().0 >= before, "{told}: more is kept, and less is there");
+            before = found.revision().0;
+        }
+        assert_eq!(before, 40, "seed {seed}: all was kept");
+        match reopen(disk.after_crash(seed)) {
+            Ok(found) => judge(&found, &format!("seed {seed}")),
             Err(e) => {
                 assert!(e.to_string().contains("corrupt"), "seed {seed}: {e}");
                 refused += 1;
             }
         }
     }
-    assert_eq!(prefixes + refused, 120);
     assert!(refused > 0, "the disk lies too little");
 }

@@ -121,7 +121,7 @@ impl Load<'_> {
         let mut ids: Vec<u32> = names.iter().filter_map(|name| segment_id(name)).collect();
         ids.sort_unstable();
         let last = ids.last().copied().unwrap_or_default();
-        let mut covered = 0;
+        let (mut covered, mut gaps) = (0, Vec::new());
         for id in ids {
             let name = segment_name(id);
             if id <= covered {
@@ -144,10 +144,21 @@ impl Load<'_> {
                 let what = format!("the segment before it, {}, is missing", segment_name(covered + 1));
                 return Err(corrupt(self.disk, &name, 0, &what));
             }
+            if covered > 0 && header.base > self.state.visible {
+                gaps.push((name.clone(), self.state.visible, header.base));
+            }
             covered = header.covers_to;
             self.segment(header, name, file, id == last)?;
         }
-        Ok(())
+        // A segment begins where the one before it ended, unless that was rewritten without what is compacted, as a record
+        // behind them may say.
+        match gaps.into_iter().find(|(_, _, begins)| *begins > self.state.compacted) {
+            Some((name, ended, begins)) => {
+                let what = format!("the segment before it ends at revision {ended} instead of {begins}");
+                Err(corrupt(self.disk, &name, 0, &what))
+            }
+            None => Ok(()),
+        }
     }
 
     fn segment(
