@@ -1,12 +1,12 @@
 //! Update, status update and patch: one loop from the current object to the next one.
 
-use crate::admit::{Admission, Given, request_of};
+use crate::admit::{Admission, Given, Speaks, request_of};
 use crate::customs;
 use crate::fieldowners;
 use crate::keys;
 use crate::registry::{Answer, Caller, Registry, fit_namespace, refuse, rules_of, unsaved};
 use cache::{Entry, Snapshot};
-use kinds::{ApiError, FieldErrors, ManagedFieldsEntry, Object, Resource, Target, WriteOptions};
+use kinds::{ApiError, FieldErrors, Kind, ManagedFieldsEntry, Object, Resource, Target, WriteOptions};
 use rules::{Operation, Rules, admission};
 use store::Expect;
 
@@ -172,6 +172,9 @@ impl Registry {
             (sub, _) if !sub.is_empty() => rules::validate_subresource(sub, &object, old.object(), &mut errors),
             // It judges the whole new object too: what only a create must satisfy stands in `validate`.
             _ => (rules.validate_update)(&object, old.object(), &mut errors),
+        }
+        if let (Speaks::View(Kind::EventsEvent), Object::Event(new), Object::Event(old)) = (&caller.speaks, &object, old.object()) {
+            rules::core::event::validate_new_style_update(new, old, &mut errors);
         }
         customs::judge(definition, &object, Some(old.object()), &mut errors);
         refuse(&object, &errors)?;
