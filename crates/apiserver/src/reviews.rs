@@ -29,6 +29,9 @@ pub(crate) fn is_virtual(served: &Served) -> bool {
 pub(crate) async fn answer(mut call: Call, served: &Served) -> Result<Reply, ApiError> {
     let kind = served.kind.ok_or_else(ApiError::no_such_path)?;
     if kind == Kind::ComponentStatus {
+        if !call.info.subresource.is_empty() {
+            return Err(ApiError::no_such_path());
+        }
         return component_statuses(&call);
     }
     if call.info.verb != "create" || !call.info.name.is_empty() {

@@ -4,9 +4,11 @@
 use super::config::{Jwt, Prefixed};
 use super::keys::Keys;
 use crate::expression::{About, Expression};
+use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use rules::User;
 use serde_json::{Map, Value, json};
@@ -15,7 +17,12 @@ use std::collections::BTreeMap;
 /// Clocks may differ by this much where a token says when it begins.
 const LEEWAY_S: i64 = 300;
 /// What is accepted unless the flags narrow it.
-const ALGORITHMS: &[&str] = &["RS256", "RS384", "RS512", "ES256", "ES384", "PS256", "PS384", "PS512"];
+const ALGORITHMS: &[&str] = &["RS256", "RS384", "RS512", "ES256", "ES384", ES512, "PS256", "PS384", "PS512"];
+/// ECDSA on P-521 with SHA-512 (RFC 7518, 3.4), which the library for the others does not know.
+const ES512: &str = "ES512";
+
+/// Bytes of a coordinate on P-521.
+const P521_BYTES: usize = 66;
 
 /// Where a name comes from.
 enum Source {
@@ -34,7 +41,7 @@ struct Rule {
 pub(crate) struct Authenticator {
     issuer: String,
     audiences: Vec<String>,
-    algorithms: Vec<Algorithm>,
+    algorithms: Vec<String>,
     keys: Keys,
     required: Vec<(String, String)>,
     claim_rules: Vec<Rule>,
@@ -57,7 +64,7 @@ impl Authenticator {
             false => config.algorithms.clone(),
         };
         let algorithm = |name: &String| match ALGORITHMS.contains(&name.as_str()) {
-            true => name.parse::<Algorithm>().map_err(|e| e.to_string()),
+            true => Ok(name.clone()),
             false => Err(format!("oidc: unsupported signing alg: {name:?}")),
         };
         let rule = |source: &str, message: &str, about: About| {
@@ -99,12 +106,16 @@ impl Authenticator {
     }
 
     async fn verify(&self, token: &str, now: Timestamp) -> Result<User, String> {
-        let header = jsonwebtoken::decode_header(token).map_err(|e| format!("malformed jwt: {e}"))?;
-        if !self.algorithms.contains(&header.alg) {
-            return Err(format!("id token signed with unsupported algorithm {:?}", header.alg));
+        let header = header(token).ok_or("malformed jwt")?;
+        let algorithm = header["alg"].as_str().unwrap_or_default();
+        if !self.algorithms.iter().any(|a| a == algorithm) {
+            return Err(format!("id token signed with unsupported algorithm {algorithm:?}"));
         }
-        let candidates = self.keys.candidates(header.kid.as_deref()).await?;
-        let claims = candidates.iter().find_map(|k| checked(token, &DecodingKey::from_jwk(k).ok()?, header.alg));
+        let candidates = self.keys.candidates(header["kid"].as_str()).await?;
+        let claims = match algorithm.parse::<Algorithm>() {
+            Ok(known) => candidates.iter().find_map(|k| checked(token, &DecodingKey::from_jwk(k).ok()?, known)),
+            Err(_) => candidates.iter().find_map(|k| checked_es512(token, k)),
+        };
         let claims = claims.ok_or("failed to verify signature: failed to verify id token signature")?;
         self.fresh(&claims, now)?;
         self.user(&Value::Object(claims))
@@ -251,10 +262,54 @@ fn unverified(token: &str) -> Option<Map<String, Value>> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).ok()?).ok()
 }
 
+/// The header of a token that nobody has checked yet.
+fn header(token: &str) -> Option<Value> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').next()?).ok()?).ok()
+}
+
+/// The claims of a token that the key signed by [`ES512`].
+fn checked_es512(token: &str, key: &Jwk) -> Option<Map<String, Value>> {
+    let AlgorithmParameters::EllipticCurve(parts) = &key.algorithm else { return None };
+    let number = |text: &str| URL_SAFE_NO_PAD.decode(text).ok().filter(|n| n.len() == P521_BYTES);
+    if parts.curve != EllipticCurve::P521 {
+        return None;
+    }
+    // An uncompressed point (SEC 1, 2.3.3).
+    let point = [vec![4], number(&parts.x)?, number(&parts.y)?].concat();
+    let (signed, signature) = token.rsplit_once('.')?;
+    let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+    UnparsedPublicKey::new(&ECDSA_P521_SHA512_FIXED, point).verify(signed.as_bytes(), &signature).ok()?;
+    unverified(token)
+}
+
 fn checked(token: &str, key: &DecodingKey, algorithm: Algorithm) -> Option<Map<String, Value>> {
     let mut validation = Validation::new(algorithm);
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
     jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation).ok().map(|d| d.claims)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+
+    #[test]
+    fn tokens_on_p521_are_checked() {
+        let random = SystemRandom::new();
+        let pair = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).expect("a key");
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let point = pair.public_key().as_ref();
+        let (x, y) = point[1..].split_at(P521_BYTES);
+        let key = |x: &[u8]| serde_json::from_value(json!({ "kty": "EC", "crv": "P-521", "kid": "k", "x": encode(x), "y": encode(y) })).expect("a key");
+        let signed = format!("{}.{}", encode(br#"{"alg":"ES512","kid":"k"}"#), encode(br#"{"sub":"jane"}"#));
+        let signature = pair.sign(&random, signed.as_bytes()).expect("signed");
+        let token = format!("{signed}.{}", encode(signature.as_ref()));
+        assert_eq!(header(&token).map(|h| h["alg"].clone()), Some(json!(ES512)));
+        assert_eq!(checked_es512(&token, &key(x)).map(|c| c["sub"].clone()), Some(json!("jane")));
+        let other = format!("{}.{}.{}", encode(br#"{"alg":"ES512"}"#), encode(br#"{"sub":"joe"}"#), encode(signature.as_ref()));
+        assert!(checked_es512(&other, &key(x)).is_none() && checked_es512(&token, &key(y)).is_none());
+    }
 }
