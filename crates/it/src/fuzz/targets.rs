@@ -151,7 +151,7 @@ pub fn cel(data: &[u8]) {
     let own = parts.next().and_then(|p| serde_json::from_slice::<Value>(p).ok());
     let tree = own.unwrap_or_else(|| serde_json::from_str(CEL_DATA).expect("JSON"));
     let mut vars = cel::Vars::new().with("any", cel::Value::plain(&tree));
-    if let Ok(seen) = cel::Value::seen(&tree, Some(&DECLARED)) {
+    if let Ok(seen) = cel::Value::seen(&tree, Some(&**DECLARED)) {
         vars = vars.with("self", seen);
     }
     let once = program.eval(&vars, CEL_BUDGET);
