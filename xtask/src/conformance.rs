@@ -4,7 +4,8 @@
 //! ```text
 //!   e2e.test --ginkgo.json-report -> report -> ledger (docs/conformance.tsv: one test a line) -> table in COMPAT.md
 //! ```
-//! A run overrides the ledger only for the tests that it ran, so that slices with different needs add up.
+//! A run overrides the ledger only for the tests that it ran, so that slices with different needs add up. With `--etcd` the
+//! cluster keeps its state in etcd, and the results have a ledger and a table of their own.
 
 mod cluster;
 mod ledger;
@@ -21,6 +22,7 @@ pub(crate) use self::cluster::built;
 use self::ledger::Ledger;
 
 const LEDGER: &str = "docs/conformance.tsv";
+const ETCD_LEDGER: &str = "docs/conformance-etcd.tsv";
 const TABLE: &str = "COMPAT.md";
 
 /// What to run, and against what.
@@ -44,6 +46,9 @@ pub(crate) struct Args {
     /// The program for the fresh cluster; default: the release build, else the debug one.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// The etcd that the fresh cluster keeps its state in. Also says, with --kubeconfig or --report, that the cluster's is one.
+    #[arg(long, value_name = "FILE")]
+    etcd: Option<PathBuf>,
     /// The kubectl that the tests of [sig-cli] use.
     #[arg(long, value_name = "FILE", default_value = "/usr/bin/kubectl")]
     kubectl: PathBuf,
@@ -66,10 +71,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         None => tested(args, root)?,
     };
     let results = report::read(&report)?;
-    let mut ledger = Ledger::read(&root.join(LEDGER))?;
+    let (file, engine) = if args.etcd.is_some() { (ETCD_LEDGER, " on etcd") } else { (LEDGER, "") };
+    let mut ledger = Ledger::read(&root.join(file))?;
     ledger.take(&results);
-    ledger.write(&root.join(LEDGER))?;
-    ledger::place(&root.join(TABLE), &ledger.table())?;
+    ledger.write(&root.join(file))?;
+    ledger::place(&root.join(TABLE), engine, &ledger.table())?;
     println!("{}", report::said(&results));
     Ok(())
 }
@@ -81,7 +87,8 @@ fn tested(args: &Args, root: &Path) -> Result<PathBuf> {
     let mut command = match &args.kubeconfig {
         Some(kubeconfig) => e2e_command(Command::new(e2e), args, kubeconfig, &report)?,
         None => {
-            let fresh = cluster::Fresh::start(&args.binary.clone().map_or_else(|| cluster::built(root), Ok)?)?;
+            let binary = args.binary.clone().map_or_else(|| cluster::built(root), Ok)?;
+            let fresh = cluster::Fresh::start(&binary, args.etcd.as_deref())?;
             let status = e2e_command(fresh.command(e2e), args, &fresh.kubeconfig(), &report)?.status();
             fresh.stop()?;
             status.context("running the tests")?;

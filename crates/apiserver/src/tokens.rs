@@ -4,7 +4,7 @@ mod legacy;
 
 pub(crate) use legacy::note_use;
 
-use crate::pki::{Key, pem};
+use crate::pki::{Key, PublicKey};
 use cache::Snapshot;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -77,7 +77,7 @@ pub struct TokenOptions {
     pub issuers: Vec<String>,
     /// Those that the API server accepts; the first is the default.
     pub audiences: Vec<String>,
-    /// PEM of further public keys (RSA or P-256) whose tokens are accepted.
+    /// PEM of further public keys (RSA, P-256, P-384) whose tokens are accepted; also the halves of private keys and certificates.
     pub keys: Vec<Vec<u8>>,
     /// Where the issuer's document says that the keys are.
     pub jwks_uri: Option<String>,
@@ -90,19 +90,18 @@ pub struct TokenOptions {
 struct Verifier {
     key: DecodingKey,
     algorithm: Algorithm,
-    /// Only our own key is published: of the others nothing but the PEM is known.
-    id: Option<String>,
+    id: String,
 }
 
 /// Signs and checks tokens.
 pub struct Tokens {
     options: TokenOptions,
     encoding: EncodingKey,
+    algorithm: Algorithm,
     verifiers: Vec<Verifier>,
     verified: Mutex<HashMap<[u8; 32], Claims>>,
+    public: Vec<PublicKey>,
     key_id: String,
-    public_pem: String,
-    public_der: Vec<u8>,
 }
 
 impl Tokens {
@@ -111,25 +110,28 @@ impl Tokens {
     /// # Errors
     /// Further keys that are none.
     pub fn new(key: &Key, options: TokenOptions) -> Result<Self, String> {
-        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-        let public_pem = pem("PUBLIC KEY", &key.public_der());
-        let key_id = URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(key.public_der()));
-        let own = DecodingKey::from_ec_pem(public_pem.as_bytes()).expect("our own public key is PEM");
-        let mut verifiers = vec![Verifier { key: own, algorithm: Algorithm::ES256, id: Some(key_id.clone()) }];
+        let own = key.public();
+        let mut public = vec![own.clone()];
         for pem in &options.keys {
-            let ec = DecodingKey::from_ec_pem(pem).map(|key| (key, Algorithm::ES256));
-            let either = ec.or_else(|_| DecodingKey::from_rsa_pem(pem).map(|key| (key, Algorithm::RS256)));
-            let (key, algorithm) = either.map_err(|e| format!("data does not contain any valid RSA or ECDSA public keys: {e}"))?;
-            verifiers.push(Verifier { key, algorithm, id: None });
+            for key in PublicKey::all_of(pem).map_err(|e| e.to_string())? {
+                if !public.contains(&key) {
+                    public.push(key);
+                }
+            }
         }
+        let verifier = |key: &PublicKey| {
+            let checks = key.decoding().map_err(|e| e.to_string())?;
+            Ok(Verifier { key: checks, algorithm: key.algorithm().of_tokens(), id: key.id() })
+        };
+        let verifiers = public.iter().map(verifier).collect::<Result<_, String>>()?;
         Ok(Self {
             options,
-            encoding: EncodingKey::from_ec_der(key.pkcs8()),
+            encoding: key.encoding().map_err(|e| e.to_string())?,
+            algorithm: own.algorithm().of_tokens(),
             verifiers,
             verified: Mutex::default(),
-            key_id,
-            public_pem,
-            public_der: key.public_der(),
+            key_id: own.id(),
+            public,
         })
     }
 
@@ -153,29 +155,16 @@ impl Tokens {
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
-    /// The public key as PEM.
-    #[must_use]
-    pub fn public_pem(&self) -> &str {
-        &self.public_pem
-    }
-
-    /// The public key as a JWK set (RFC 7517).
+    /// The public keys as a JWK set (RFC 7517), the one that signs first.
     #[must_use]
     pub fn jwks(&self) -> serde_json::Value {
-        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-        // An uncompressed P-256 point closes the SubjectPublicKeyInfo: 0x04, then x and y of 32 bytes each.
-        let point = &self.public_der[self.public_der.len() - 64..];
-        let (x, y) = point.split_at(32);
-        serde_json::json!({ "keys": [{
-            "use": "sig", "kty": "EC", "kid": self.key_id, "crv": "P-256", "alg": "ES256",
-            "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
-        }] })
+        serde_json::json!({ "keys": self.public.iter().map(PublicKey::jwk).collect::<Vec<_>>() })
     }
 
     /// Signs claims.
     #[must_use]
     pub fn sign(&self, claims: &Claims) -> Option<String> {
-        let mut header = Header::new(Algorithm::ES256);
+        let mut header = Header::new(self.algorithm);
         header.typ = None;
         header.kid = Some(self.key_id.clone());
         jsonwebtoken::encode(&header, claims, &self.encoding).ok()
@@ -197,6 +186,13 @@ impl Tokens {
         Some((user(&claims), audiences))
     }
 
+    /// The keys that may have signed it: the one that it names, or all where that is none of ours.
+    fn verifiers_for<'a>(&'a self, header: &Header) -> impl Iterator<Item = &'a Verifier> {
+        let named = self.verifiers.iter().position(|v| Some(&v.id) == header.kid.as_ref());
+        let (alg, fits) = (header.alg, move |n: usize| named.is_none_or(|at| at == n));
+        self.verifiers.iter().enumerate().filter(move |(n, v)| v.algorithm == alg && fits(*n)).map(|(_, v)| v)
+    }
+
     /// The claims of a token whose signature is right. That is checked once a token; all else is looked at each time.
     fn checked(&self, token: &str) -> Option<Claims> {
         let hash: [u8; 32] = sha2::Sha256::digest(token.as_bytes()).into();
@@ -204,7 +200,7 @@ impl Tokens {
             return Some(claims.clone());
         }
         let header = jsonwebtoken::decode_header(token).ok()?;
-        let claims = self.verifiers.iter().filter(|v| v.algorithm == header.alg && (v.id.is_none() || v.id == header.kid)).find_map(|v| {
+        let claims = self.verifiers_for(&header).find_map(|v| {
             let mut validation = Validation::new(v.algorithm);
             validation.validate_exp = false;
             validation.validate_aud = false;

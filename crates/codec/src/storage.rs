@@ -4,7 +4,10 @@
 
 use crate::object::{self, DecodeError};
 use crate::proto::{self, ProtoError};
-use kinds::Resource;
+use kinds::{Object, Resource};
+use serde_json::Value;
+
+mod older;
 
 /// What marks the envelope.
 const MAGIC: &[u8] = b"k8s\0";
@@ -39,14 +42,26 @@ pub fn to_stored(form: Form, resource: &Resource, json: &[u8]) -> Result<Option<
     }
 }
 
-/// The JSON of a stored value; `None` when it is JSON already.
+/// The JSON of a stored value, with what `default` fills in; `None` when it is our own JSON already.
 ///
 /// # Errors
 /// Malformed bytes, or an object of another kind than the resource's.
-pub fn from_stored(resource: &Resource, stored: &[u8]) -> Result<Option<Vec<u8>>, StoredError> {
-    if !stored.starts_with(MAGIC) {
-        return Ok(None);
-    }
-    let object = object::from_value(resource, proto::decode(stored)?)?;
+pub fn from_stored(resource: &Resource, stored: &[u8], default: impl Fn(&mut Object)) -> Result<Option<Vec<u8>>, StoredError> {
+    let tree = if stored.starts_with(MAGIC) {
+        proto::decode_as(stored, |written| older::same_shape(resource, written))?
+    } else {
+        // What is no JSON is told by whoever reads it next.
+        match (resource, serde_json::from_slice::<Value>(foreign(stored).unwrap_or_default())) {
+            (Resource::Builtin(_), Ok(tree)) => older::renewed(tree),
+            _ => return Ok(None),
+        }
+    };
+    let mut object = object::from_value(resource, tree)?;
+    default(&mut object);
     Ok(Some(object::encode(&object)))
+}
+
+/// JSON that we did not write: ours names the version first, kube-apiserver's the kind.
+fn foreign(stored: &[u8]) -> Option<&[u8]> {
+    (!stored.starts_with(b"{\"apiVersion\":")).then_some(stored)
 }

@@ -33,6 +33,7 @@ pub mod resourcequota;
 pub mod rootca;
 pub mod serviceaccount;
 pub mod serviceaccounttoken;
+pub mod servicecidr;
 pub mod statefulset;
 pub mod tokencleaner;
 pub mod ttlafterfinished;
@@ -78,6 +79,7 @@ pub const ALL: &[&Controller] = &[
     &clusterrole::CONTROLLER,
     &crd::CONTROLLER,
     &policystatus::CONTROLLER,
+    &servicecidr::CONTROLLER,
 ];
 
 #[cfg(test)]

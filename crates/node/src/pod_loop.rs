@@ -205,12 +205,17 @@ impl PodLoop {
         if !new {
             return Worker::new(Arc::clone(pod), origin, facts);
         }
+        let snapshot = self.hands.source.snapshot();
+        // A pod whose object is gone has ended, whether its task has heard of that yet or not: its successor may be here first.
+        let there = |p: &Pod| {
+            let now = snapshot.get::<Pod>(roster::namespace(p), p.metadata.name.as_deref().unwrap_or_default());
+            static_pods::is_static(p) || now.is_some_and(|n| n.metadata.uid == p.metadata.uid)
+        };
         let others: Vec<Arc<Pod>> = {
             let pods = self.pods.read();
             let seen = pods.values().map(|h| h.seen.read());
-            seen.filter(|s| s.holds_resources).map(|s| Arc::clone(&s.pod)).collect()
+            seen.filter(|s| s.holds_resources && there(&s.pod)).map(|s| Arc::clone(&s.pod)).collect()
         };
-        let snapshot = self.hands.source.snapshot();
         let known = snapshot.get::<Node>("", &self.hands.config.node_name);
         let known = known.filter(|n| n.status.as_ref().is_some_and(|s| s.allocatable.is_some()));
         match admission::admit(pod, known.unwrap_or(&self.own_node), &others) {

@@ -21,6 +21,7 @@ use crate::fieldowners::whole;
 use crate::registry::{Caller, Registry};
 use kinds::{ApiError, ManagedFieldsEntry, Object, ObjectKey, Target, WriteOptions};
 use rules::admission;
+use rules::admission::quota::Charge;
 use rules::{Ctx, Operation, Request};
 
 /// One write on its way through admission.
@@ -95,8 +96,8 @@ impl Admission<'_> {
         object.meta_mut().managed_fields = before;
     }
 
-    /// Lets everything refuse the object that may; quota counts last.
-    pub(crate) async fn validate(&self, object: &Object, old: Option<&Object>) -> Result<(), ApiError> {
+    /// Lets everything refuse the object that may; quota counts last, and says what the write takes.
+    pub(crate) async fn validate(&self, object: &Object, old: Option<&Object>) -> Result<Vec<Charge>, ApiError> {
         admission::validate(self.ctx, &self.request, object, old)?;
         self.validate_outside(Some(object), old).await?;
         admission::charge(self.ctx, &self.request, object, old)

@@ -91,9 +91,10 @@ fn desired(values: &Values, now: &str) -> Result<Vec<Object>, ApiError> {
     let mut all = Vec::new();
     for line in schema::bootstrap_objects().chain(schema::bootstrap_rbac()) {
         let row: Value = serde_json::from_str(&values.fill(line)).map_err(ApiError::internal)?;
+        // Addresses come with the services that they stand for.
         let ours = row["createdBy"].as_str().is_none_or(|c| c == "kube-apiserver");
         let object = &row["object"];
-        if !ours || row.get("gates").is_some() || object["kind"] == "Lease" {
+        if !ours || row.get("gates").is_some() || object["kind"] == "Lease" || object["kind"] == "IPAddress" {
             continue;
         }
         let (version, kind) = (object["apiVersion"].as_str().unwrap_or_default(), object["kind"].as_str().unwrap_or_default());

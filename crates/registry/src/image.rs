@@ -132,7 +132,9 @@ impl Image {
 
     /// A stored value as JSON, which may have been sealed.
     fn unpacked<'a>(resource: &Resource, kv: &'a KeyValue, plain: Option<Vec<u8>>) -> Result<Cow<'a, KeyValue>, ImageError> {
-        let json = codec::storage::from_stored(resource, plain.as_deref().unwrap_or(&kv.value))
+        // What others wrote may be older than a default.
+        let default = crate::registry::rules_of(resource).default;
+        let json = codec::storage::from_stored(resource, plain.as_deref().unwrap_or(&kv.value), default)
             .map_err(|e| ImageError::Decode { key: kv.key.escape_ascii().to_string(), why: e.to_string() })?;
         match json.or(plain) {
             Some(value) => Ok(Cow::Owned(KeyValue { value: value.into(), ..kv.clone() })),

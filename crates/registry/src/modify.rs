@@ -1,12 +1,14 @@
 //! Update, status update and patch: one loop from the current object to the next one.
 
 use crate::admit::{Admission, Given, Speaks, request_of};
+use crate::beside::{CLASH_TRIES, Refused};
 use crate::customs;
 use crate::fieldowners;
 use crate::keys;
 use crate::registry::{Answer, Caller, Registry, fit_namespace, refuse, rules_of, unsaved};
 use cache::{Entry, Snapshot};
 use kinds::{ApiError, FieldErrors, Kind, ManagedFieldsEntry, Object, Resource, Target, WriteOptions};
+use rules::admission::quota::Charge;
 use rules::{Operation, Rules, admission};
 use store::Expect;
 
@@ -23,6 +25,15 @@ pub(crate) enum Next<'a> {
     Scale(&'a (dyn Fn(&Entry) -> Result<Object, ApiError> + Sync)),
     /// The same, with its field owners settled (server-side apply).
     Apply(&'a (dyn Fn(&Entry) -> Result<Object, ApiError> + Sync)),
+}
+
+/// Whether an update that was refused is worth another try on the newest object.
+enum Again {
+    No,
+    /// Where the object itself was changed meanwhile.
+    Modified,
+    /// Something beside it was.
+    Clashed,
 }
 
 impl Registry {
@@ -64,15 +75,16 @@ impl Registry {
         options: &WriteOptions,
         next: Next<'_>,
     ) -> Result<Answer, ApiError> {
-        let mut tries = 0;
+        let (mut tries, mut clashes) = (0, 0);
         let late = self.calls_out();
         let _turn = if late { None } else { Some(self.turn(target).await) };
         loop {
-            tries += 1;
             match self.attempt(caller, (target, late), options, &next).await {
-                Err((e, again)) if again && e.is_conflict() && tries < CONFLICT_TRIES => self.catch_up().await?,
+                Err((e, Again::Modified)) if e.is_conflict() && tries + 1 < CONFLICT_TRIES => tries += 1,
+                Err((_, Again::Clashed)) if clashes < CLASH_TRIES => clashes += 1,
                 done => return done.map_err(|(e, _)| e),
             }
+            self.catch_up().await?;
         }
     }
 
@@ -82,9 +94,9 @@ impl Registry {
         (target, late): (&Target, bool),
         options: &WriteOptions,
         next: &Next<'_>,
-    ) -> Result<Answer, (ApiError, bool)> {
+    ) -> Result<Answer, (ApiError, Again)> {
         let resource = &target.resource;
-        let fail = |e: ApiError| (e, false);
+        let fail = |e: ApiError| (e, Again::No);
         let snapshot = self.image.snapshot();
         let old = snapshot.entry(resource, &target.key).cloned();
         let old = fieldowners::unfolded(old.ok_or_else(|| fail(ApiError::not_found(resource, &target.key.name)))?);
@@ -97,11 +109,15 @@ impl Registry {
         };
         let unconditional = object.meta().resource_version.as_deref().is_none_or(str::is_empty);
         check_version(resource, seen, &object, unconditional).map_err(fail)?;
-        let (mut object, warnings) =
+        let (mut object, warnings, mut charges) =
             self.prepare_update(caller, (target, next), &snapshot, seen, object, options).await.map_err(fail)?;
         let what = (target, Operation::Update, options.dry_run);
         let _turn = match late {
-            true => Some(self.late_turn(caller, what, &mut object, Some(old.object())).await.map_err(fail)?),
+            true => {
+                let (turn, now) = self.late_turn(caller, what, &mut object, Some(old.object())).await.map_err(fail)?;
+                charges = now;
+                Some(turn)
+            }
             false => None,
         };
         if options.dry_run {
@@ -115,11 +131,14 @@ impl Registry {
             object.meta_mut().resource_version = version;
             let entry = unsaved(object);
             let gone = self.remove(resource, &target.key, Expect::At(old.revision)).await;
-            return gone.map(|()| Answer { entry, warnings, created: false }).map_err(|e| (e, true));
+            return gone.map(|()| Answer { entry, warnings, created: false }).map_err(|e| (e, Again::Modified));
         }
-        let again = unconditional || !matches!(next, Next::Replace(_));
-        let put = self.put_encoded(resource, object, value, Expect::At(old.revision)).await;
-        put.map(|entry| Answer { entry, warnings, created: false }).map_err(|e| (e, again))
+        let again = if unconditional || !matches!(next, Next::Replace(_)) { Again::Modified } else { Again::No };
+        let put = self.put_charged(resource, object, value, Expect::At(old.revision), &charges).await;
+        put.map(|entry| Answer { entry, warnings, created: false }).map_err(|refused| match refused {
+            Refused::Api(e) => (e, again),
+            Refused::Clash(e) => (e, Again::Clashed),
+        })
     }
 
     async fn prepare_update(
@@ -130,7 +149,7 @@ impl Registry {
         old: &Entry,
         mut object: Object,
         options: &WriteOptions,
-    ) -> Result<(Object, Vec<String>), ApiError> {
+    ) -> Result<(Object, Vec<String>, Vec<Charge>), ApiError> {
         let rules = rules_of(&target.resource);
         let ctx = self.ctx(snapshot, caller);
         (rules.default)(&mut object);
@@ -178,11 +197,11 @@ impl Registry {
         }
         customs::judge(definition, &object, Some(old.object()), &mut errors);
         refuse(&object, &errors)?;
-        self.validate_changed(&admission, next, &object, old).await?;
+        let charges = self.validate_changed(&admission, next, &object, old).await?;
         let mut warnings = (rules.warnings)(&object, Some(old.object()));
         warnings.extend(admission::warnings(&ctx, &admission.request, &object));
         let object = self.store_as(snapshot, &target.resource, object).await?;
-        Ok((object, warnings))
+        Ok((object, warnings, charges))
     }
 
     /// Admission that may change an update. Bindings and scales were shown to webhooks in their own form.
@@ -220,7 +239,7 @@ impl Registry {
         next: &Next<'_>,
         object: &Object,
         old: &Entry,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Vec<Charge>, ApiError> {
         if !is_part(admission, next) {
             return admission.validate(object, Some(old.object())).await;
         }

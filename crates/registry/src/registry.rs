@@ -1,6 +1,7 @@
 //! The registry itself: what every verb shares, and create.
 
 use crate::admit::{Admission, Given, Hooks, Notes, Speaks, request_of};
+use crate::beside::{CLASH_TRIES, Refused};
 use crate::customs;
 use crate::fieldowners::{self, Owners};
 use crate::image::{Image, ImageError};
@@ -11,6 +12,7 @@ use base::{Clock, Ids};
 use cache::{Entry, Snapshot};
 use jiff::Timestamp;
 use kinds::{ApiError, FieldErrors, Kind, Object, ObjectKey, Resource, Target, Time, WriteOptions};
+use rules::admission::quota::Charge;
 use rules::{Config, Ctx, Gates, Operation, Rules, User, admission};
 use kinds::api::authentication::v1::TokenRequest;
 use std::sync::{Arc, OnceLock};
@@ -72,7 +74,8 @@ pub struct Answer {
     pub created: bool,
 }
 
-/// What a write holds so that its verdict still stands when it is committed.
+/// What a write holds so that its verdict still stands when it is committed. It is this process's part of it: other servers
+/// meet the guards of `beside`.
 pub(crate) struct Turn<'a> {
     services: Option<tokio::sync::MutexGuard<'a, ()>>,
     quota: Option<tokio::sync::MutexGuard<'a, ()>>,
@@ -90,7 +93,7 @@ pub struct Registry {
     pub(crate) settings: Settings,
     token_issuer: OnceLock<TokenIssuer>,
     pub(crate) seals: Arc<Seals>,
-    form: codec::storage::Form,
+    pub(crate) form: codec::storage::Form,
     /// Held from choosing cluster IPs and node ports until the image shows them: nobody else may choose the same.
     allocating: tokio::sync::Mutex<()>,
     /// Held, by namespace, from judging a quota until the image shows the write: two writes may not fit into the same rest.
@@ -134,7 +137,7 @@ impl Registry {
         settings: Settings,
         storage: Storage,
     ) -> Result<(Arc<Self>, impl Future<Output = Result<(), ImageError>> + Send + 'static), ImageError> {
-        let seals = Arc::new(Seals::new(storage.sealer));
+        let seals = Arc::new(Seals::new(storage.sealer, storage.root));
         let (image, feed) = Image::load(&*engine, Arc::clone(&seals)).await?;
         let follow = Arc::clone(&image).follow(feed);
         let registry = Self {
@@ -184,15 +187,21 @@ impl Registry {
     /// Services are written one at a time, and so are the objects of a namespace that has quotas; everything else needs
     /// no lock.
     pub(crate) async fn turn(&self, target: &Target) -> Turn<'_> {
-        let allocates = target.resource.builtin() == Some(Kind::Service);
+        let (allocates, limited) = self.contended(target);
         let services = if allocates { Some(self.allocating.lock().await) } else { None };
+        let namespace = &target.key.namespace;
+        let at = namespace.bytes().fold(0_usize, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into())) % QUOTA_LOCKS;
+        let quota = if limited { Some(self.quotas[at].lock().await) } else { None };
+        Turn { services, quota }
+    }
+
+    /// Whether addresses or ports are given out with a write, and whether quotas limit it.
+    fn contended(&self, target: &Target) -> (bool, bool) {
         let namespace = &target.key.namespace;
         let limited = target.subresource.is_empty()
             && !namespace.is_empty()
             && self.snapshot().list::<kinds::api::core::v1::ResourceQuota>(namespace).next().is_some();
-        let at = namespace.bytes().fold(0_usize, |sum, b| sum.wrapping_mul(31).wrapping_add(b.into())) % QUOTA_LOCKS;
-        let quota = if limited { Some(self.quotas[at].lock().await) } else { None };
-        Turn { services, quota }
+        (target.resource.builtin() == Some(Kind::Service), limited)
     }
 
     /// A turn for a write that was prepared without one: what was allocated and charged must still fit.
@@ -202,19 +211,20 @@ impl Registry {
         (target, operation, dry_run): (&Target, Operation, bool),
         object: &mut Object,
         old: Option<&Object>,
-    ) -> Result<Turn<'_>, ApiError> {
+    ) -> Result<(Turn<'_>, Vec<Charge>), ApiError> {
         let turn = self.turn(target).await;
         let snapshot = self.snapshot();
         let ctx = self.ctx(&snapshot, caller);
         if turn.services.is_some() {
             rules::allocate(&ctx, object, old)?;
         }
+        let mut charges = Vec::new();
         if turn.quota.is_some() {
             let name = object.meta().name.clone().unwrap_or_default();
             let request = rules::Request { name, ..request_of(target, operation, dry_run) };
-            admission::charge(&ctx, &request, object, old)?;
+            charges = admission::charge(&ctx, &request, object, old)?;
         }
-        Ok(turn)
+        Ok((turn, charges))
     }
 
     /// The newest snapshot.
@@ -317,13 +327,14 @@ impl Registry {
         // What was chosen without a turn may be gone when the turn comes: it is chosen again.
         let chooses = late && resource.builtin() == Some(Kind::Service);
         // Kept for the next try; without one nothing is shared, so that filling the object in copies nothing.
-        let given = (generates_name(&object) || chooses).then(|| object.clone());
+        let again = self.contended(target) != (false, false);
+        let given = (generates_name(&object) || again).then(|| object.clone());
         let _turn = if late { None } else { Some(self.turn(target).await) };
-        let mut tries = 0;
+        let (mut tries, mut clashes) = (0, 0);
         loop {
             tries += 1;
             let generated = self.generate_name(&mut object);
-            let (mut prepared, warnings) = self.prepare_create(caller, rules, target, object, options).await?;
+            let (mut prepared, warnings, mut charges) = self.prepare_create(caller, rules, target, object, options).await?;
             let what = (target, Operation::Create, options.dry_run);
             let turn = if late { self.late_turn(caller, what, &mut prepared, None).await.map(Some) } else { Ok(None) };
             let _turn = match turn {
@@ -331,7 +342,11 @@ impl Registry {
                     object = given.clone().expect("something is chosen, so what was given is kept");
                     continue;
                 }
-                turn => turn?,
+                Ok(Some((turn, now))) => {
+                    charges = now;
+                    Some(turn)
+                }
+                turn => turn?.map(|(turn, _)| turn),
             };
             if options.dry_run {
                 if self.snapshot().entry(resource, &prepared.key()).is_some() {
@@ -340,12 +355,17 @@ impl Registry {
                 return Ok(Answer { entry: unsaved(prepared), warnings, created: true });
             }
             let key = prepared.key();
-            match self.put(resource, prepared, Expect::Absent).await {
-                Err(e) if e.is_already_exists() && generated && tries < GENERATE_TRIES => {}
-                Err(e) if e.is_already_exists() => return Err(self.taken(resource, &key)),
-                done => return done.map(|entry| Answer { entry, warnings, created: true }),
+            let value = codec::encode(&prepared);
+            match self.put_charged(resource, prepared, value, Expect::Absent, &charges).await {
+                Err(Refused::Clash(_)) if given.is_some() && clashes < CLASH_TRIES => {
+                    clashes += 1;
+                    self.catch_up().await?;
+                }
+                Err(Refused::Api(e)) if e.is_already_exists() && generated && tries < GENERATE_TRIES => {}
+                Err(Refused::Api(e)) if e.is_already_exists() => return Err(self.taken(resource, &key)),
+                done => return Ok(done.map(|entry| Answer { entry, warnings, created: true })?),
             }
-            object = given.clone().expect("a name was generated, so what was given is kept");
+            object = given.clone().expect("a name was generated or something chosen, so what was given is kept");
         }
     }
 
@@ -396,7 +416,7 @@ impl Registry {
         target: &Target,
         mut object: Object,
         options: &WriteOptions,
-    ) -> Result<(Object, Vec<String>), ApiError> {
+    ) -> Result<(Object, Vec<String>, Vec<Charge>), ApiError> {
         let snapshot = self.image.snapshot();
         let ctx = self.ctx(&snapshot, caller);
         let definition = self.definition(&snapshot, &target.resource);
@@ -414,14 +434,14 @@ impl Registry {
         let request = create_request(target, &object, options);
         let (given, connect, settle) = (Given::Create(options), None, &crate::admit::settle);
         let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle, connect };
-        admission.validate(&object, None).await?;
+        let charges = admission.validate(&object, None).await?;
         if object.meta().resource_version.as_deref().is_some_and(|v| !v.is_empty()) {
             return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
         }
         let mut warnings = (rules.warnings)(&object, None);
         warnings.extend(admission::warnings(&ctx, &admission.request, &object));
         let object = self.store_as(&snapshot, &target.resource, object).await?;
-        Ok((object, warnings))
+        Ok((object, warnings, charges))
     }
 
     pub(crate) fn manager(&self, options: &WriteOptions, caller: &Caller) -> String {
@@ -466,32 +486,43 @@ impl Registry {
         value: Vec<u8>,
         expect: Expect,
     ) -> Result<Arc<Entry>, ApiError> {
+        Ok(self.put_charged(resource, object, value, expect, &[]).await?)
+    }
+
+    /// The same, with what it takes of quotas.
+    pub(crate) async fn put_charged(
+        &self,
+        resource: &Resource,
+        object: Object,
+        value: Vec<u8>,
+        expect: Expect,
+        charges: &[Charge],
+    ) -> Result<Arc<Entry>, Refused> {
         let key = object.key();
         let path = keys::encode(resource, &key);
-        let formed = codec::storage::to_stored(self.form, resource, &value).map_err(ApiError::internal)?;
-        let sealed = self.seals.seal(resource, &path, formed.as_deref().unwrap_or(&value)).map_err(ApiError::internal)?;
-        let (value, plain) = match sealed.or(formed) {
-            Some(stored) => (stored, Some(value)),
-            None => (value, None),
-        };
+        let beside = self.beside(resource, &key, Some(&object), charges)?;
+        let (value, plain) = self.stored(resource, &path, value)?;
         if value.len() > OBJECT_MAX_BYTES {
-            return Err(ApiError::new(500, "", "etcdserver: request is too large"));
+            return Err(ApiError::new(500, "", "etcdserver: request is too large").into());
         }
         let (prepared, arrived) = Prepared::new(resource.clone(), object, plain);
-        let txn = Txn::default().and_put(path.clone(), value, expect, Some(prepared));
-        let done = self.engine.commit(txn).await.map_err(|e| commit_error(resource, &key, expect, &e))?;
+        let txn = Txn::default().and_put(path.clone(), value, expect, Some(prepared)).living(Self::lives(resource));
+        let said = |e: &CommitError| commit_error(resource, &key, expect, e);
+        let done = self.commit_beside(txn, beside, (resource, &key), said).await?;
         self.seals.written(resource, &path);
         if let Ok(entry) = arrived.await {
             return Ok(entry);
         }
         self.image.reached(done.revision).await;
-        self.get(resource, &key)
+        Ok(self.get(resource, &key)?)
     }
 
     /// Removes an object and waits until the image shows it.
     pub(crate) async fn remove(&self, resource: &Resource, key: &ObjectKey, expect: Expect) -> Result<(), ApiError> {
+        let beside = self.beside(resource, key, None, &[])?;
         let txn = Txn::default().and(keys::encode(resource, key), expect, Op::Delete);
-        let done = self.engine.commit(txn).await.map_err(|e| commit_error(resource, key, expect, &e))?;
+        let said = |e: &CommitError| commit_error(resource, key, expect, e);
+        let done = self.commit_beside(txn, beside, (resource, key), said).await?;
         self.image.reached(done.revision).await;
         Ok(())
     }

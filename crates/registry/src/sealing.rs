@@ -3,6 +3,7 @@
 
 use kinds::Resource;
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -35,12 +36,15 @@ pub struct Storage {
     pub sealer: Option<Arc<dyn Sealer>>,
     /// The form of what is (sealed and) stored.
     pub form: codec::storage::Form,
+    /// What keys begin with in the store instead of `/registry`.
+    pub root: Option<String>,
 }
 
 /// What is sealed, and by what: so that a write that changes nothing else changes this.
 #[derive(Default)]
 pub struct Seals {
     sealer: Option<Arc<dyn Sealer>>,
+    root: Option<String>,
     by_path: Mutex<HashMap<String, String>>,
 }
 
@@ -51,10 +55,19 @@ pub fn resource_name(resource: &Resource) -> String {
 }
 
 impl Seals {
-    /// With a sealer, or none.
+    /// With a sealer, or none, for a store whose keys begin with `root` (or as usual).
     #[must_use]
-    pub fn new(sealer: Option<Arc<dyn Sealer>>) -> Self {
-        Self { sealer, by_path: Mutex::default() }
+    pub fn new(sealer: Option<Arc<dyn Sealer>>, root: Option<String>) -> Self {
+        Self { sealer, root, by_path: Mutex::default() }
+    }
+
+    /// The key as the store has it: values are bound to it.
+    fn named<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        let rest = path.strip_prefix(crate::keys::ROOT.trim_end_matches('/'));
+        match (&self.root, rest) {
+            (Some(root), Some(rest)) => Cow::Owned(format!("{root}{rest}")),
+            _ => Cow::Borrowed(path),
+        }
     }
 
     /// Seals what is to be stored; `None` when it is stored as it is.
@@ -67,7 +80,7 @@ impl Seals {
         if sealer.seals_with(&resource).is_none() {
             return Ok(None);
         }
-        sealer.seal(&resource, path, plain).map(Some)
+        sealer.seal(&resource, &self.named(path), plain).map(Some)
     }
 
     /// Tells by what a stored value was sealed.
@@ -114,6 +127,6 @@ impl Seals {
             return Ok(None);
         }
         let sealer = self.sealer.as_ref().ok_or("it is encrypted, and there is no --encryption-provider-config")?;
-        sealer.open(&resource_name(resource), path, value).await.map(Some)
+        sealer.open(&resource_name(resource), &self.named(path), value).await.map(Some)
     }
 }

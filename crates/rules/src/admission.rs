@@ -79,12 +79,12 @@ pub fn validate(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&
     VALIDATING.iter().try_for_each(|(_, plugin)| plugin(ctx, request, object, old))
 }
 
-/// ResourceQuota, the very last: it counts only what everything else let pass.
+/// ResourceQuota, the very last: it counts only what everything else let pass. What comes of it belongs into the write's transaction.
 ///
 /// # Errors
 /// The refusal of a quota that is used up.
-pub fn charge(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Result<(), ApiError> {
-    quota::validate(ctx, request, object, old)
+pub fn charge(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Result<Vec<quota::Charge>, ApiError> {
+    quota::charge(ctx, request, object, old)
 }
 
 /// What plugins warn the writer of.

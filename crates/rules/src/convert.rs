@@ -93,8 +93,8 @@ fn event_out(e: &core::Event) -> events::Event {
         type_: e.type_.clone(),
         event_time: e.event_time.clone(),
         action: e.action.clone(),
-        reporting_controller: e.reporting_component.clone(),
-        reporting_instance: e.reporting_instance.clone(),
+        reporting_controller: e.reporting_component.clone().filter(|c| !c.is_empty()),
+        reporting_instance: e.reporting_instance.clone().filter(|i| !i.is_empty()),
         series: e.series.as_ref().map(|s| events::EventSeries {
             count: s.count.unwrap_or_default(),
             last_observed_time: s.last_observed_time.clone().unwrap_or(kinds::MicroTime(jiff::Timestamp::UNIX_EPOCH)),

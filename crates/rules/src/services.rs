@@ -5,7 +5,6 @@
 use crate::context::Ctx;
 use crate::core::service::{NONE, is_headless, needs_cluster_ip, needs_health_check, needs_node_port};
 use crate::read::{has, items, s};
-use ipnet::IpNet;
 use kinds::api::core::v1::{Service, ServiceSpec};
 use kinds::{ApiError, FieldErrors, Object, Path};
 use std::sync::Arc;
@@ -71,25 +70,27 @@ fn addresses(
     key: &(String, String),
     e: &mut FieldErrors,
 ) -> Result<(), ApiError> {
-    let taken = address::taken(ctx, key);
+    let (taken, networks) = (address::taken(ctx, key), address::networks(ctx));
     let families = items(&spec.ip_families).to_vec();
     let mut ips: Vec<String> = items(&spec.cluster_ips).to_vec();
     ips.truncate(families.len());
     let asked = ips.clone();
     for (i, family) in families.iter().enumerate() {
-        let Some(net) = net_of(&ctx.config.service_cidrs, family) else { continue };
+        if !networks.iter().any(|n| families::of(n) == family) {
+            continue;
+        }
         match ips.get(i).filter(|ip| !ip.is_empty()) {
             Some(ip) if items(&old.cluster_ips).contains(ip) => {}
             Some(ip) => {
-                if let Err(why) = address::check(ip, &ctx.config.service_cidrs, &taken) {
+                if let Err(why) = address::check(ip, &networks, &taken) {
                     let at = Path::new("spec.clusterIPs").index(i);
                     e.invalid(&at, crate::json::list(&asked), format!("failed to allocate IP {ip}: {why}"));
                 }
             }
             None => {
-                let ip = address::pick(&net, &taken, ctx.ids).ok_or_else(|| {
-                    ApiError::internal("failed to allocate a serviceIP: range is full")
-                })?;
+                let of_family = networks.iter().filter(|n| families::of(n) == family);
+                let free = of_family.filter_map(|n| address::pick(n, &taken, ctx.ids)).next();
+                let ip = free.ok_or_else(|| ApiError::internal("failed to allocate a serviceIP: range is full"))?;
                 ips.push(ip.to_string());
             }
         }
@@ -100,9 +101,4 @@ fn addresses(
         spec.cluster_ips = None;
     }
     Ok(())
-}
-
-/// The service network of a family.
-fn net_of(cidrs: &[IpNet], family: &str) -> Option<IpNet> {
-    cidrs.iter().find(|n| families::of(n) == family).copied()
 }

@@ -35,7 +35,7 @@ fn txn(chance: &mut Chance) -> Txn {
     for n in 0..=chance.below(3) {
         let key = Bytes::from(format!("key-{}", first + n));
         let value = vec![b'a' + chance.below(26) as u8; chance.below(900) as usize];
-        let op = if chance.below(4) == 0 { Op::Delete } else { Op::Put { value: value.into(), companion: None } };
+        let op = if chance.below(4) == 0 { Op::Delete } else { Op::Put { value: value.into(), companion: None, lives: None } };
         txn = txn.and(key, Expect::Any, op);
     }
     txn

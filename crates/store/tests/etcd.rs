@@ -186,3 +186,44 @@ async fn the_death_of_a_member_loses_nothing() {
     }
     assert_eq!(fed, there, "each once, in order");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_a_lifetime_goes_by_itself() {
+    needs_etcd!("what_has_a_lifetime_goes_by_itself");
+    let members = start(1);
+    let etcd = connect(&members).await;
+    assert!(etcd.expires());
+    let mut feed = etcd.watch(WatchRequest::prefix("/r/", etcd.revision().next())).expect("a feed");
+    let txn = Txn::put("/r/short", "v", Expect::Absent).living(Some(Duration::from_secs(1)));
+    etcd.commit(txn.and_put("/r/long", "v", Expect::Absent, None)).await.expect("absent");
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        let batch = timeout(LIMIT, feed.next()).await.expect("in time").expect("a batch");
+        seen.extend(batch.events);
+    }
+    assert!(seen[2].put.is_none() && seen[2].key == "/r/short", "{seen:?}");
+    assert!(etcd.get("/r/long".into(), None).await.expect("answers").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prefix_is_seen_by_nobody_here() {
+    needs_etcd!("a_prefix_is_seen_by_nobody_here");
+    let members = start(1);
+    let plain = connect(&members).await;
+    let options = EtcdOptions { endpoints: members.clients.clone(), prefix: "/teams/a".into(), ..EtcdOptions::default() };
+    let etcd = Etcd::connect(&options).await.expect("answers");
+    let mut feed = etcd.watch(WatchRequest::prefix("/registry/", plain.revision().next())).expect("a feed");
+    for n in 0..3 {
+        put(&etcd, &format!("/registry/x/{n}"), "v", Expect::Absent).await.expect("absent");
+    }
+    let Err(CommitError::Conflict { key, .. }) = put(&etcd, "/registry/x/0", "w", Expect::Absent).await else { panic!("it is there") };
+    assert_eq!(key, "/registry/x/0");
+    let keys = |r: store::RangeResult| r.kvs.into_iter().map(|kv| String::from_utf8_lossy(&kv.key).into_owned()).collect::<Vec<_>>();
+    let here = keys(etcd.range(RangeRequest::prefix("/registry/")).await.expect("readable"));
+    assert_eq!(here, ["/registry/x/0", "/registry/x/1", "/registry/x/2"]);
+    let there = keys(plain.range(RangeRequest::prefix("/teams/a/")).await.expect("readable"));
+    assert_eq!(there, ["/teams/a/x/0", "/teams/a/x/1", "/teams/a/x/2"]);
+    let batch = timeout(LIMIT, feed.next()).await.expect("in time").expect("a batch");
+    assert!(batch.events.iter().all(|e| e.key.starts_with(b"/registry/x/")), "{batch:?}");
+    assert!(etcd.get("/registry/x/1".into(), None).await.expect("answers").is_some());
+}

@@ -98,7 +98,7 @@ impl World {
                 Guess::Wrong => Expect::At(Revision(current.0 + 7)),
             };
             let value = vec![*k; usize::from(*len)];
-            let op = if *delete { Op::Delete } else { Op::Put { value: value.into(), companion: None } };
+            let op = if *delete { Op::Delete } else { Op::Put { value: value.into(), companion: None, lives: None } };
             txn = txn.and(key(*k), expect, op);
         }
         let expected = self.model.commit(&txn);

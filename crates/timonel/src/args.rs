@@ -69,6 +69,10 @@ pub(crate) struct RestoreOptions {
     pub(crate) place: Place,
     #[command(flatten)]
     pub(crate) engine: crate::engine::EngineFlags,
+    /// With etcd: how far behind the backup's revision the restored cluster begins. At least as many as were written after the
+    /// backup was taken, so that no client meets a resource version twice; each costs a write.
+    #[arg(long, value_name = "REVISIONS", default_value_t = 10_000)]
+    pub(crate) raise_by: u64,
     /// The file that `timonel backup` wrote.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,

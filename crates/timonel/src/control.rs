@@ -2,6 +2,7 @@
 
 use crate::chance::{RandomIds, SystemClock};
 use crate::config::{CLUSTER_DOMAIN, Config, NODE_PORTS};
+use crate::duties;
 use crate::issuer::{ClusterIssuer, TokenSigner};
 use crate::kubeconfig;
 use crate::screen::Screen;
@@ -20,6 +21,7 @@ use cache::Source;
 use jiff::Timestamp;
 use kinds::Api;
 use registry::bootstrap::Values;
+use registry::masters::Master;
 use registry::sealing::Storage;
 use registry::{Caller, Feed, LocalApi, Registry, Settings};
 use rustls::RootCertStore;
@@ -29,18 +31,11 @@ use rustls::server::WebPkiClientVerifier;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use store::Engine;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-/// History older than this is compacted (kube-apiserver's interval).
-const COMPACT_EVERY: Duration = Duration::from_secs(300);
-
-/// How often decoded objects that nobody reads are let go: the memory of an object that rests is that of its JSON after twice this.
-const COOL_EVERY: Duration = Duration::from_secs(15);
 
 /// A running control plane.
 pub(crate) struct Control {
@@ -53,6 +48,7 @@ pub(crate) struct Control {
     /// The administrator's kubeconfig.
     pub(crate) admin: Value,
     engine: Arc<dyn Engine>,
+    master: Master,
     server: JoinHandle<()>,
     manager: manager::Handle,
     scheduler: manager::SchedulerHandle,
@@ -81,6 +77,7 @@ impl Control {
         let _ = self.server.await;
         self.scheduler.stopped().await;
         self.manager.stopped().await;
+        duties::withdraw(&self.registry, self.master).await;
         self.engine.close().await;
     }
 }
@@ -101,7 +98,7 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let outward = Arc::new(apiserver::webhook::Caller::default());
     let hooks = webhooks(&outward, &ids, &metrics);
     let settings = Settings { config: rules_config(config), gates: rules::Gates::default(), hooks: Some(hooks) };
-    let storage = Storage { sealer: config.serving.sealer().await?, form: config.engine.form() };
+    let storage = Storage { sealer: config.serving.sealer().await?, form: config.engine.form(), root: config.engine.root() };
     let (registry, follow) =
         Registry::open_stored(Arc::clone(&engine), Arc::clone(&clock), Arc::clone(&ids), settings, storage).await?;
     tokio::spawn(guard(follow));
@@ -120,12 +117,12 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let tls = server_tls(config, &serving, &material)?;
     let server = tokio::spawn(serve(listener, tls, shared));
     screen.step(&format!("API server on port {}", config.port));
-    tokio::spawn(compact(Arc::clone(&registry), shutdown.clone()));
-    tokio::spawn(cool(Arc::clone(&registry), shutdown.clone()));
+    let master = Master { address: config.advertise, port: config.port };
+    duties::start(&registry, master, shutdown);
     let manager = start_manager(config, &registry, (&material, &tokens), &clock, &ids, &metrics, shutdown);
     let scheduler = start_scheduler(config, &registry, &clock, &ids, &metrics, &manager, shutdown);
     screen.step("controllers and scheduler started");
-    Ok(Control { registry, material, files, metrics, clock, ids, admin, engine, server, manager, scheduler, stopping })
+    Ok(Control { registry, material, files, metrics, clock, ids, admin, engine, master, server, manager, scheduler, stopping })
 }
 
 /// Admission webhooks, called through the process's one HTTPS caller.
@@ -279,7 +276,7 @@ fn shared(
     (metrics, outward): (&MetricRegistry, &Arc<apiserver::webhook::Caller>),
     stopping: watch::Receiver<bool>,
 ) -> Result<Arc<Shared>> {
-    let tokens = Arc::new(Tokens::new(&m.service_accounts, config.serving.tokens()?).map_err(|e| anyhow!(e))?);
+    let tokens = Arc::new(tokens(config, m)?);
     let signer = Arc::clone(&tokens);
     registry.connect_token_issuer(Box::new(move |snapshot, key, request| {
         apiserver::issue_token(&signer, &RandomIds, SystemClock.now(), snapshot, key, request)
@@ -299,6 +296,18 @@ fn shared(
         readiness: Box::new(|| Ok(())),
         stopping,
     }))
+}
+
+/// The signer of service account tokens.
+fn tokens(config: &Config, m: &Material) -> Result<Tokens> {
+    let mut options = config.serving.tokens()?;
+    options.keys.push(m.service_accounts_public.clone().into_bytes());
+    let Some(path) = &config.serving.service_account_signing_key_file else {
+        return Tokens::new(&m.service_accounts, options).map_err(|e| anyhow!(e));
+    };
+    let told = || format!("reading {}", path.display());
+    let key = apiserver::pki::Key::from_pem(&std::fs::read_to_string(path).with_context(told)?).with_context(told)?;
+    Tokens::new(&key, options).map_err(|e| anyhow!(e))
 }
 
 /// The aggregation layer, with the certificate that shows it to the servers behind it.
@@ -397,34 +406,4 @@ fn manager_config(config: &Config, m: &Material, tokens: &Arc<Tokens>) -> manage
         ..controllers::Config::default()
     };
     manager::Config { controllers, disabled: config.disabled.clone() }
-}
-
-/// Forgets history that is older than one interval, and Events that nobody needs any more, as often as that.
-async fn compact(registry: Arc<Registry>, shutdown: CancellationToken) {
-    let mut before = registry.snapshot().revision();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(COMPACT_EVERY) => {}
-            () = shutdown.cancelled() => return,
-        }
-        if before.0 > 0 {
-            if let Err(e) = registry.compact(before).await {
-                tracing::warn!(err = %e, "Compaction failed");
-            }
-        }
-        registry.expire_events().await;
-        before = registry.snapshot().revision();
-    }
-}
-
-/// Lets go of decoded objects that rest.
-async fn cool(registry: Arc<Registry>, shutdown: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(COOL_EVERY) => {}
-            () = shutdown.cancelled() => return,
-        }
-        let dropped = registry.cool();
-        tracing::debug!(dropped, "Let go of decoded objects that nobody reads");
-    }
 }

@@ -8,6 +8,7 @@ mod config;
 mod control;
 mod demo;
 mod doctor;
+mod duties;
 mod engine;
 mod identity;
 mod images;

@@ -1,22 +1,31 @@
 //! The way back from a file to a cluster: the file is read whole before anything is written, and the embedded store
 //! appears under its name only when it is complete. With etcd the pairs are written where they belong; a restore that was
-//! cut off leaves keys there, and the next one says so.
+//! cut off leaves keys there, and the next one says so. Resource versions go on behind the backup's: the embedded store begins
+//! far behind, and etcd's revision, which only writes move, is raised by writing.
 
 use crate::args::RestoreOptions;
 use crate::backup::{End, FORMAT, KEY_FILE_MAX_BYTES, keys, write_private};
 use crate::places::Places;
 use anyhow::{Context, Result, anyhow, bail};
 use flate2::read::GzDecoder;
+use futures_util::stream::{self, StreamExt};
 use registry::backup::{Piece, REVISION_BUMP, Reader, Restore};
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
-use store::{Embedded, Engine, Options, Revision};
+use store::{Embedded, Engine, Expect, Options, Revision, Txn};
 
 /// Longest part of the store in a backup.
 const PART_MAX_BYTES: u64 = 256 << 20;
+
+/// The key that is written to raise etcd's revision; it lies outside of the cluster's and goes afterwards.
+const RAISE_KEY: &str = "/timonel/raise";
+/// The most writes for that, how many before etcd is looked at again, and how many at the same time.
+const RAISE_MAX: u64 = 5_000_000;
+const RAISE_ROUND: u64 = 10_000;
+const RAISE_AT_ONCE: usize = 256;
 
 /// What a backup holds beside the store's pairs.
 struct Found {
@@ -31,8 +40,12 @@ pub(crate) async fn run(options: &RestoreOptions) -> Result<()> {
     same_keys(&places.pki(), &found.keys)?;
     let revision = if options.engine.is_shared() {
         let engine: Arc<dyn Engine> = options.engine.connect().await?;
+        check_free(&engine).await.context("etcd")?;
+        let raised = raise(&engine, Revision(found.end.revision + options.raise_by)).await.context("raising etcd's revision")?;
         fill(file, &engine).await.context("etcd")?;
-        engine.revision()
+        // Who comes with a version from before is told that it is gone, and lists anew.
+        engine.compact(raised).await.context("etcd")?;
+        raised
     } else {
         embedded(file, &places, &found.end).await?
     };
@@ -128,11 +141,42 @@ async fn embedded(file: &Path, places: &Places, end: &End) -> Result<Revision> {
     Ok(begin)
 }
 
-async fn fill(file: &Path, engine: &Arc<dyn Engine>) -> Result<()> {
-    let mut restore = Restore::new(Arc::clone(engine));
-    if !restore.is_free().await? {
+async fn check_free(engine: &Arc<dyn Engine>) -> Result<()> {
+    if !Restore::new(Arc::clone(engine)).is_free().await? {
         bail!("there is a cluster already (keys below /registry/): remove it first, or restore elsewhere");
     }
+    Ok(())
+}
+
+/// Writes beside the cluster's keys until the revision is at least that; gives where it stands then.
+async fn raise(engine: &Arc<dyn Engine>, target: Revision) -> Result<Revision> {
+    let mut at = engine.latest().await?;
+    if target.0.saturating_sub(at.0) > RAISE_MAX {
+        bail!(
+            "etcd is at revision {} and the backup goes up to {}: more than {RAISE_MAX} writes would be needed to get there. \
+             Restore into an embedded store, or into an etcd whose revision was raised (etcdutl snapshot restore --bump-revision)",
+            at.0, target.0
+        );
+    }
+    if at < target {
+        println!("raising etcd's revision from {} to {} …", at.0, target.0);
+    }
+    while at < target {
+        let round = (target.0 - at.0).min(RAISE_ROUND);
+        let writes = stream::iter(0..round).map(|_| engine.commit(Txn::put(RAISE_KEY, "", Expect::Any)));
+        let failed = writes.buffer_unordered(RAISE_AT_ONCE).filter_map(async |w| w.err()).collect::<Vec<_>>().await;
+        let before = std::mem::replace(&mut at, engine.latest().await?);
+        if at == before {
+            bail!("{}", failed.first().map_or_else(|| "etcd does not move on".to_owned(), ToString::to_string));
+        }
+    }
+    let done = engine.commit(Txn::delete(RAISE_KEY, Expect::Any)).await?;
+    Ok(done.revision)
+}
+
+async fn fill(file: &Path, engine: &Arc<dyn Engine>) -> Result<()> {
+    check_free(engine).await?;
+    let mut restore = Restore::new(Arc::clone(engine));
     // The archive is read in one go and the engine is asynchronous: parts go from one to the other, one at a time.
     let (tx, mut rx) = tokio::sync::mpsc::channel::<Vec<u8>>(1);
     let file = file.to_owned();
@@ -143,7 +187,9 @@ async fn fill(file: &Path, engine: &Arc<dyn Engine>) -> Result<()> {
     while let Some(part) = rx.recv().await {
         reader.push(&part);
         while let Some(piece) = reader.next()? {
-            if let Piece::Pair(key, value) = piece {
+            if let Piece::Pair(key, value) = piece
+                && !registry::masters::is_lease(&key)
+            {
                 restore.put(key, value).await?;
             }
         }

@@ -209,6 +209,9 @@ pub(crate) struct Serving {
     /// Audiences of the API server; the issuers unless given.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) api_audiences: Vec<String>,
+    /// The private key that signs service account tokens (RSA or P-256); sa.key of the pki directory unless given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) service_account_signing_key_file: Option<PathBuf>,
     /// Further public keys of service account tokens that are accepted.
     #[arg(long, value_name = "FILE")]
     pub(crate) service_account_key_file: Vec<PathBuf>,

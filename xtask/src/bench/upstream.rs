@@ -20,7 +20,7 @@ const PORT: u16 = 7443;
 const ETCD: &str = "http://127.0.0.1:23790";
 const ETCD_PEER: &str = "http://127.0.0.1:23800";
 /// Longest wait for readiness.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 /// It gets this part of the load.
@@ -83,7 +83,7 @@ fn apiserver(program: &Path, certificates: &Cluster, dir: &Path) -> Result<Child
         format!("--tls-cert-file={}", file("apiserver.crt")),
         format!("--tls-private-key-file={}", file("apiserver.key")),
         format!("--client-ca-file={}", file("ca.crt")),
-        format!("--service-account-key-file={}", file("sa.key")),
+        format!("--service-account-key-file={}", file("sa.pub")),
         format!("--service-account-signing-key-file={}", file("sa.key")),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
         "--service-cluster-ip-range=10.96.0.0/12".to_owned(),

@@ -10,9 +10,6 @@ use anyhow::{Context, Result, bail};
 
 use super::report::{Outcome, Results};
 
-const BEGIN: &str = "<!-- conformance: made by `cargo xtask conformance` -->";
-const END: &str = "<!-- conformance: end -->";
-
 /// All tests that any run knew.
 #[derive(Default)]
 pub(crate) struct Ledger(Results);
@@ -95,15 +92,17 @@ impl Ledger {
     }
 }
 
-/// Puts the table between its markers.
-pub(crate) fn place(file: &Path, table: &str) -> Result<()> {
+/// Puts the table of an engine (`""` or `" on etcd"`) between its markers.
+pub(crate) fn place(file: &Path, engine: &str, table: &str) -> Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    std::fs::write(file, placed(&text, table)?).with_context(|| file.display().to_string())
+    std::fs::write(file, placed(&text, engine, table)?).with_context(|| file.display().to_string())
 }
 
 /// The text with what stood between the markers replaced.
-pub(crate) fn placed(text: &str, table: &str) -> Result<String> {
-    let (before, rest) = text.split_once(BEGIN).with_context(|| format!("the marker {BEGIN}"))?;
-    let (_, after) = rest.split_once(END).with_context(|| format!("the marker {END}"))?;
-    Ok(format!("{before}{BEGIN}\n{table}{END}{after}"))
+pub(crate) fn placed(text: &str, engine: &str, table: &str) -> Result<String> {
+    let begin = format!("<!-- conformance{engine}: made by `cargo xtask conformance` -->");
+    let end = format!("<!-- conformance{engine}: end -->");
+    let (before, rest) = text.split_once(&begin).with_context(|| format!("the marker {begin}"))?;
+    let (_, after) = rest.split_once(&end).with_context(|| format!("the marker {end}"))?;
+    Ok(format!("{before}{begin}\n{table}{end}{after}"))
 }

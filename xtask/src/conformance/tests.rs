@@ -39,8 +39,8 @@ fn a_run_overrides_what_it_ran() {
 #[test]
 fn the_table_goes_between_its_markers() {
     let text = "a\n<!-- conformance: made by `cargo xtask conformance` -->\nold\n<!-- conformance: end -->\nb\n";
-    assert_eq!(placed(text, "new\n").expect("markers"), text.replace("old", "new"));
-    assert!(placed("no markers", "new").is_err());
+    assert_eq!(placed(text, "", "new\n").expect("markers"), text.replace("old", "new"));
+    assert!(placed(text, " on etcd", "new").is_err());
 }
 
 #[test]

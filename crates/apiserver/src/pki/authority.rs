@@ -9,7 +9,7 @@ use std::time::Duration;
 use x509_cert::builder::profile::BuilderProfile;
 use x509_cert::builder::{self, Builder, CertificateBuilder};
 use x509_cert::certificate::{Certificate, TbsCertificate};
-use x509_cert::der::asn1::{GeneralizedTime, Ia5String, ObjectIdentifier, UtcTime};
+use x509_cert::der::asn1::{GeneralizedTime, Ia5String, ObjectIdentifier, OctetString, UtcTime};
 use x509_cert::der::{self, Decode, DecodePem, Encode};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{
@@ -91,6 +91,8 @@ pub(super) struct Profile {
 /// A profile with the name of who issues it.
 struct Issuing {
     issuer: Name,
+    /// What the authority's certificate calls its key; older ones hash it otherwise than we do.
+    issuer_key_id: Option<OctetString>,
     profile: Profile,
 }
 
@@ -140,7 +142,9 @@ impl BuilderProfile for Issuing {
         if p.authority {
             all.push(SubjectKeyIdentifier::try_from(own)?.to_extension(tbs.subject(), &all)?);
         } else {
-            all.push(AuthorityKeyIdentifier::try_from(issuer)?.to_extension(tbs.subject(), &all)?);
+            let mut by = AuthorityKeyIdentifier::try_from(issuer)?;
+            by.key_identifier = self.issuer_key_id.clone().or(by.key_identifier);
+            all.push(by.to_extension(tbs.subject(), &all)?);
         }
         if !p.names.is_empty() {
             all.push(SubjectAltName(p.names.clone()).to_extension(tbs.subject(), &all)?);
@@ -199,7 +203,7 @@ impl Authority {
             lifetime,
         };
         let profile = Profile::of(&request)?;
-        let certificate = build(profile.subject.clone(), profile, key.spki()?, &key, (lifetime, now))?;
+        let certificate = build((profile.subject.clone(), None), profile, key.spki()?, &key, (lifetime, now))?;
         let pem = pem("CERTIFICATE", &certificate.to_der()?);
         Ok(Self { certificate, pem, key })
     }
@@ -246,15 +250,20 @@ impl Authority {
         self.sign(profile, SubjectPublicKeyInfoOwned::from_der(public_der)?, time)
     }
 
+    fn key_id(&self) -> Option<OctetString> {
+        let found = self.certificate.tbs_certificate().get_extension::<SubjectKeyIdentifier>().ok()?;
+        found.map(|(_, id)| id.0)
+    }
+
     fn sign(&self, profile: Profile, spki: SubjectPublicKeyInfoOwned, time: (Duration, Timestamp)) -> Result<String, PkiError> {
         let issuer = self.certificate.tbs_certificate().subject().clone();
-        let certificate = build(issuer, profile, spki, &self.key, time)?;
+        let certificate = build((issuer, self.key_id()), profile, spki, &self.key, time)?;
         Ok(pem("CERTIFICATE", &certificate.to_der()?))
     }
 }
 
 fn build(
-    issuer: Name,
+    (issuer, issuer_key_id): (Name, Option<OctetString>),
     profile: Profile,
     spki: SubjectPublicKeyInfoOwned,
     signer: &Key,
@@ -263,6 +272,6 @@ fn build(
     let lifetime = SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::MAX);
     let end = now.checked_add(lifetime).unwrap_or(Timestamp::MAX);
     let validity = Validity::new(time(now.checked_sub(BACKDATE).unwrap_or(now))?, time(end)?);
-    let builder = CertificateBuilder::new(Issuing { issuer, profile }, serial()?, validity, spki)?;
+    let builder = CertificateBuilder::new(Issuing { issuer, issuer_key_id, profile }, serial()?, validity, spki)?;
     Ok(builder.build::<_, Asn1Signature>(signer)?)
 }

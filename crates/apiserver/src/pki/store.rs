@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   pki/ca.{crt,key}              clients, kubelets, serving       pki/front-proxy-ca.{crt,key}   aggregated servers
-//!   pki/sa.key                    service account tokens           pki/<name>.{crt,key}           what the CA issued
+//!   pki/sa.{key,pub}              service account tokens           pki/<name>.{crt,key}           what the CA issued
 //! ```
 
 use super::{Authority, Issued, Key, PkiError, Request};
@@ -32,6 +32,8 @@ pub struct Material {
     pub ca: Authority,
     pub front_proxy_ca: Authority,
     pub service_accounts: Key,
+    /// `sa.pub`: the keys that tokens are accepted by; more than our own where one was exchanged.
+    pub service_accounts_public: String,
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> PkiError + '_ {
@@ -60,11 +62,19 @@ impl Files {
             Some(pem) => Key::from_pem(&pem)?,
             None => {
                 let key = Key::generate()?;
-                self.write("sa.key", &key.pem())?;
+                self.write("sa.key", &key.plain_pem())?;
                 key
             }
         };
-        Ok(Material { ca, front_proxy_ca, service_accounts })
+        let service_accounts_public = match self.read("sa.pub")? {
+            Some(pem) => pem,
+            None => {
+                let pem = service_accounts.public().pem();
+                self.write("sa.pub", &pem)?;
+                pem
+            }
+        };
+        Ok(Material { ca, front_proxy_ca, service_accounts, service_accounts_public })
     }
 
     fn authority(&self, name: &str, common_name: &str, now: Timestamp) -> Result<Authority, PkiError> {

@@ -77,3 +77,47 @@ fn a_request_is_signed_with_all_that_it_names() {
     let broken = REQUEST.replacen('M', "N", 1);
     assert!(requests::read(broken.as_bytes()).is_none());
 }
+
+/// A key as kubeadm makes it: RSA of 2048 bits in PKCS #1, which is what PKCS #8 has behind its head.
+fn rsa_key() -> String {
+    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+    const HEAD_BYTES: usize = 26;
+    let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).expect("a key");
+    let der: Pkcs8V1Der<'_> = pair.as_der().expect("encodes");
+    pem("RSA PRIVATE KEY", &der.as_ref()[HEAD_BYTES..])
+}
+
+#[test]
+fn kubeadm_s_keys_are_read_and_ours_can_be_read() {
+    let rsa = Key::from_pem(&rsa_key()).expect("PKCS #1");
+    let again = Key::from_pem(&pem("PRIVATE KEY", rsa.pkcs8())).expect("PKCS #8");
+    assert_eq!(rsa.public(), again.public());
+    assert_eq!((rsa.public().jwk()["kty"].as_str(), rsa.public().jwk()["e"].as_str()), (Some("RSA"), Some("AQAB")));
+    let ours = Key::generate().expect("a key");
+    assert!(ours.plain_pem().starts_with("-----BEGIN EC PRIVATE KEY-----"));
+    assert_eq!(Key::from_pem(&ours.plain_pem()).expect("SEC 1").public(), ours.public());
+    let file = format!("{}{}{}", rsa.public().pem(), ours.plain_pem(), ours.public().pem());
+    let ids: Vec<String> = PublicKey::all_of(file.as_bytes()).expect("keys").iter().map(PublicKey::id).collect();
+    assert_eq!(ids, [rsa.public().id(), ours.public().id(), ours.public().id()]);
+    assert!(PublicKey::all_of(b"nothing").is_err());
+}
+
+#[test]
+fn an_rsa_authority_signs() {
+    let request = |usage| Request { common_name: "x".into(), organizations: vec![], dns_names: vec![], addresses: vec![], usage, lifetime: Duration::from_secs(60) };
+    // A certificate of the RSA key by another authority does for one: only names and keys count here.
+    let other = Authority::create("kubernetes", Duration::from_secs(3600), now()).expect("a CA");
+    let text = rsa_key();
+    let key = Key::from_pem(&text).expect("a key");
+    let (name, usage) = ("CN=kubernetes".parse().expect("a name"), x509_cert::ext::pkix::KeyUsages::KeyCertSign.into());
+    let profile = authority::Profile::leaf(name, vec![], usage, vec![]);
+    let crt = other.issue_exactly(profile, &key.public_der(), (Duration::from_secs(60), now())).expect("a certificate");
+    let ca = Authority::load(&crt, &text).expect("an RSA authority");
+    let issued = ca.issue(request(Usage::Client), now()).expect("a certificate");
+    let (_, leaf) = parse_x509_pem(issued.certificate.as_bytes()).expect("PEM");
+    let (_, root) = parse_x509_pem(crt.as_bytes()).expect("PEM");
+    let (leaf, root) = (leaf.parse_x509().expect("X.509"), root.parse_x509().expect("X.509"));
+    assert_eq!(leaf.signature_algorithm.algorithm.to_id_string(), "1.2.840.113549.1.1.11");
+    let checks = aws_lc_rs::signature::UnparsedPublicKey::new(&aws_lc_rs::signature::RSA_PKCS1_2048_8192_SHA256, &*root.public_key().subject_public_key.data);
+    checks.verify(leaf.tbs_certificate.as_ref(), &leaf.signature_value.data).expect("a good signature");
+}

@@ -44,7 +44,7 @@ impl Tokens {
             uid: uid.to_owned(),
             sub: format!("system:serviceaccount:{namespace}:{account}"),
         };
-        let mut header = Header::new(jsonwebtoken::Algorithm::ES256);
+        let mut header = Header::new(self.algorithm);
         header.typ = None;
         header.kid = Some(self.key_id.clone());
         jsonwebtoken::encode(&header, &claims, &self.encoding).ok()
@@ -54,7 +54,7 @@ impl Tokens {
     #[must_use]
     pub fn verify_legacy(&self, token: &str, snapshot: &Snapshot, now: Timestamp) -> Option<(User, Option<ObjectKey>)> {
         let header = jsonwebtoken::decode_header(token).ok()?;
-        let claims = self.verifiers.iter().filter(|v| v.algorithm == header.alg).find_map(|v| {
+        let claims = self.verifiers_for(&header).find_map(|v| {
             let mut validation = Validation::new(v.algorithm);
             validation.validate_exp = false;
             validation.validate_aud = false;

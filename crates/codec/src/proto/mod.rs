@@ -127,6 +127,18 @@ pub fn decode(bytes: &[u8]) -> Result<Value, ProtoError> {
     Ok(Value::Object(object))
 }
 
+/// The same, with the object read as one of the version that `renamed` gives for the version it was written in, if any.
+///
+/// # Errors
+/// As `decode`.
+pub fn decode_as(bytes: &[u8], renamed: impl Fn(&str) -> Option<String>) -> Result<Value, ProtoError> {
+    let envelope = Envelope::open(bytes)?;
+    match renamed(envelope.api_version) {
+        Some(api_version) => decode(&Envelope { api_version: &api_version, ..envelope }.seal()),
+        None => decode(bytes),
+    }
+}
+
 /// One frame of a protobuf watch stream: four bytes of length, then a WatchEvent whose object is an enveloped object.
 pub fn watch_frame(kind: &str, enveloped: &[u8]) -> Vec<u8> {
     let mut event = Vec::with_capacity(enveloped.len() + 32);

@@ -1,14 +1,17 @@
 //! ResourceQuota: what a namespace uses, and whether a write fits into what is left.
 //!
-//! Docs: "Resource Quotas". Usage is counted from the snapshot itself, so it is never behind.
+//! Docs: "Resource Quotas". Usage is counted from the snapshot itself, so it is never behind. What a write adds is charged: the
+//! quota's new status is written in the write's own transaction, so that two servers cannot both give away the same rest.
 
 use super::forbidden;
 use crate::context::{Ctx, Operation, Request};
 use crate::read::{amount, items, s};
 use cache::Snapshot;
-use kinds::api::core::v1::{Container, PersistentVolumeClaim, Pod, PodSpec, ResourceQuota, ResourceQuotaSpec, Service};
+use kinds::api::core::v1::{
+    Container, PersistentVolumeClaim, Pod, PodSpec, ResourceQuota, ResourceQuotaSpec, ResourceQuotaStatus, Service,
+};
 use kinds::pod::Amounts;
-use kinds::{ApiError, Kind, Object, Quantity, Resource};
+use kinds::{ApiError, Kind, Object, ObjectKey, Quantity, Resource};
 
 /// What one object takes of a quota, by the quota's names for it.
 #[must_use]
@@ -216,11 +219,29 @@ fn pretty(amounts: &Amounts, keys: &[&String]) -> String {
     list.collect::<Vec<_>>().join(",")
 }
 
-/// Whether what a write adds still fits.
-pub(super) fn validate(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Result<(), ApiError> {
+/// A quota that a write takes something of, and its status once that is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Charge {
+    pub quota: ObjectKey,
+    pub status: ResourceQuotaStatus,
+}
+
+fn charged(quota: &ResourceQuota, mut used: Amounts, added: &Amounts) -> Charge {
+    for (k, v) in added {
+        let at = used.entry(k.clone()).or_default();
+        *at = *at + *v;
+    }
+    let hard = quota.spec.as_ref().and_then(|s| s.hard.clone()).unwrap_or_default();
+    let used = hard.keys().map(|k| (k.clone(), used.get(k).copied().unwrap_or_default().text())).collect();
+    Charge { quota: ObjectKey::of(&quota.metadata), status: ResourceQuotaStatus { hard: Some(hard), used: Some(used) } }
+}
+
+/// Whether what a write adds still fits, and what it adds to.
+pub(super) fn charge(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Result<Vec<Charge>, ApiError> {
+    let mut charges = Vec::new();
     let writes = matches!(request.operation, Operation::Create | Operation::Update);
     if !writes || !request.subresource.is_empty() || request.namespace.is_empty() {
-        return Ok(());
+        return Ok(charges);
     }
     let old = if request.operation == Operation::Update { old } else { None };
     for quota in ctx.snapshot.list::<ResourceQuota>(&request.namespace) {
@@ -261,6 +282,7 @@ pub(super) fn validate(ctx: &Ctx<'_>, request: &Request, object: &Object, old: O
             );
             return Err(forbidden(request, object, why));
         }
+        charges.push(charged(quota, used, &added));
     }
-    Ok(())
+    Ok(charges)
 }

@@ -1,11 +1,13 @@
 //! Cluster IPs: those in use, and a free one. Addresses from the upper band are given out first, so that the lower band
-//! stays for people who choose an address themselves.
+//! stays for people who choose an address themselves. The networks are the installation's and those of ready ServiceCIDRs
+//! (KEP-1880); an address is in use when a service has it or an IPAddress stands for it.
 
 use crate::context::Ctx;
-use crate::read::items;
+use crate::read::{items, s};
 use base::Ids;
 use ipnet::IpNet;
 use kinds::api::core::v1::Service;
+use kinds::api::networking::v1::{IPAddress, ServiceCIDR};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -27,10 +29,36 @@ pub(super) fn taken(ctx: &Ctx<'_>, key: &(String, String)) -> BTreeSet<IpAddr> {
         let ips = service.spec.as_ref().map(|s| items(&s.cluster_ips).to_vec()).unwrap_or_default();
         all.extend(ips.iter().filter_map(|ip| ip.parse::<IpAddr>().ok()));
     }
+    for address in ctx.snapshot.list::<IPAddress>("") {
+        let p = &address.spec.parent_ref;
+        if (p.resource.as_str(), s(&p.namespace), p.name.as_str()) != ("services", key.0.as_str(), key.1.as_str()) {
+            all.extend(address.metadata.name.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()));
+        }
+    }
     if (key.0.as_str(), key.1.as_str()) != FIRST {
         all.extend(ctx.config.service_cidrs.first().and_then(|n| at(n, 1)));
     }
     all
+}
+
+/// The networks that addresses are given out of: the installation's first, then those that were added.
+pub(super) fn networks(ctx: &Ctx<'_>) -> Vec<IpNet> {
+    let mut all = ctx.config.service_cidrs.clone();
+    for cidr in ctx.snapshot.list::<ServiceCIDR>("").filter(|c| is_open(c)) {
+        let nets = cidr.spec.iter().flat_map(|x| items(&x.cidrs)).filter_map(|n| n.parse::<IpNet>().ok());
+        for net in nets {
+            if !all.contains(&net) {
+                all.push(net);
+            }
+        }
+    }
+    all
+}
+
+/// Whether addresses may still be taken out of it.
+fn is_open(cidr: &ServiceCIDR) -> bool {
+    let ready = |c: &kinds::apimachinery::pkg::apis::meta::v1::Condition| c.type_ == "Ready" && c.status == "True";
+    cidr.metadata.deletion_timestamp.is_none() && cidr.status.iter().flat_map(|x| items(&x.conditions)).any(ready)
 }
 
 fn number(ip: IpAddr) -> u128 {

@@ -43,6 +43,11 @@ pub trait Engine: Send + Sync {
     /// The bytes that the store takes on disk.
     fn size_bytes(&self) -> u64;
 
+    /// Whether a key that was written with a lifetime goes by itself.
+    fn expires(&self) -> bool {
+        false
+    }
+
     /// Finishes what is queued, ends all feeds, and releases the files; later calls say `Closed`.
     fn close(&self) -> Fut<'_, ()>;
 }

@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::Revision;
 use bytes::Bytes;
@@ -47,6 +48,8 @@ pub enum Op {
         value: Bytes,
         /// Their decoded form, for events in this process.
         companion: Option<Companion>,
+        /// After about this long without another write etcd removes the key by itself (a lease); the embedded engine keeps it.
+        lives: Option<Duration>,
     },
     /// Remove the key; removing an absent key changes nothing and is no error.
     Delete,
@@ -104,7 +107,18 @@ impl Txn {
         expect: Expect,
         companion: Option<Companion>,
     ) -> Self {
-        self.and(key, expect, Op::Put { value: value.into(), companion })
+        self.and(key, expect, Op::Put { value: value.into(), companion, lives: None })
+    }
+
+    /// The same, with everything that it writes living only so long.
+    #[must_use]
+    pub fn living(mut self, long: Option<Duration>) -> Self {
+        for op in &mut self.ops {
+            if let Op::Put { lives, .. } = &mut op.op {
+                *lives = long;
+            }
+        }
+        self
     }
 
     /// The same, and another operation.

@@ -133,7 +133,7 @@ impl Stage {
         let current = self.current(index, &key);
         let revision = self.revision;
         let write = match (op, current) {
-            (Op::Put { value, companion }, current) => {
+            (Op::Put { value, companion, .. }, current) => {
                 let (created, version) = current.map_or((revision, 1), |c| (c.created, c.version.saturating_add(1)));
                 Write { key, value: Some(value), revision, created, version, companion }
             }

@@ -50,12 +50,13 @@ pub(super) fn check(txn: &Txn) -> Result<(), CommitError> {
     }
 }
 
-/// Compares on mod revisions (an absent key has none, which is zero); where they fail, the guarded keys are read.
-pub(super) fn txn(txn: &Txn) -> pb::TxnRequest {
+/// Compares on mod revisions (an absent key has none, which is zero); where they fail, the guarded keys are read. What does not
+/// live for ever gets the lease.
+pub(super) fn txn(txn: &Txn, lease: i64) -> pb::TxnRequest {
     let guarded = || txn.ops.iter().filter(|op| op.expect != Expect::Any);
     pb::TxnRequest {
         compare: guarded().map(compare).collect(),
-        success: txn.ops.iter().filter_map(request_op).collect(),
+        success: txn.ops.iter().filter_map(|op| request_op(op, lease)).collect(),
         failure: guarded().map(|op| read(&op.key)).collect(),
     }
 }
@@ -70,11 +71,14 @@ fn compare(op: &TxnOp) -> pb::Compare {
     }
 }
 
-fn request_op(op: &TxnOp) -> Option<pb::RequestOp> {
+fn request_op(op: &TxnOp, lease: i64) -> Option<pb::RequestOp> {
     use pb::request_op::Request;
     let key = op.key.clone();
     let request = match &op.op {
-        Op::Put { value, .. } => Request::RequestPut(pb::PutRequest { key, value: value.clone(), lease: 0 }),
+        Op::Put { value, lives, .. } => {
+            let lease = if lives.is_some() { lease } else { 0 };
+            Request::RequestPut(pb::PutRequest { key, value: value.clone(), lease })
+        }
         Op::Delete => Request::RequestDeleteRange(pb::DeleteRangeRequest { key, range_end: Bytes::new() }),
         Op::Check => return None,
     };

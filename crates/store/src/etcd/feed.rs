@@ -13,6 +13,7 @@ use tonic::{Request, Streaming};
 
 use super::pb::watch_client::WatchClient;
 use super::pb::watch_request::RequestUnion;
+use super::root::Root;
 use super::{Shared, convert, pb, pool};
 use crate::api::{Batch, Event, Feed, FeedError, Fut, WatchRequest};
 
@@ -99,9 +100,10 @@ impl EtcdFeed {
     async fn open(&mut self) {
         let (at, channel) = self.shared.pool.current();
         let (requests, queue) = mpsc::channel(REQUESTS_MAX);
+        let root = &self.shared.root;
         let create = pb::WatchCreateRequest {
-            key: self.request.start.clone(),
-            range_end: convert::range_end(&self.request.end),
+            key: root.outward(self.request.start.clone()),
+            range_end: convert::range_end(&root.outward(self.request.end.clone())),
             start_revision: convert::number(self.position),
             progress_notify: true,
             prev_kv: self.request.previous,
@@ -109,7 +111,7 @@ impl EtcdFeed {
         let create = pb::WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
         requests.try_send(create).expect("a new queue has room");
         let outgoing = futures_from(queue);
-        let mut request = Request::new(outgoing);
+        let mut request = self.shared.pool.signed(Request::new(outgoing));
         // A member without a leader ends the stream instead of staying silent.
         request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
         let mut client = WatchClient::new(channel).max_decoding_message_size(pool::MESSAGE_BYTES);
@@ -118,7 +120,11 @@ impl EtcdFeed {
                 *self.standing.stream.lock() = Some(requests);
                 self.stream = Some((at, answer.into_inner()));
             }
-            Ok(Err(_)) | Err(_) => self.lose(at).await,
+            Ok(Err(status)) => {
+                self.shared.pool.sign_in_again(&status).await;
+                self.lose(at).await;
+            }
+            Err(_) => self.lose(at).await,
         }
     }
 
@@ -169,6 +175,7 @@ impl EtcdFeed {
                 return Err(FeedError::Compacted { compacted });
             }
             let at = self.stream.as_ref().map_or(0, |(at, _)| *at);
+            self.shared.pool.sign_in_again(&tonic::Status::unknown(message.cancel_reason)).await;
             self.lose(at).await;
             return Ok(None);
         }
@@ -187,7 +194,7 @@ impl EtcdFeed {
         }
         self.position = revision.next();
         self.standing.seen.store(revision.0, Ordering::Release);
-        Ok(Some(Batch { revision, events: message.events.into_iter().filter_map(event).collect() }))
+        Ok(Some(Batch { revision, events: message.events.into_iter().filter_map(|e| event(&self.shared.root, e)).collect() }))
     }
 }
 
@@ -196,13 +203,13 @@ fn futures_from(queue: mpsc::Receiver<pb::WatchRequest>) -> tokio_stream::wrappe
     queue.into()
 }
 
-fn event(event: pb::Event) -> Option<Event> {
+fn event(root: &Root, event: pb::Event) -> Option<Event> {
     let deleted = event.r#type == i32::from(pb::event::EventType::Delete);
-    let kv = convert::key_value(event.kv?);
+    let kv = root.pair(convert::key_value(event.kv?));
     Some(Event {
         revision: kv.mod_revision,
         key: kv.key.clone(),
-        previous: event.prev_kv.map(convert::key_value),
+        previous: event.prev_kv.map(|kv| root.pair(convert::key_value(kv))),
         put: (!deleted).then_some(kv),
         companion: None,
     })

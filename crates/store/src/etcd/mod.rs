@@ -5,13 +5,16 @@
 //!   range/get -> Range, in pages               >-- pool: one connection a member, the next one when one fails
 //!   watch -> one stream a feed, resumed from the revision after the last whole one
 //! ```
-//! Laws: 1 what `commit` acknowledged is in etcd; an answer that got lost is settled by looking at the keys, and only
-//! where that cannot tell either the caller hears `Unknown`. 2 A feed delivers whole revisions in order and survives the
+//! Laws: 1 what `commit` acknowledged is in etcd; an answer that got lost, or is not there after a second, is settled by
+//! sending the transaction again: its first expectation holds only once. Where that cannot tell either the caller hears
+//! `Unknown`. 2 A feed delivers whole revisions in order and survives the
 //! member it was connected to. 3 Companions are not carried: other servers' events have none, so readers decode anyway.
 
 mod convert;
 mod feed;
+mod leases;
 mod pool;
+mod root;
 #[cfg(test)]
 mod tests;
 
@@ -35,14 +38,24 @@ use crate::api::{
     Txn, TxnOp, WatchRequest,
 };
 use feed::{EtcdFeed, Feeds};
+use leases::Leases;
 use pool::Pool;
+use root::Root;
 
 /// Pairs fetched in one answer when everything is wanted.
 const PAGE_KEYS: usize = 1000;
-/// How often a write whose outcome is unknown is tried and looked at before the caller is told so.
-const SETTLE_TRIES: usize = 5;
-/// Waits between such tries.
-const SETTLE_PAUSE: Duration = Duration::from_millis(200);
+/// How long each try of a guarded write may take. What the members had under way when their leader died is lost, and they say
+/// so only after seven seconds; a second try reaches the next leader as soon as there is one.
+const TRIES: [Duration; 6] = [
+    Duration::from_millis(1000),
+    Duration::from_millis(1000),
+    Duration::from_millis(2000),
+    Duration::from_millis(3000),
+    Duration::from_millis(5000),
+    Duration::from_millis(10_000),
+];
+/// Waits before a try after one that failed at once.
+const TRY_PAUSE: Duration = Duration::from_millis(100);
 /// How often members are asked to tell their progress while a consistent read waits for a feed.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 /// How many times they are asked for one read; its caller gives up long before.
@@ -57,6 +70,10 @@ pub struct EtcdOptions {
     pub ca_pem: Option<Vec<u8>>,
     /// PEM of the client's certificate and key.
     pub identity_pem: Option<(Vec<u8>, Vec<u8>)>,
+    /// A user of etcd's own and the password, where its authentication is on and the certificate does not say who asks.
+    pub credentials: Option<(String, String)>,
+    /// What keys begin with instead of `/registry`; empty: that.
+    pub prefix: String,
 }
 
 /// Why etcd cannot be used at all.
@@ -95,6 +112,8 @@ struct Shared {
     compacted: AtomicU64,
     size_bytes: AtomicU64,
     feeds: Feeds,
+    leases: Leases,
+    root: Root,
 }
 
 impl Shared {
@@ -136,6 +155,8 @@ impl Etcd {
             compacted: AtomicU64::new(0),
             size_bytes: AtomicU64::new(0),
             feeds: Feeds::default(),
+            leases: Leases::default(),
+            root: Root::new(&options.prefix),
         };
         let etcd = Self { shared: Arc::new(shared) };
         let unreachable = |why: String| ConnectError::Unreachable { endpoints: options.endpoints.join(", "), why };
@@ -151,8 +172,17 @@ impl Etcd {
         Ok(())
     }
 
-    async fn one_commit(&self, txn: &Txn) -> Result<Committed, CommitError> {
-        let answer = self.shared.pool.txn(convert::txn(txn)).await.map_err(|s| convert::commit_error(&s))?;
+    async fn one_commit(&self, txn: &Txn, limit: Duration) -> Result<Committed, CommitError> {
+        let lease = self.lease(txn).await.map_err(|s| convert::commit_error(&s))?;
+        let answer = match self.shared.pool.txn(convert::txn(txn, lease), limit).await {
+            Ok(answer) => answer,
+            Err(status) => {
+                if status.message().contains("requested lease not found") {
+                    self.shared.leases.forget().await;
+                }
+                return Err(convert::commit_error(&status));
+            }
+        };
         let revision = self.shared.seen(answer.header.as_ref());
         if answer.succeeded {
             return Ok(Committed { revision, changed: convert::changed(&answer) });
@@ -161,42 +191,67 @@ impl Etcd {
         Err(CommitError::Conflict { key, found: found.map(Box::new) })
     }
 
+    /// The lease of what does not live for ever; zero is none.
+    async fn lease(&self, txn: &Txn) -> Result<i64, Status> {
+        let lives = txn.ops.iter().find_map(|op| if let Op::Put { lives, .. } = &op.op { *lives } else { None });
+        match lives {
+            Some(lives) => self.shared.leases.of(&self.shared.pool, lives).await,
+            None => Ok(0),
+        }
+    }
+
     /// Commits; an outcome that got lost is settled by trying again and looking at what is there.
-    async fn commit_settled(&self, txn: Txn) -> Result<Committed, CommitError> {
+    async fn commit_settled(&self, mut txn: Txn) -> Result<Committed, CommitError> {
         convert::check(&txn)?;
-        let mut error = match self.one_commit(&txn).await {
-            Err(e @ CommitError::Unknown(_)) => e,
-            done => return done,
+        for op in &mut txn.ops {
+            op.key = self.shared.root.outward(std::mem::take(&mut op.key));
+        }
+        let done = match guard(&txn) {
+            Some(first) => self.commit_guarded(&txn, first).await,
+            // Without an expectation a second try could undo what somebody else wrote in between.
+            None => self.one_commit(&txn, pool::CALL_TIMEOUT).await,
         };
-        // Without an expectation a second try could undo what somebody else wrote in between.
-        let Some(op) = sole_guarded(&txn) else { return Err(error) };
-        for _ in 0..SETTLE_TRIES {
-            tokio::time::sleep(SETTLE_PAUSE).await;
-            match self.one_commit(&txn).await {
-                Err(e @ CommitError::Unknown(_)) => error = e,
+        done.map_err(|e| match e {
+            CommitError::Conflict { key, found } => CommitError::Conflict {
+                key: self.shared.root.inward(key),
+                found: found.map(|kv| Box::new(self.shared.root.pair(*kv))),
+            },
+            other => other,
+        })
+    }
+
+    async fn commit_guarded(&self, txn: &Txn, first: &TxnOp) -> Result<Committed, CommitError> {
+        let (mut lost, mut last) = (None, None);
+        for limit in TRIES {
+            let begun = tokio::time::Instant::now();
+            match self.one_commit(txn, limit).await {
+                Err(e @ CommitError::Unknown(_)) => lost = Some(e),
+                Err(e @ CommitError::Unavailable(_)) => last = Some(e),
                 Err(CommitError::Conflict { key, found }) => {
-                    return match settled(op, found.as_deref()) {
-                        Some(revision) => {
-                            let newest = Revision(self.shared.newest.load(Ordering::Acquire));
-                            Ok(Committed { revision: revision.unwrap_or(newest), changed: true })
-                        }
+                    let settled = if lost.is_some() && key == first.key { settled(first, found.as_deref()) } else { None };
+                    let newest = || Revision(self.shared.newest.load(Ordering::Acquire));
+                    return match settled {
+                        Some(revision) => Ok(Committed { revision: revision.unwrap_or_else(newest), changed: true }),
                         None => Err(CommitError::Conflict { key, found }),
                     };
                 }
                 done => return done,
             }
+            tokio::time::sleep_until(begun + TRY_PAUSE).await;
         }
-        Err(error)
+        Err(lost.or(last).unwrap_or(CommitError::Closed))
     }
 
     async fn read(&self, request: RangeRequest) -> Result<RangeResult, RangeError> {
         let mut result = RangeResult { kvs: Vec::new(), revision: Revision::ZERO, more: false, count: 0 };
-        let (mut start, mut at) = (request.start.clone(), request.at);
+        let root = &self.shared.root;
+        let (mut start, mut at) = (root.outward(request.start.clone()), request.at);
+        let end = root.outward(request.end.clone());
         loop {
             let wanted = if request.limit == 0 { PAGE_KEYS } else { PAGE_KEYS.min(request.limit - result.kvs.len()) };
             let page = pb::RangeRequest {
                 key: start.clone(),
-                range_end: convert::range_end(&request.end),
+                range_end: convert::range_end(&end),
                 limit: i64::try_from(wanted).unwrap_or(i64::MAX),
                 revision: at.map_or(0, convert::number),
                 keys_only: request.keys_only,
@@ -209,13 +264,13 @@ impl Etcd {
                 result.count = u64::try_from(answer.count).unwrap_or(0);
             }
             result.revision = read;
-            result.kvs.extend(answer.kvs.into_iter().map(convert::key_value));
+            result.kvs.extend(answer.kvs.into_iter().map(|kv| root.pair(convert::key_value(kv))));
             result.more = answer.more;
             if !answer.more || (request.limit != 0 && result.kvs.len() >= request.limit) {
                 return Ok(result);
             }
             let Some(last) = result.kvs.last() else { return Ok(result) };
-            start = convert::after(&last.key);
+            start = convert::after(&root.outward(last.key.clone()));
         }
     }
 
@@ -236,12 +291,10 @@ impl Etcd {
     }
 }
 
-/// The only operation of a transaction, when an expectation guards it.
-fn sole_guarded(txn: &Txn) -> Option<&TxnOp> {
-    match txn.ops.as_slice() {
-        [op] if op.expect != Expect::Any => Some(op),
-        _ => None,
-    }
+/// The first operation, when an expectation guards it: then the whole transaction goes through once at most, however often
+/// it is sent.
+fn guard(txn: &Txn) -> Option<&TxnOp> {
+    txn.ops.first().filter(|op| op.expect != Expect::Any && !matches!(op.op, Op::Check))
 }
 
 /// Whether what is there is what this operation would have left: then an earlier try went through.
@@ -260,10 +313,11 @@ impl Engine for Etcd {
 
     fn get(&self, key: Bytes, at: Option<Revision>) -> Fut<'_, Result<Option<KeyValue>, RangeError>> {
         Box::pin(async move {
+            let key = self.shared.root.outward(key);
             let request = pb::RangeRequest { key, revision: at.map_or(0, convert::number), ..Default::default() };
-            let answer = self.shared.pool.range(request).await.map_err(|s| self.shared.refusal(at, &s))?;
+            let answer = self.shared.pool.small_range(request).await.map_err(|s| self.shared.refusal(at, &s))?;
             self.shared.seen(answer.header.as_ref());
-            Ok(answer.kvs.into_iter().next().map(convert::key_value))
+            Ok(answer.kvs.into_iter().next().map(|kv| self.shared.root.pair(convert::key_value(kv))))
         })
     }
 
@@ -297,7 +351,7 @@ impl Engine for Etcd {
     fn latest(&self) -> Fut<'_, Result<Revision, RangeError>> {
         Box::pin(async move {
             let request = pb::RangeRequest { key: Bytes::from_static(b"/"), count_only: true, ..Default::default() };
-            let answer = self.shared.pool.range(request).await.map_err(|s| self.shared.refusal(None, &s))?;
+            let answer = self.shared.pool.small_range(request).await.map_err(|s| self.shared.refusal(None, &s))?;
             let latest = self.shared.seen(answer.header.as_ref());
             self.hurry(latest);
             Ok(latest)
@@ -310,6 +364,10 @@ impl Engine for Etcd {
 
     fn size_bytes(&self) -> u64 {
         self.shared.size_bytes.load(Ordering::Acquire)
+    }
+
+    fn expires(&self) -> bool {
+        true
     }
 
     fn close(&self) -> Fut<'_, ()> {

@@ -15,7 +15,7 @@ fn kv(key: &str, value: &str, at: u64) -> KeyValue {
 #[test]
 fn expectations_become_compares_and_their_keys_are_read_when_they_fail() {
     let txn = Txn::put("a", "1", Expect::Absent).and("b", Expect::At(Revision(7)), Op::Delete).and("c", Expect::Any, Op::Check);
-    let sent = convert::txn(&txn);
+    let sent = convert::txn(&txn, 0);
     let wanted: Vec<_> = sent.compare.iter().map(|c| (c.key.clone(), c.target_union.clone())).collect();
     let modified = |n| Some(pb::compare::TargetUnion::ModRevision(n));
     assert_eq!(wanted, [(Bytes::from("a"), modified(0)), (Bytes::from("b"), modified(7))]);
@@ -42,7 +42,7 @@ fn one_key_twice_is_refused_before_it_is_sent() {
 
 #[test]
 fn a_lost_answer_is_settled_by_what_is_there() {
-    let put = TxnOp { key: "a".into(), expect: Expect::Absent, op: Op::Put { value: "1".into(), companion: None } };
+    let put = TxnOp { key: "a".into(), expect: Expect::Absent, op: Op::Put { value: "1".into(), companion: None, lives: None } };
     assert_eq!(settled(&put, Some(&kv("a", "1", 5))), Some(Some(Revision(5))), "an earlier try went through");
     assert_eq!(settled(&put, Some(&kv("a", "2", 5))), None, "somebody else was there");
     let delete = TxnOp { key: "a".into(), expect: Expect::At(Revision(3)), op: Op::Delete };
