@@ -33,6 +33,13 @@ const DECIMAL: &[(&str, i32)] =
     &[("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
 const BINARY: &[(&str, u32)] = &[("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40), ("Pi", 50), ("Ei", 60)];
 
+/// The largest value has 28 digits in nanos; more are the largest value anyway.
+const WHOLE_DIGITS_MAX: usize = 30;
+/// What is finer than a thousandth of a nano is only told from nothing.
+const FRACTION_DIGITS_MAX: usize = 12;
+/// So many digits fit.
+const DIGITS_MAX: usize = 37;
+
 /// Text that is not a quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuantityError;
@@ -54,10 +61,10 @@ fn mantissa(text: &str) -> Option<(i128, i32, bool)> {
         return None;
     }
     let whole = whole.trim_start_matches('0');
-    if whole.len() > 24 {
+    if whole.len() > WHOLE_DIGITS_MAX {
         return Some((i128::MAX, 0, false));
     }
-    let kept = &fraction[..fraction.len().min(12)];
+    let kept = &fraction[..fraction.len().min(FRACTION_DIGITS_MAX).min(DIGITS_MAX - whole.len())];
     let inexact = fraction[kept.len()..].bytes().any(|b| b != b'0');
     let digits = format!("{whole}{kept}");
     let value = if digits.is_empty() { 0 } else { digits.parse().ok()? };
@@ -89,11 +96,14 @@ impl Quantity {
         let (format, exp10, exp2) = Self::suffix(suffix)?;
         let power = 9 + exp10 - scale;
         let scaled = value.saturating_mul(1i128 << exp2);
-        let mut nanos = match u32::try_from(power) {
-            Ok(p) => scaled.saturating_mul(pow10(p)),
-            Err(_) => div_up(scaled, pow10(power.unsigned_abs())),
+        let (mut nanos, rest) = match u32::try_from(power) {
+            Ok(p) => (scaled.saturating_mul(pow10(p)), power == 0 && inexact),
+            Err(_) => {
+                let unit = pow10(power.unsigned_abs());
+                (scaled / unit, scaled % unit != 0 || inexact)
+            }
         };
-        if inexact && power <= 0 {
+        if rest {
             nanos = nanos.saturating_add(1);
         }
         let nanos = nanos.min(MAX_NANOS);

@@ -699,8 +699,13 @@ fn printf(format: &str, values: &[Value]) -> String {
     out
 }
 
+/// Wider fields are as wide as what is in them (Go's limit).
+const WIDTH_MAX: usize = 1_000_000;
+/// More digits behind the point are the usual six.
+const PRECISION_MAX: usize = 10_000;
+
 fn formatted(verb: char, flags: &str, value: &Value) -> String {
-    let precision = flags.split_once('.').and_then(|(_, p)| p.parse::<usize>().ok());
+    let precision = flags.split_once('.').and_then(|(_, p)| p.parse::<usize>().ok()).filter(|p| *p <= PRECISION_MAX);
     match (verb, value) {
         ('v' | 's', v) => show(v),
         ('q', Value::String(s)) => format!("{s:?}"),
@@ -725,7 +730,7 @@ fn pad(text: &str, flags: &str) -> String {
     let left = flags.contains('-');
     let digits = flags.trim_start_matches(['-', '+', '#', ' ']);
     let zero = digits.starts_with('0') && !left;
-    let width: usize = digits.split('.').next().and_then(|w| w.parse().ok()).unwrap_or_default();
+    let width: usize = digits.split('.').next().and_then(|w| w.parse().ok()).filter(|w| *w <= WIDTH_MAX).unwrap_or_default();
     let missing = width.saturating_sub(text.chars().count());
     match (left, zero) {
         (true, _) => format!("{text}{}", " ".repeat(missing)),
