@@ -1,13 +1,14 @@
 //! StatefulSets. Docs: "StatefulSets"; KEP-1847 (claim retention), KEP-3335 (ordinals).
 
-use crate::checks::{int_or_percent, not_more_than_all, not_negative, not_negative_opt, scaled_value};
+use crate::checks::{complain, int_or_percent, not_more_than_all, not_negative, not_negative_opt, scaled_value};
 use crate::core::pod::{default, template, warnings};
-use crate::names::NameRule;
+use crate::names::{self, NameRule};
 use crate::read::{fill, items, s};
 use crate::table::{
     Rules, check, check_with_old, edit, edit_with_old, keep_spec_and_labels, warnings,
 };
 use kinds::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
+use kinds::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, PodTemplateSpec, Volume};
 use kinds::field::Bare;
 use kinds::{FieldErrors, Kind, Path};
 
@@ -59,11 +60,17 @@ fn default(d: &mut StatefulSet) {
     let spec = d.spec.get_or_insert_default();
     fill(&mut spec.pod_management_policy, "OrderedReady");
     let u = spec.update_strategy.get_or_insert_default();
-    if s(&u.type_).is_empty() {
+    let fresh = s(&u.type_).is_empty();
+    if fresh {
         u.type_ = Some("RollingUpdate".into());
     }
     if s(&u.type_) == "RollingUpdate" {
-        u.rolling_update.get_or_insert_default().partition.get_or_insert(0);
+        if fresh {
+            u.rolling_update.get_or_insert_default();
+        }
+        if let Some(r) = &mut u.rolling_update {
+            r.partition.get_or_insert(0);
+        }
     }
     let r = spec.persistent_volume_claim_retention_policy.get_or_insert_default();
     fill(&mut r.when_deleted, "Retain");
@@ -104,8 +111,36 @@ fn validate(d: &StatefulSet, e: &mut FieldErrors) {
     not_negative_opt(spec.min_ready_seconds, &path.child("minReadySeconds"), e);
     not_negative_opt(spec.ordinals.as_ref().and_then(|o| o.start), &path.child("ordinals").child("start"), e);
     let selector = template::selector(&spec.selector, "StatefulSet", &path.child("selector"), e);
-    template::of_running(&spec.template, &selector, "StatefulSet", &path.child("template"), e);
-    not_negative_opt(spec.revision_history_limit, &path.child("revisionHistoryLimit"), e);
+    let none = Default::default();
+    for (i, c) in items(&spec.volume_claim_templates).iter().enumerate() {
+        let at = path.child("volumeClaimTemplates").index(i).child("spec");
+        crate::core::claim::spec(c.spec.as_ref().unwrap_or(&none), &at, e);
+    }
+    template::of_running(&with_claims(spec), &selector, "StatefulSet", &path.child("template"), e);
+    if !s(&spec.service_name).is_empty() {
+        let name = s(&spec.service_name);
+        complain(&path.child("serviceName"), name, names::dns_label(name), e);
+    }
+}
+
+/// The template that pods are made from: with a volume for each claim, instead of the template's own of that name.
+fn with_claims(spec: &StatefulSetSpec) -> PodTemplateSpec {
+    let mut template = spec.template.clone();
+    let claims = items(&spec.volume_claim_templates);
+    if claims.is_empty() {
+        return template;
+    }
+    let volume = |c: &PersistentVolumeClaim| {
+        let name = s(&c.metadata.name).to_owned();
+        let source = PersistentVolumeClaimVolumeSource { claim_name: name.clone(), ..Default::default() };
+        Volume { name, persistent_volume_claim: Some(source), ..Volume::default() }
+    };
+    let mut volumes: Vec<Volume> = claims.iter().map(volume).collect();
+    let pod = template.spec.get_or_insert_default();
+    let own = pod.volumes.take().unwrap_or_default().into_iter().filter(|v| !claims.iter().any(|c| s(&c.metadata.name) == v.name));
+    volumes.extend(own);
+    pod.volumes = Some(volumes);
+    template
 }
 
 fn update_strategy(spec: &StatefulSetSpec, path: &Path, e: &mut FieldErrors) {
@@ -132,8 +167,11 @@ fn update_strategy(spec: &StatefulSetSpec, path: &Path, e: &mut FieldErrors) {
             }
         }
         other => {
-            let shown = serde_json::json!({"Type": other, "RollingUpdate": null});
-            e.invalid(path, Bare(shown.to_string()), "must be 'RollingUpdate' or 'OnDelete'");
+            let rolling = u.rolling_update.as_ref().map_or("null".to_owned(), |r| {
+                format!("{{\"Partition\":{},\"MaxUnavailable\":null}}", r.partition.unwrap_or_default())
+            });
+            let shown = format!("{{\"Type\":{other:?},\"RollingUpdate\":{rolling}}}");
+            e.invalid(path, Bare(shown), "must be 'RollingUpdate' or 'OnDelete'");
         }
     }
 }

@@ -124,3 +124,39 @@ fn statefulset_updates_are_narrow() {
     (r.validate_update)(&new, &old, &mut e);
     assert_eq!(e.aggregate(), "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden");
 }
+
+#[test]
+fn claims_of_a_statefulset_are_volumes_of_its_pods() {
+    let d = deployment();
+    let mut template = d.spec.clone().expect("spec").template;
+    let container = &mut template.spec.as_mut().expect("spec").containers[0];
+    container.volume_mounts = Some(vec![VolumeMount { name: "data".into(), mount_path: "/data".into(), ..Default::default() }]);
+    let amount = [("storage".to_owned(), kinds::QuantityText("1Gi".into()))].into();
+    let claim = |name: &str| PersistentVolumeClaim {
+        metadata: ObjectMeta { name: Some(name.into()), ..Default::default() },
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".into()]),
+            resources: Some(VolumeResourceRequirements { requests: Some(std::collections::BTreeMap::clone(&amount)), ..Default::default() }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let verdict = |name: &str| {
+        let mut set = Object::from(StatefulSet {
+            metadata: d.metadata.clone(),
+            spec: Some(StatefulSetSpec {
+                selector: d.spec.clone().expect("spec").selector,
+                template: template.clone(),
+                volume_claim_templates: Some(vec![claim(name)]),
+                ..Default::default()
+            }),
+            ..Default::default()
+        });
+        (rules(Kind::StatefulSet).default)(&mut set);
+        let mut e = FieldErrors::default();
+        (rules(Kind::StatefulSet).validate)(&set, &mut e);
+        e.aggregate()
+    };
+    assert_eq!(verdict("data"), "");
+    assert_eq!(verdict("other"), "spec.template.spec.containers[0].volumeMounts[0].name: Not found: \"data\"");
+}
