@@ -6,6 +6,7 @@ pub mod object;
 pub mod openapi;
 pub mod proto;
 pub mod reader;
+pub mod restore;
 pub mod storage;
 pub mod strict;
 pub mod table;

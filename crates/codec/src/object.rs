@@ -4,7 +4,7 @@
 //! committed. [`with_revision`] fills it in.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kinds::{Dynamic, Kind, ManagedFieldsEntry, Object, ObjectMeta, Resource, Revision, for_each_kind};
+use kinds::{Dynamic, Kind, LabelSelector, ManagedFieldsEntry, Object, ObjectMeta, Resource, Revision, for_each_kind};
 use serde::{Deserialize, Serialize, ser::SerializeMap};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -55,10 +55,31 @@ impl Serialize for Tree<'_> {
 /// # Errors
 /// Wrong shapes and wrong `apiVersion` or `kind`.
 pub fn decode(kind: Kind, json: &[u8]) -> Result<Object, DecodeError> {
-    decode_kind(kind, json).or_else(|e| match date_undated(json) {
+    let object = decode_kind(kind, json).or_else(|e| match date_undated(json) {
         Some(dated) => decode_kind(kind, &dated).map_err(DecodeError),
         None => Err(DecodeError(e)),
+    });
+    object.map(|mut object| {
+        mark_empty_selector(&mut object, json);
+        object
     })
+}
+
+/// The types cannot tell a workload's empty selector from none, Kubernetes can: the empty one gets an empty set of labels.
+fn mark_empty_selector(object: &mut Object, json: &[u8]) {
+    let none = LabelSelector::default();
+    let selector = match object {
+        Object::Deployment(o) if o.spec.as_ref().is_some_and(|s| s.selector == none) => Arc::make_mut(o).spec.as_mut().map(|s| &mut s.selector),
+        Object::ReplicaSet(o) if o.spec.as_ref().is_some_and(|s| s.selector == none) => Arc::make_mut(o).spec.as_mut().map(|s| &mut s.selector),
+        Object::DaemonSet(o) if o.spec.as_ref().is_some_and(|s| s.selector == none) => Arc::make_mut(o).spec.as_mut().map(|s| &mut s.selector),
+        Object::StatefulSet(o) if o.spec.as_ref().is_some_and(|s| s.selector == none) => Arc::make_mut(o).spec.as_mut().map(|s| &mut s.selector),
+        _ => None,
+    };
+    let Some(selector) = selector else { return };
+    let tree: Option<Value> = serde_json::from_slice(json).ok();
+    if tree.is_some_and(|t| t["spec"]["selector"].is_object()) {
+        selector.match_labels = Some(std::collections::BTreeMap::new());
+    }
 }
 
 /// The member of conditions whose time may be null: Kubernetes writes that where the types want a time.

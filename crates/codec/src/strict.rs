@@ -5,7 +5,7 @@
 use schema::{Field, Kind, Special, Type};
 
 use crate::reader::{Peek, Reader, SyntaxError};
-use crate::validate_shape::{self, Place};
+use crate::validate_shape::{self, Place, Problem};
 
 /// Findings that are kept; more are dropped.
 pub const MAX_FINDINGS: usize = 100;
@@ -106,15 +106,15 @@ impl Pass<'_> {
             }
             match ty.field(&key) {
                 Some(field) => {
-                    let outer = self.place.enter(ty, field.json());
+                    self.place.enter(ty, field.json());
                     self.at_key(field.json(), |pass| pass.field(field))?;
-                    self.place.leave(outer);
+                    self.place.leave();
                 }
                 None if ty.type_meta() && (key == "apiVersion" || key == "kind") => {
                     let name = if key == "kind" { "kind" } else { "apiVersion" };
-                    let outer = self.place.enter(ty, name);
+                    self.place.enter(ty, name);
                     self.scalar(Kind::String, "string")?;
-                    self.place.leave(outer);
+                    self.place.leave();
                 }
                 None => {
                     self.report("unknown", &key);
@@ -130,12 +130,12 @@ impl Pass<'_> {
             Kind::List => match self.reader.peek()? {
                 Peek::Null => self.reader.null(),
                 Peek::Array => self.elements(|pass| pass.item(field)),
-                other => self.mismatch(other.word(), &validate_shape::field_type(field)),
+                other => self.mismatch(other.word(), &validate_shape::field_type(self.place.holder(), field)),
             },
             Kind::Map => match self.reader.peek()? {
                 Peek::Null => self.reader.null(),
                 Peek::Object => self.entries(|pass| pass.item(field)),
-                other => self.mismatch(other.word(), &validate_shape::field_type(field)),
+                other => self.mismatch(other.word(), &validate_shape::field_type(self.place.holder(), field)),
             },
             _ => self.item(field),
         }
@@ -147,8 +147,7 @@ impl Pass<'_> {
             (Kind::Any | Kind::Object, _) => self.untyped(),
             (Kind::Bytes, _) => self.bytes(),
             (kind, _) => {
-                let name = validate_shape::scalar_type(self.place.holder(), field);
-                self.scalar(kind, name)
+                self.scalar_of(kind, field)
             }
         }
     }
@@ -207,8 +206,10 @@ impl Pass<'_> {
             Special::RawExtension | Special::RawJson | Special::FieldsV1 | Special::UnknownEnvelope | Special::ProtoOnly => self.reader.skip().map(drop),
             Special::Time | Special::MicroTime | Special::Duration | Special::Quantity | Special::IntOrString => {
                 let text = self.reader.skip()?;
-                if let Some(problem) = validate_shape::special_problem(special, kind, text) {
-                    self.found.shape.get_or_insert(problem);
+                match validate_shape::special_problem(special, kind, text) {
+                    Some(Problem::Text(problem)) => drop(self.found.shape.get_or_insert(problem)),
+                    Some(Problem::Mismatch(word, name)) => self.note(&word, name),
+                    None => {}
                 }
                 Ok(())
             }
@@ -227,6 +228,20 @@ impl Pass<'_> {
             }
             other => self.mismatch(other.word(), "[]uint8"),
         }
+    }
+
+    /// A scalar of a field; its Go type is looked up only if it does not fit.
+    fn scalar_of(&mut self, kind: Kind, field: &'static Field) -> Done {
+        let before = self.reader.clone();
+        let shape = self.found.shape.take();
+        self.scalar(kind, "")?;
+        if let Some(first) = shape {
+            self.found.shape = Some(first);
+        } else if self.found.shape.take().is_some() {
+            self.reader = before;
+            self.scalar(kind, validate_shape::scalar_type(self.place.holder(), field))?;
+        }
+        Ok(())
     }
 
     fn scalar(&mut self, kind: Kind, name: &str) -> Done {

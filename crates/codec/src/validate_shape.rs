@@ -1,6 +1,8 @@
 //! Values of a wrong JSON type, worded as Go's `encoding/json` words them (`json: cannot unmarshal string into Go struct
 //! field DeploymentSpec.spec.replicas of type int32`): clients see this text in the Status of a refused request.
 
+use std::sync::OnceLock;
+
 use kinds::quantity::Quantity;
 use schema::{Field, Kind, Special, Type};
 
@@ -14,34 +16,51 @@ pub fn check(json: &[u8], ty: &'static Type) -> Result<Option<String>, SyntaxErr
     crate::strict::check(json, Some(ty)).map(|found| found.shape)
 }
 
-/// Where in the Go structs a pass is: the struct that holds the current field, and the JSON names from the root.
+/// Where in the Go structs a pass is: the fields from the root, each with the struct that holds it.
 #[derive(Default)]
 pub(crate) struct Place {
-    holder: Option<&'static Type>,
-    fields: Vec<&'static str>,
+    fields: Vec<(&'static Type, &'static str)>,
 }
 
 impl Place {
-    pub(crate) fn enter(&mut self, holder: &'static Type, field: &'static str) -> Option<&'static Type> {
-        self.fields.push(field);
-        self.holder.replace(holder)
+    pub(crate) fn enter(&mut self, holder: &'static Type, field: &'static str) {
+        self.fields.push((holder, field));
     }
 
-    pub(crate) fn leave(&mut self, outer: Option<&'static Type>) {
+    pub(crate) fn leave(&mut self) {
         self.fields.pop();
-        self.holder = outer;
     }
 
     pub(crate) fn holder(&self) -> Option<&'static Type> {
-        self.holder
+        self.fields.last().map(|(holder, _)| *holder)
     }
 
     pub(crate) fn message(&self, word: &str, type_name: &str) -> String {
-        match self.holder {
-            Some(holder) => format!("json: cannot unmarshal {word} into Go struct field {}.{} of type {type_name}", holder.short_name(), self.fields.join(".")),
-            None => format!("json: cannot unmarshal {word} into Go value of type {type_name}"),
+        let Some(holder) = self.holder() else {
+            return format!("json: cannot unmarshal {word} into Go value of type {type_name}");
+        };
+        let mut path = Vec::new();
+        for (ty, field) in &self.fields {
+            embedded(ty, field, &mut path);
+            path.push(field);
         }
+        format!("json: cannot unmarshal {word} into Go struct field {}.{} of type {type_name}", holder.short_name(), path.join("."))
     }
+}
+
+/// The embedded structs through which a struct comes to have a field; Go names them in its paths.
+fn embedded(ty: &'static Type, field: &str, path: &mut Vec<&'static str>) -> bool {
+    if ty.fields().iter().any(|f| !f.inline() && f.json() == field) {
+        return true;
+    }
+    for inner in ty.fields().iter().filter(|f| f.inline()).filter_map(Field::ty) {
+        path.push(inner.short_name());
+        if embedded(inner, field, path) {
+            return true;
+        }
+        path.pop();
+    }
+    false
 }
 
 /// The Go name of a struct: its package's last element and its own name.
@@ -51,13 +70,34 @@ pub(crate) fn type_name(ty: &Type) -> String {
     format!("{package}.{short}")
 }
 
+/// Names of types that the schema does not tell: a struct without its `io.k8s.`, a field, and the Go type of its values
+/// (or of the whole map); sorted, separated by tabs. Learnt from what kube-apiserver says to values of a wrong type.
+static NAMED: &str = include_str!("go_types.txt");
+
+/// The name of such a type.
+fn named(holder: Option<&Type>, field: &Field, map: bool) -> Option<&'static str> {
+    static ROWS: OnceLock<Vec<(&str, &str, &str)>> = OnceLock::new();
+    let row = |line: &'static str| {
+        let mut cells = line.split('\t');
+        Some((cells.next()?, cells.next()?, cells.next()?))
+    };
+    let rows = ROWS.get_or_init(|| NAMED.lines().filter_map(row).collect());
+    let (holder, name) = (holder?.name().strip_prefix("io.k8s.")?, field.json());
+    rows.iter().find(|(h, n, go)| *h == holder && *n == name && go.starts_with("map[") == map).map(|(_, _, go)| *go)
+}
+
 /// The Go name of a field's type.
-pub(crate) fn field_type(field: &Field) -> String {
+pub(crate) fn field_type(holder: Option<&Type>, field: &Field) -> String {
+    if field.kind() == Kind::Map
+        && let Some(name) = named(holder, field, true)
+    {
+        return name.to_owned();
+    }
     let item = match (field.item(), field.ty()) {
         (Kind::Object, Some(ty)) => type_name(ty),
         (Kind::Bytes, _) => "[]uint8".to_owned(),
         (Kind::Any | Kind::Object, None) => "interface {}".to_owned(),
-        (kind, _) => basic(kind).to_owned(),
+        _ => scalar_type(holder, field).to_owned(),
     };
     match field.kind() {
         Kind::List => format!("[]{item}"),
@@ -69,31 +109,7 @@ pub(crate) fn field_type(field: &Field) -> String {
 
 /// The Go name of a scalar (or of the scalars in a list or map).
 pub(crate) fn scalar_type(holder: Option<&Type>, field: &Field) -> &'static str {
-    let name = holder.map(Type::short_name).unwrap_or_default();
-    match (name, field.json()) {
-        ("ObjectMeta" | "OwnerReference" | "ObjectReference", "uid") => "types.UID",
-        ("PodSpec", "restartPolicy") => "v1.RestartPolicy",
-        ("PodSpec", "dnsPolicy") => "v1.DNSPolicy",
-        ("PodSpec" | "PriorityClass", "preemptionPolicy") => "v1.PreemptionPolicy",
-        ("Container" | "EphemeralContainer", "imagePullPolicy") => "v1.PullPolicy",
-        ("Container" | "EphemeralContainer", "terminationMessagePolicy") => "v1.TerminationMessagePolicy",
-        ("ContainerPort" | "ServicePort" | "EndpointPort" | "NetworkPolicyPort", "protocol") => "v1.Protocol",
-        ("ServiceSpec", "type") => "v1.ServiceType",
-        ("ServiceSpec", "sessionAffinity") => "v1.ServiceAffinity",
-        ("ServiceSpec", "externalTrafficPolicy") => "v1.ServiceExternalTrafficPolicy",
-        ("ServiceSpec", "internalTrafficPolicy") => "v1.ServiceInternalTrafficPolicy",
-        ("Secret", "type") => "v1.SecretType",
-        ("DeploymentStrategy", "type") => "v1.DeploymentStrategyType",
-        ("CronJobSpec", "concurrencyPolicy") => "v1.ConcurrencyPolicy",
-        ("HTTPGetAction", "scheme") => "v1.URIScheme",
-        ("Toleration", "operator") => "v1.TolerationOperator",
-        ("Toleration" | "Taint", "effect") => "v1.TaintEffect",
-        ("LabelSelectorRequirement", "operator") => "v1.LabelSelectorOperator",
-        ("NodeSelectorRequirement", "operator") => "v1.NodeSelectorOperator",
-        ("PersistentVolumeClaimSpec" | "PersistentVolumeSpec", "accessModes") => "v1.PersistentVolumeAccessMode",
-        ("HTTPIngressPath", "pathType") => "v1.PathType",
-        _ => basic(field.item()),
-    }
+    named(holder, field, false).unwrap_or_else(|| basic(field.item()))
 }
 
 fn basic(kind: Kind) -> &'static str {
@@ -106,28 +122,37 @@ fn basic(kind: Kind) -> &'static str {
     }
 }
 
+/// What is wrong with a value of a special form.
+pub(crate) enum Problem {
+    /// The whole text of the error.
+    Text(String),
+    /// A value of this sort where that Go type was wanted.
+    Mismatch(String, &'static str),
+}
+
 /// What is wrong with the text of a time, duration, quantity or int-or-string.
-pub(crate) fn special_problem(special: Special, kind: Peek, text: &[u8]) -> Option<String> {
-    let wrong = |name: &str| Some(format!("json: cannot unmarshal {} into Go value of type {name}", kind.word()));
+pub(crate) fn special_problem(special: Special, kind: Peek, text: &[u8]) -> Option<Problem> {
+    let wrong = |name| Some(Problem::Mismatch(kind.word().to_owned(), name));
+    let told = |problem: Option<String>| problem.map(Problem::Text);
     match (special, kind) {
         (Special::IntOrString, Peek::String) => None,
         (Special::IntOrString, Peek::Number) => {
             let text = String::from_utf8_lossy(text);
             let bad = text.parse::<i32>().is_err();
-            bad.then(|| format!("json: cannot unmarshal number {text} into Go value of type int32"))
+            bad.then(|| Problem::Mismatch(format!("number {text}"), "int32"))
         }
         (Special::IntOrString, _) => wrong("int32"),
         (Special::Quantity, Peek::String | Peek::Number) => {
             let text = plain(kind, text);
-            Quantity::parse(&text).is_err().then(|| QUANTITY_FORMAT.to_owned())
+            told(Quantity::parse(&text).is_err().then(|| QUANTITY_FORMAT.to_owned()))
         }
-        (Special::Quantity, _) => Some(QUANTITY_FORMAT.to_owned()),
+        (Special::Quantity, _) => told(Some(QUANTITY_FORMAT.to_owned())),
         (Special::Duration, Peek::String) => {
             let text = plain(kind, text);
-            crate::duration::parse(&text).is_none().then(|| format!("time: invalid duration {text:?}"))
+            told(crate::duration::parse(&text).is_none().then(|| format!("time: invalid duration {text:?}")))
         }
-        (Special::Time, Peek::String) => time_problem(&plain(kind, text), "2006-01-02T15:04:05Z07:00"),
-        (Special::MicroTime, Peek::String) => time_problem(&plain(kind, text), "2006-01-02T15:04:05.000000Z07:00"),
+        (Special::Time, Peek::String) => told(time_problem(&plain(kind, text), "2006-01-02T15:04:05Z07:00")),
+        (Special::MicroTime, Peek::String) => told(time_problem(&plain(kind, text), "2006-01-02T15:04:05.000000Z07:00")),
         _ => wrong("string"),
     }
 }

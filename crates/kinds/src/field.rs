@@ -158,6 +158,10 @@ impl FieldErrors {
     pub fn not_found(&mut self, path: &Path, value: impl Shown) {
         self.push(Wrong::NotFound, path, value.shown(), "");
     }
+    /// A reference leads nowhere, and where it should lead.
+    pub fn not_found_in(&mut self, path: &Path, value: impl Shown, detail: impl Into<String>) {
+        self.push(Wrong::NotFound, path, value.shown(), detail);
+    }
     /// The field may not be set, or not be changed.
     pub fn forbidden(&mut self, path: &Path, detail: impl Into<String>) {
         self.push(Wrong::Forbidden, path, String::new(), detail);

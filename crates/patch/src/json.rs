@@ -14,8 +14,14 @@ pub const MAX_OPERATIONS: usize = 10_000;
 pub fn apply(target: &mut Value, patch: &[u8]) -> Result<(), PatchError> {
     let raw: Value = serde_json::from_slice(patch).map_err(|e| PatchError::Malformed(e.to_string()))?;
     let Value::Array(operations) = &raw else {
-        let word = if raw.is_object() { "object" } else { "value" };
-        return Err(PatchError::Malformed(format!("json: cannot unmarshal {word} into Go value of type jsonpatch.Patch")));
+        let word = match raw {
+            Value::Object(_) => "object",
+            Value::String(_) => "string",
+            Value::Number(_) => "number",
+            _ => "bool",
+        };
+        let text = format!("error decoding patch: json: cannot unmarshal {word} into Go value of type []handlers.jsonPatchOp");
+        return Err(PatchError::Malformed(text));
     };
     if operations.len() > MAX_OPERATIONS {
         let text = format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}", operations.len());

@@ -162,7 +162,6 @@ fn message_form(ty: &Type) -> Form {
     match ty.special() {
         None if ty.map_type() == Some(MapType::Atomic) => Form::Atomic,
         None => Form::Granular,
-        Some(Special::RawExtension) => Form::Deduced,
         Some(Special::Time | Special::MicroTime | Special::Duration | Special::Quantity | Special::IntOrString) => Form::Scalar,
         Some(_) => Form::Atomic,
     }
@@ -178,6 +177,8 @@ fn field_form(field: &Field) -> Form {
         Kind::Map if field.map_type() == Some(MapType::Atomic) => Form::Atomic,
         Kind::Map => Form::Granular,
         Kind::Object if field.map_type() == Some(MapType::Atomic) => Form::Atomic,
+        // A field can say that its struct, atomic elsewhere, is not.
+        Kind::Object if field.map_type() == Some(MapType::Granular) => Form::Granular,
         Kind::Object => field.ty().map_or(Form::Deduced, message_form),
         Kind::Any => Form::Deduced,
         _ => Form::Scalar,

@@ -1,14 +1,13 @@
 //! HorizontalPodAutoscalers, as v2 stores them. Docs: "Horizontal Pod Autoscaling".
 
-use crate::checks::{complain, one_of, present, quantity_not_negative};
-use crate::meta::{self, Values};
+use crate::checks::{complain, quantity_not_negative};
 use crate::names::{self, NameRule};
 use crate::quantities::spell_opt;
-use crate::read::{amount, fill, has, items, s};
+use crate::read::{amount, items, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, keep_spec, keep_status_alone};
 use kinds::api::autoscaling::v2::{
-    CrossVersionObjectReference, HPAScalingPolicy, HPAScalingRules, HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior,
-    HorizontalPodAutoscalerStatus, MetricIdentifier, MetricSpec, MetricTarget, ResourceMetricSource,
+    CrossVersionObjectReference, ExternalMetricSource, HPAScalingPolicy, HPAScalingRules, HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior,
+    HorizontalPodAutoscalerStatus, MetricIdentifier, MetricSpec, MetricTarget, ObjectMetricSource, ResourceMetricSource,
 };
 use kinds::{FieldErrors, Kind, Path};
 
@@ -68,10 +67,10 @@ fn behavior_defaults(b: &mut HorizontalPodAutoscalerBehavior) {
     let policy = |kind: &str, value| HPAScalingPolicy { type_: kind.into(), value, period_seconds: PERIOD_S };
     let up = b.scale_up.get_or_insert_default();
     up.stabilization_window_seconds.get_or_insert(0);
-    fill(&mut up.select_policy, "Max");
+    up.select_policy.get_or_insert_with(|| "Max".into());
     up.policies.get_or_insert_with(|| vec![policy("Pods", 4), policy("Percent", 100)]);
     let down = b.scale_down.get_or_insert_default();
-    fill(&mut down.select_policy, "Max");
+    down.select_policy.get_or_insert_with(|| "Max".into());
     down.policies.get_or_insert_with(|| vec![policy("Percent", 100)]);
     spell_opt(&mut up.tolerance);
     spell_opt(&mut down.tolerance);
@@ -93,6 +92,7 @@ fn validate(h: &HorizontalPodAutoscaler, e: &mut FieldErrors) {
         e.invalid(&path.child("maxReplicas"), spec.max_replicas, why);
     }
     reference(&spec.scale_target_ref, &path.child("scaleTargetRef"), e);
+    group_version(s(&spec.scale_target_ref.api_version), &path.child("scaleTargetRef").child("apiVersion"), e);
     for (i, m) in items(&spec.metrics).iter().enumerate() {
         metric(m, &path.child("metrics").index(i), e);
     }
@@ -115,11 +115,25 @@ fn reference(r: &CrossVersionObjectReference, at: &Path, e: &mut FieldErrors) {
     }
 }
 
+/// The version of a scale target names its group: only the core group has none.
+fn group_version(text: &str, at: &Path, e: &mut FieldErrors) {
+    match text.split('/').collect::<Vec<_>>()[..] {
+        [""] => e.invalid(at, text, "apiVersion must specify API group"),
+        [version] => complain(at, text, names::dns1035_label(version), e),
+        [group, version] => {
+            complain(at, text, names::dns_subdomain(group), e);
+            complain(at, text, names::dns1035_label(version), e);
+        }
+        _ => e.invalid(at, text, format!("unexpected GroupVersion string: {text}")),
+    }
+}
+
 const METRIC_TYPES: &[&str] = &["ContainerResource", "External", "Object", "Pods", "Resource"];
 
 fn metric(m: &MetricSpec, at: &Path, e: &mut FieldErrors) {
     if m.type_.is_empty() {
         e.required(&at.child("type"), "must specify a metric source type");
+        e.not_supported(&at.child("type"), &m.type_, METRIC_TYPES);
     } else if !METRIC_TYPES.contains(&m.type_.as_str()) {
         e.not_supported(&at.child("type"), &m.type_, METRIC_TYPES);
     }
@@ -140,63 +154,83 @@ fn metric(m: &MetricSpec, at: &Path, e: &mut FieldErrors) {
             e.forbidden(&at.child(field), "must populate the given metric source only");
         }
     }
-    if let Some(x) = &m.resource {
-        present(&x.name, &at.child("resource").child("name"), e);
-        resource_target(&x.target, &at.child("resource").child("target"), e);
+    if let Some(x) = &m.object {
+        object(x, &at.child("object"), e);
     }
-    if let Some(x) = &m.container_resource {
-        present(&x.name, &at.child("containerResource").child("name"), e);
-        present(&x.container, &at.child("containerResource").child("container"), e);
-        resource_target(&x.target, &at.child("containerResource").child("target"), e);
+    if let Some(x) = &m.external {
+        external(x, &at.child("external"), e);
     }
     if let Some(x) = &m.pods {
         let at = at.child("pods");
         identifier(&x.metric, &at.child("metric"), e);
         target(&x.target, &at.child("target"), e);
-        if x.target.average_value.as_ref().is_none_or(|q| amount(q).is_zero() || amount(q).is_negative()) {
+        if x.target.average_value.as_ref().is_none_or(|q| amount(q).is_zero()) {
             e.required(&at.child("target").child("averageValue"), "must specify a positive target averageValue");
         }
     }
-    if let Some(x) = &m.object {
-        let at = at.child("object");
-        reference(&x.described_object, &at.child("describedObject"), e);
-        identifier(&x.metric, &at.child("metric"), e);
-        target(&x.target, &at.child("target"), e);
-        if x.target.value.is_none() && x.target.average_value.is_none() {
-            e.required(&at.child("target").child("averageValue"), "must set either a target value or averageValue");
+    if let Some(x) = &m.container_resource {
+        let at = at.child("containerResource");
+        resource_metric(&x.name, true, &at.child("name"), e);
+        if x.container.is_empty() {
+            e.required(&at.child("container"), "must specify a container");
+        } else {
+            complain(&at.child("container"), &x.container, names::dns_label(&x.container), e);
         }
+        resource_target(&x.target, &at.child("target"), e);
     }
-    if let Some(x) = &m.external {
-        let at = at.child("external");
-        identifier(&x.metric, &at.child("metric"), e);
-        target(&x.target, &at.child("target"), e);
-        match (&x.target.value, &x.target.average_value) {
-            (None, None) => e.required(&at.child("target").child("averageValue"), "must set either a target value for metric or a per-pod target"),
-            (Some(_), Some(_)) => e.forbidden(&at.child("target").child("value"), "may not set both a target value for metric and a per-pod target"),
-            _ => {}
-        }
+    if let Some(x) = &m.resource {
+        let at = at.child("resource");
+        resource_metric(&x.name, false, &at.child("name"), e);
+        resource_target(&x.target, &at.child("target"), e);
+    }
+}
+
+/// The name of a resource whose use is measured.
+fn resource_metric(name: &str, of_container: bool, at: &Path, e: &mut FieldErrors) {
+    if name.is_empty() {
+        e.required(at, "must specify a resource name");
+    } else if of_container {
+        crate::core::pod::resources::container_resource_name(name, at, e);
+    }
+}
+
+fn object(x: &ObjectMetricSource, at: &Path, e: &mut FieldErrors) {
+    reference(&x.described_object, &at.child("describedObject"), e);
+    identifier(&x.metric, &at.child("metric"), e);
+    target(&x.target, &at.child("target"), e);
+    if x.target.value.is_none() && x.target.average_value.is_none() {
+        e.required(&at.child("target").child("averageValue"), "must set either a target value or averageValue");
+    }
+}
+
+fn external(x: &ExternalMetricSource, at: &Path, e: &mut FieldErrors) {
+    identifier(&x.metric, &at.child("metric"), e);
+    target(&x.target, &at.child("target"), e);
+    match (&x.target.value, &x.target.average_value) {
+        (None, None) => e.required(&at.child("target").child("averageValue"), "must set either a target value for metric or a per-pod target"),
+        (Some(_), Some(_)) => e.forbidden(&at.child("target").child("value"), "may not set both a target value for metric and a per-pod target"),
+        _ => {}
     }
 }
 
 fn identifier(m: &MetricIdentifier, at: &Path, e: &mut FieldErrors) {
     if m.name.is_empty() {
-        e.required(&at.child("name"), "");
+        e.required(&at.child("name"), "must specify a metric name");
     } else {
         complain(&at.child("name"), &m.name, names::path_segment(&m.name), e);
     }
-    meta::label_selector(m.selector.as_ref(), Values::Strict, &at.child("selector"), e);
 }
 
 fn target(t: &MetricTarget, at: &Path, e: &mut FieldErrors) {
     if t.type_.is_empty() {
         e.required(&at.child("type"), "must specify a metric target type");
+        e.invalid(&at.child("type"), &t.type_, "must be either Utilization, Value, or AverageValue");
     } else if !["AverageValue", "Utilization", "Value"].contains(&t.type_.as_str()) {
         e.invalid(&at.child("type"), &t.type_, "must be either Utilization, Value, or AverageValue");
     }
     for (name, q) in [("value", &t.value), ("averageValue", &t.average_value)] {
         if let Some(q) = q {
-            quantity_not_negative(q, &at.child(name), e);
-            if !amount(q).is_negative() && amount(q).is_zero() {
+            if amount(q).is_negative() || amount(q).is_zero() {
                 e.invalid(&at.child(name), &q.0, "must be positive");
             }
         }
@@ -227,7 +261,10 @@ fn scaling(r: &HPAScalingRules, at: &Path, e: &mut FieldErrors) {
             e.invalid(&at.child("stabilizationWindowSeconds"), n, format!("must be less than or equal to {WINDOW_S_MAX}"));
         }
     }
-    if has(&r.select_policy) && !["Disabled", "Max", "Min"].contains(&s(&r.select_policy)) {
+    if let Some(q) = &r.tolerance {
+        quantity_not_negative(q, &at.child("tolerance"), e);
+    }
+    if r.select_policy.is_some() && !["Disabled", "Max", "Min"].contains(&s(&r.select_policy)) {
         e.not_supported(&at.child("selectPolicy"), s(&r.select_policy), &["Disabled", "Max", "Min"]);
     }
     if items(&r.policies).is_empty() {
@@ -235,7 +272,9 @@ fn scaling(r: &HPAScalingRules, at: &Path, e: &mut FieldErrors) {
     }
     for (i, p) in items(&r.policies).iter().enumerate() {
         let at = at.child("policies").index(i);
-        one_of(&p.type_, &["Percent", "Pods"], &at.child("type"), e);
+        if !["Percent", "Pods"].contains(&p.type_.as_str()) {
+            e.not_supported(&at.child("type"), &p.type_, &["Percent", "Pods"]);
+        }
         if p.value <= 0 {
             e.invalid(&at.child("value"), p.value, "must be greater than zero");
         }

@@ -1,10 +1,10 @@
 //! Leases and EndpointSlices: what nodes and controllers write most. Docs: "Leases", "EndpointSlices".
 
-use crate::checks::{complain, port};
+use crate::checks::complain;
 use crate::core::service::special_ip;
 use crate::meta::immutable_text;
 use crate::names::{self, NameRule};
-use crate::read::{has, items, s};
+use crate::read::{items, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, warnings};
 use kinds::api::coordination::v1::Lease;
 use kinds::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
@@ -47,7 +47,12 @@ pub(crate) const SLICE_ROW: Rules = Rules {
             p.protocol.get_or_insert_with(|| "TCP".into());
         }
     }),
-    prepare_create: edit!(EndpointSlice, |x: &mut EndpointSlice| x.metadata.generation = Some(1)),
+    prepare_create: edit!(EndpointSlice, |x: &mut EndpointSlice| {
+        x.metadata.generation = Some(1);
+        for p in x.endpoints.iter_mut().flatten() {
+            p.deprecated_topology = None;
+        }
+    }),
     prepare_update: edit_with_old!(EndpointSlice, |n: &mut EndpointSlice, o: &EndpointSlice| {
         let was = o.metadata.generation.unwrap_or_default();
         let same = n.endpoints == o.endpoints && n.ports == o.ports && n.metadata.labels == o.metadata.labels;
@@ -58,10 +63,8 @@ pub(crate) const SLICE_ROW: Rules = Rules {
         slice(n, e);
         immutable_text(&n.address_type, &o.address_type, &Path::new("addressType"), e);
     }),
-    warnings: warnings!(EndpointSlice, |n: &EndpointSlice, _: Option<&EndpointSlice>| {
-        let all = items(&n.endpoints).iter().enumerate();
-        let old = all.filter(|_| n.address_type == "FQDN").take(1);
-        old.map(|_| "addressType: FQDN endpoints are deprecated".to_owned()).collect()
+    warnings: warnings!(EndpointSlice, |n: &EndpointSlice, o: Option<&EndpointSlice>| {
+        if o.is_none() && n.address_type == "FQDN" { vec!["spec.addressType: FQDN endpoints are deprecated".to_owned()] } else { Vec::new() }
     }),
     ..Rules::plain(Kind::EndpointSlice, NameRule::DnsSubdomain)
 };
@@ -121,7 +124,22 @@ fn endpoint(p: &Endpoint, kind: &str, at: &Path, e: &mut FieldErrors) {
         e.too_many(&at.child("hints").child("forZones"), zones.len(), HINTS_MAX);
     }
     for (i, z) in zones.iter().enumerate() {
-        complain(&at.child("hints").child("forZones").index(i).child("name"), &z.name, names::label_value(&z.name), e);
+        let at = at.child("hints").child("forZones").index(i).child("name");
+        if zones[..i].iter().any(|x| x.name == z.name) {
+            e.duplicate(&at, &z.name);
+        }
+        complain(&at, &z.name, names::label_value(&z.name), e);
+    }
+    let nodes = p.hints.as_ref().map(|h| items(&h.for_nodes)).unwrap_or_default();
+    if nodes.len() > HINTS_MAX {
+        e.too_many(&at.child("hints").child("forNodes"), nodes.len(), HINTS_MAX);
+    }
+    for (i, n) in nodes.iter().enumerate() {
+        let at = at.child("hints").child("forNodes").index(i).child("name");
+        if nodes[..i].iter().any(|x| x.name == n.name) {
+            e.duplicate(&at, &n.name);
+        }
+        complain(&at, &n.name, names::dns_subdomain(&n.name), e);
     }
 }
 
@@ -141,13 +159,10 @@ fn ports(list: &[EndpointPort], e: &mut FieldErrors) {
         if !seen.insert(name) {
             e.duplicate(&at.child("name"), name);
         }
-        if !has(&p.protocol) {
+        if p.protocol.is_none() {
             e.required(&at.child("protocol"), "");
         } else if !["SCTP", "TCP", "UDP"].contains(&s(&p.protocol)) {
             e.not_supported(&at.child("protocol"), s(&p.protocol), &["SCTP", "TCP", "UDP"]);
-        }
-        if let Some(n) = p.port {
-            port(n, &at.child("port"), e);
         }
         if let Some(a) = &p.app_protocol {
             complain(&at.child("appProtocol"), a, names::qualified_name(a), e);

@@ -83,18 +83,27 @@ fn definition(c: &CustomResourceDefinition, e: &mut FieldErrors) {
         e.required(&path.child("group"), "");
     } else {
         complain(&path.child("group"), &spec.group, names::dns_subdomain(&spec.group), e);
-        if spec.group.split('.').count() < 2 {
+        if names::dns_subdomain(&spec.group).is_empty() && spec.group.split('.').count() < 2 {
             e.invalid(&path.child("group"), &spec.group, "should be a domain with at least one dot");
         }
     }
     protected(c, e);
     one_of(&spec.scope, &["Cluster", "Namespaced"], &path.child("scope"), e);
     versions::validate(&spec.versions, &path, e);
+    stored(&spec.versions, e);
     names_of(&spec.names, &path.child("names"), e);
     conversion(c, &path.child("conversion"), e);
     if on(spec.preserve_unknown_fields) {
         let why = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
         e.invalid(&path.child("preserveUnknownFields"), true, why);
+    }
+}
+
+/// The versions that objects are stored in, as the status of a new definition has them.
+fn stored(versions: &[kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionVersion], e: &mut FieldErrors) {
+    if !versions.iter().any(|v| v.storage) {
+        let shown = kinds::field::Bare("null".into());
+        e.invalid(&Path::new("status.storedVersions"), shown, "must have at least one stored version");
     }
 }
 
@@ -120,7 +129,7 @@ fn protected(c: &CustomResourceDefinition, e: &mut FieldErrors) {
 
 fn names_of(n: &CustomResourceDefinitionNames, path: &Path, e: &mut FieldErrors) {
     for (name, v) in [("plural", n.plural.as_str()), ("singular", s(&n.singular))] {
-        if v.is_empty() && name == "plural" {
+        if v.is_empty() {
             e.required(&path.child(name), "");
         } else {
             complain(&path.child(name), v, names::dns1035_label(v), e);
@@ -206,7 +215,10 @@ pub(crate) const SERVICE_ROW: Rules = Rules {
         }
     }),
     prepare_update: edit_with_old!(APIService, |n: &mut APIService, o: &APIService| n.status.clone_from(&o.status)),
-    prepare_status_update: Some(edit_with_old!(APIService, |n: &mut APIService, o: &APIService| n.spec.clone_from(&o.spec))),
+    prepare_status_update: Some(edit_with_old!(APIService, |n: &mut APIService, o: &APIService| {
+        n.spec.clone_from(&o.spec);
+        n.status.get_or_insert_default();
+    })),
     validate: check!(APIService, service),
     validate_update: check_with_old!(APIService, |n: &APIService, _: &APIService, e: &mut FieldErrors| service(n, e)),
     allow_unconditional_update: false,

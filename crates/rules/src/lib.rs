@@ -20,6 +20,7 @@ mod devices;
 mod extensions;
 pub mod fairness;
 mod flow;
+pub mod gated;
 mod json;
 pub mod meta;
 pub mod names;

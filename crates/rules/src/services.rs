@@ -39,6 +39,14 @@ pub fn allocate(ctx: &Ctx<'_>, object: &mut Object, old: Option<&Object>) -> Res
 fn fill(ctx: &Ctx<'_>, service: &mut Service, old: &ServiceSpec, e: &mut FieldErrors) -> Result<(), ApiError> {
     let key = (s(&service.metadata.namespace).to_owned(), s(&service.metadata.name).to_owned());
     let spec = service.spec.get_or_insert_default();
+    // Validation says what is wrong with such a service.
+    let unknown = |f: &String| !["IPv4", "IPv6"].contains(&f.as_str());
+    let malformed = |ip: &String| ip != NONE && ip.parse::<std::net::IpAddr>().is_err();
+    let unaddressed = spec.cluster_ip.is_none() && !items(&spec.cluster_ips).is_empty();
+    let list = items(&spec.ip_families);
+    if list.iter().any(unknown) || list.windows(2).any(|w| w[0] == w[1]) || items(&spec.cluster_ips).iter().any(malformed) || unaddressed {
+        return Ok(());
+    }
     if needs_cluster_ip(spec) {
         families::settle(spec, &ctx.config.service_cidrs, e);
         if !e.is_empty() {

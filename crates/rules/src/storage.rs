@@ -4,8 +4,8 @@ use crate::checks::{complain, one_of_opt};
 use crate::core::pod::volumes::csi_driver;
 use crate::meta::{self, IMMUTABLE};
 use crate::names::{self, NameRule};
-use crate::read::{fill, items, s};
-use crate::table::{Rules, check, check_with_old, edit, edit_with_old};
+use crate::read::{items, s};
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old, warnings};
 use kinds::api::storage::v1::{
     CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass,
 };
@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 
 pub(crate) const CLASS_ROW: Rules = Rules {
     default: edit!(StorageClass, |c: &mut StorageClass| {
-        fill(&mut c.reclaim_policy, "Delete");
-        fill(&mut c.volume_binding_mode, "Immediate");
+        c.reclaim_policy.get_or_insert_with(|| "Delete".into());
+        c.volume_binding_mode.get_or_insert_with(|| "Immediate".into());
     }),
     validate: check!(StorageClass, class),
     validate_update: check_with_old!(StorageClass, |n: &StorageClass, o: &StorageClass, e: &mut FieldErrors| {
@@ -25,9 +25,7 @@ pub(crate) const CLASS_ROW: Rules = Rules {
         if map(n) != map(o) {
             e.forbidden(&Path::new("parameters"), "updates to parameters are forbidden.");
         }
-        if n.provisioner != o.provisioner {
-            e.forbidden(&Path::new("provisioner"), "updates to provisioner are forbidden.");
-        }
+        meta::immutable_text(&n.provisioner, &o.provisioner, &Path::new("provisioner"), e);
         if n.reclaim_policy != o.reclaim_policy {
             e.forbidden(&Path::new("reclaimPolicy"), "updates to reclaimPolicy are forbidden.");
         }
@@ -65,7 +63,8 @@ fn provisioner(name: &str, path: &Path, e: &mut FieldErrors) {
     if name.is_empty() {
         e.required(path, "");
     } else {
-        complain(path, name, names::qualified_name(&name.to_lowercase()), e);
+        let name = name.to_lowercase();
+        complain(path, &name, names::qualified_name(&name), e);
     }
 }
 
@@ -74,15 +73,25 @@ fn class(c: &StorageClass, e: &mut FieldErrors) {
     parameters(c.parameters.as_ref(), true, &Path::new("parameters"), e);
     one_of_opt(&c.reclaim_policy, &["Delete", "Retain"], &Path::new("reclaimPolicy"), e);
     match s(&c.volume_binding_mode) {
-        "" => e.required(&Path::new("volumeBindingMode"), ""),
         m if !["Immediate", "WaitForFirstConsumer"].contains(&m) => {
             e.not_supported(&Path::new("volumeBindingMode"), m, &["Immediate", "WaitForFirstConsumer"]);
         }
         _ => {}
     }
     for (i, t) in items(&c.allowed_topologies).iter().enumerate() {
-        for (j, r) in items(&t.match_label_expressions).iter().enumerate() {
-            let at = Path::new("allowedTopologies").index(i).child("matchLabelExpressions").index(j);
+        let (terms, at) = (items(&c.allowed_topologies), Path::new("allowedTopologies").index(i).child("matchLabelExpressions"));
+        let expressions = items(&t.match_label_expressions);
+        if terms[..i].iter().any(|x| x == t) || (expressions.is_empty()) {
+            e.duplicate(&at, "");
+        }
+        for (j, r) in expressions.iter().enumerate() {
+            let at = at.index(j);
+            if expressions[..j].iter().any(|x| x.key == r.key) {
+                e.duplicate(&at.child("key"), &r.key);
+            }
+            for (k, v) in r.values.iter().enumerate().filter(|(k, v)| r.values[..*k].contains(v)) {
+                e.duplicate(&at.child("values").index(k), v);
+            }
             if r.values.is_empty() {
                 e.required(&at.child("values"), "");
             }
@@ -97,14 +106,20 @@ pub(crate) const DRIVER_ROW: Rules = Rules {
         x.attach_required.get_or_insert(true);
         x.pod_info_on_mount.get_or_insert(false);
         x.storage_capacity.get_or_insert(false);
-        fill(&mut x.fs_group_policy, "ReadWriteOnceWithFSType");
+        x.fs_group_policy.get_or_insert_with(|| "ReadWriteOnceWithFSType".into());
         if items(&x.volume_lifecycle_modes).is_empty() {
             x.volume_lifecycle_modes = Some(vec!["Persistent".into()]);
         }
         x.requires_republish.get_or_insert(false);
         x.se_linux_mount.get_or_insert(false);
     }),
+    prepare_create: edit!(CSIDriver, without_gated),
+    prepare_update: edit_with_old!(CSIDriver, |n: &mut CSIDriver, _: &CSIDriver| without_gated(n)),
     validate: check!(CSIDriver, driver),
+    warnings: warnings!(CSIDriver, |n: &CSIDriver, o: Option<&CSIDriver>| {
+        let leaks = o.is_none() && !items(&n.spec.token_requests).is_empty() && n.spec.service_account_token_in_secrets.is_none();
+        leaks.then(|| TOKENS_LEAK.to_owned()).into_iter().collect()
+    }),
     validate_update: check_with_old!(CSIDriver, |n: &CSIDriver, o: &CSIDriver, e: &mut FieldErrors| {
         driver(n, e);
         if n.spec.attach_required != o.spec.attach_required {
@@ -119,6 +134,38 @@ pub(crate) const DRIVER_ROW: Rules = Rules {
     ..Rules::plain(Kind::CSIDriver, NameRule::DnsSubdomain)
 };
 
+const TOKENS_LEAK: &str = "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes";
+
+/// Fields of gates that are off.
+fn without_gated(d: &mut CSIDriver) {
+    d.spec.prevent_pod_scheduling_if_missing = None;
+}
+
+/// Tokens live at least this long, and at most 2^32 seconds.
+const TOKEN_S_MIN: i64 = 600;
+const TOKEN_S_MAX: i64 = 1 << 32;
+const ALLOCATABLE_PERIOD_S_MIN: i64 = 10;
+
+fn token_requests(d: &CSIDriver, path: &Path, e: &mut FieldErrors) {
+    let list = items(&d.spec.token_requests);
+    for (i, t) in list.iter().enumerate() {
+        let at = path.child("tokenRequests").index(i);
+        if list[..i].iter().any(|x| x.audience == t.audience) {
+            e.duplicate(&at.child("audience"), &t.audience);
+        }
+        let at = at.child("expirationSeconds");
+        match t.expiration_seconds {
+            Some(n) if n < TOKEN_S_MIN => e.invalid(&at, n, "may not specify a duration less than 10 minutes"),
+            Some(n) if n > TOKEN_S_MAX => e.invalid(&at, n, "may not specify a duration larger than 2^32 seconds"),
+            _ => {}
+        }
+    }
+    if let Some(on) = d.spec.service_account_token_in_secrets.filter(|_| list.is_empty()) {
+        let why = "serviceAccountTokenInSecrets is set but no tokenRequests are specified";
+        e.invalid(&path.child("serviceAccountTokenInSecrets"), on, why);
+    }
+}
+
 fn driver(d: &CSIDriver, e: &mut FieldErrors) {
     csi_driver(s(&d.metadata.name), &Path::new("metadata.name"), e);
     let path = Path::new("spec");
@@ -127,7 +174,15 @@ fn driver(d: &CSIDriver, e: &mut FieldErrors) {
             e.not_supported(&path.child("volumeLifecycleModes"), m, &["Persistent", "Ephemeral"]);
         }
     }
-    one_of_opt(&d.spec.fs_group_policy, &["File", "None", "ReadWriteOnceWithFSType"], &path.child("fsGroupPolicy"), e);
+    let policy = s(&d.spec.fs_group_policy);
+    if !["File", "None", "ReadWriteOnceWithFSType"].contains(&policy) {
+        e.not_supported(&path.child("fsGroupPolicy"), policy, &["File", "None", "ReadWriteOnceWithFSType"]);
+    }
+    token_requests(d, &path, e);
+    if let Some(n) = d.spec.node_allocatable_update_period_seconds.filter(|n| *n < ALLOCATABLE_PERIOD_S_MIN) {
+        let why = format!("must be greater than or equal to {ALLOCATABLE_PERIOD_S_MIN} seconds");
+        e.invalid(&path.child("nodeAllocatableUpdatePeriodSeconds"), n, why);
+    }
 }
 
 pub(crate) const NODE_ROW: Rules = Rules {
@@ -145,13 +200,26 @@ pub(crate) const NODE_ROW: Rules = Rules {
     ..Rules::plain(Kind::CSINode, NameRule::DnsSubdomain)
 };
 
+const NODE_ID_MAX: usize = 256;
+
+/// The name of a driver where it must be there.
+fn csi_driver_name(name: &str, at: &Path, e: &mut FieldErrors) {
+    if name.is_empty() {
+        e.required(at, "");
+    } else {
+        csi_driver(name, at, e);
+    }
+}
+
 fn node(n: &CSINode, e: &mut FieldErrors) {
     let list = &n.spec.drivers;
     for (i, d) in list.iter().enumerate() {
         let at = Path::new("spec.drivers").index(i);
-        csi_driver(&d.name, &at.child("name"), e);
+        csi_driver_name(&d.name, &at.child("name"), e);
         if d.node_id.is_empty() {
             e.required(&at.child("nodeID"), "");
+        } else if d.node_id.len() > NODE_ID_MAX {
+            e.invalid(&at.child("nodeID"), &d.node_id, format!("must be {NODE_ID_MAX} characters or less"));
         }
         if let Some(n) = d.allocatable.as_ref().and_then(|a| a.count).filter(|n| *n < 0) {
             e.invalid(&at.child("allocatable").child("count"), n, "must be greater than or equal to 0");
@@ -159,7 +227,14 @@ fn node(n: &CSINode, e: &mut FieldErrors) {
         if list[..i].iter().any(|x| x.name == d.name) {
             e.duplicate(&at.child("name"), &d.name);
         }
-        for k in items(&d.topology_keys) {
+        let keys = items(&d.topology_keys);
+        for (j, k) in keys.iter().enumerate() {
+            if k.is_empty() {
+                e.required(&at, "");
+            }
+            if keys[..j].contains(k) {
+                e.duplicate(&at, k);
+            }
             complain(&at, k, names::qualified_name(k), e);
         }
     }
@@ -213,12 +288,16 @@ pub(crate) const ATTACHMENT_ROW: Rules = Rules {
 
 fn attachment(v: &VolumeAttachment, e: &mut FieldErrors) {
     let path = Path::new("spec");
-    csi_driver(&v.spec.attacher, &path.child("attacher"), e);
+    csi_driver_name(&v.spec.attacher, &path.child("attacher"), e);
     match (&v.spec.source.persistent_volume_name, &v.spec.source.inline_volume_spec) {
         (None, None) => e.required(&path.child("source"), "must specify exactly one of inlineVolumeSpec and persistentVolumeName"),
         (Some(_), Some(_)) => e.forbidden(&path.child("source"), "must specify exactly one of inlineVolumeSpec and persistentVolumeName"),
-        (Some(n), None) if n.is_empty() => {
-            e.required(&path.child("source").child("persistentVolumeName"), "must specify non empty persistentVolumeName");
+        (Some(n), None) => {
+            let at = path.child("source").child("persistentVolumeName");
+            if n.is_empty() {
+                e.required(&at, "must specify non empty persistentVolumeName");
+            }
+            complain(&at, n, names::dns_subdomain(n), e);
         }
         _ => {}
     }

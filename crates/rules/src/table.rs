@@ -213,6 +213,7 @@ macro_rules! keep_spec {
         Some(edit_with_old!($v, |n: &mut $t, o: &$t| {
             n.spec.clone_from(&o.spec);
             n.metadata.generation = o.metadata.generation;
+            n.status.get_or_insert_default();
         }))
     };
 }
@@ -224,6 +225,7 @@ macro_rules! keep_spec_and_labels {
             n.spec.clone_from(&o.spec);
             n.metadata.generation = o.metadata.generation;
             n.metadata.labels.clone_from(&o.metadata.labels);
+            n.status.get_or_insert_default();
         }))
     };
 }

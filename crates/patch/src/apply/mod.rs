@@ -184,9 +184,7 @@ pub fn apply(live: Option<&Value>, config: &Value, shape: Shape<'_>, writer: Wri
     if config["metadata"]["managedFields"].as_array().is_some_and(|list| !list.is_empty()) {
         return Err(ApplyError::BadRequest("metadata.managedFields must be nil"));
     }
-    if let Some(problem) = typed::check(config, shape) {
-        return Err(ApplyError::Typed(format!("{}): {problem}", identity(config))));
-    }
+    check(config, shape)?;
     let (old, mut managed) = start(live, shape, writer);
     let id = Id { manager: writer.manager.to_owned(), operation: Operation::Apply, api_version: String::new(), subresource: writer.subresource.to_owned() };
     let last = managed.managers.get(&id).map(|owned| owned.set.clone()).unwrap_or_default();
@@ -208,10 +206,23 @@ pub fn apply(live: Option<&Value>, config: &Value, shape: Shape<'_>, writer: Wri
     finish(live, object, managed, &id, writer)
 }
 
+/// Whether a configuration fits its schema.
+///
+/// # Errors
+/// [`ApplyError::Typed`].
+pub fn check(config: &Value, shape: Shape<'_>) -> Result<(), ApplyError> {
+    match typed::check(config, shape) {
+        Some(problem) => Err(ApplyError::Typed(format!("{}): {problem}", identity(config)))),
+        None => Ok(()),
+    }
+}
+
 /// `ns/name; apps/v1, Kind=Deployment`
 fn identity(config: &Value) -> String {
     let text = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    format!("{}/{}; {}, Kind={}", text("/metadata/namespace"), text("/metadata/name"), text("/apiVersion"), text("/kind"))
+    let version = text("/apiVersion");
+    let slash = if version.contains('/') { "" } else { "/" };
+    format!("{}/{}; {slash}{version}, Kind={}", text("/metadata/namespace"), text("/metadata/name"), text("/kind"))
 }
 
 /// What an apply starts from: the object without managed fields, and its managers; an object that was never tracked gets
@@ -236,7 +247,8 @@ fn finish(live: Option<&Value>, mut object: Value, mut managed: Managed, id: &Id
     managed.cap();
     let mut same_times = object.clone();
     managed.write(&mut same_times);
-    if live == Some(&same_times) {
+    // Who applies what is there already comes to own it without a time.
+    if live.is_some_and(|live| same_but_owners(live, &object)) {
         return Ok(same_times);
     }
     if let Some(owned) = managed.managers.get_mut(id) {
@@ -244,6 +256,18 @@ fn finish(live: Option<&Value>, mut object: Value, mut managed: Managed, id: &Id
     }
     managed.write(&mut object);
     Ok(object)
+}
+
+/// Whether two objects are the same but for who owns their fields.
+fn same_but_owners(live: &Value, new: &Value) -> bool {
+    let bare = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+        }
+        object
+    };
+    bare(live) == bare(new)
 }
 
 fn conflicts(managed: &Managed, own: &Id, written: &Set) -> Vec<(Id, Vec<Element>)> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use schema::{Emit, Kind, Type};
+use schema::{Emit, Kind, Special, Type};
 use serde_json::{Map, Value};
 
 use super::path::{Element, show};
@@ -54,7 +54,11 @@ fn visit(value: &Value, shape: Shape<'_>, path: &mut Vec<Element>, errors: &mut 
             }
         }
         (Form::Map | Form::Set, other) => errors.push(format!("{}: expected list, got {}", show(path), go(other))),
-        (Form::Scalar, Value::Object(_) | Value::Array(_)) => errors.push(format!("{}: expected scalar, got {}", show(path), go(value))),
+        (Form::Scalar, value) => {
+            if let Some(problem) = scalar(value, shape) {
+                errors.push(format!("{}: {problem}", show(path)));
+            }
+        }
         // Atomic objects and lists still declare their fields.
         (Form::Atomic, Value::Object(map)) => fields(map, shape, path, errors),
         (Form::Atomic, Value::Array(list)) => {
@@ -65,6 +69,52 @@ fn visit(value: &Value, shape: Shape<'_>, path: &mut Vec<Element>, errors: &mut 
             }
         }
         _ => {}
+    }
+}
+
+/// What is wrong with a scalar: each sort has words of its own.
+fn scalar(value: &Value, shape: Shape<'_>) -> Option<String> {
+    let kind = match shape {
+        Shape::Field(f) if f.kind() == Kind::Object => f.ty().and_then(Type::special).map_or(Kind::Any, special),
+        Shape::Field(f) => f.kind(),
+        Shape::Element(f) if f.item() == Kind::Object => f.ty().and_then(Type::special).map_or(Kind::Any, special),
+        Shape::Element(f) => f.item(),
+        Shape::Part(schema) => match schema["type"].as_str() {
+            Some("string") => Kind::String,
+            Some("integer" | "number") => Kind::Double,
+            Some("boolean") => Kind::Bool,
+            _ => Kind::Any,
+        },
+        _ => Kind::Any,
+    };
+    match (kind, value) {
+        (Kind::String | Kind::Enum | Kind::Bytes, Value::String(_)) | (Kind::Bool, Value::Bool(_)) => None,
+        (Kind::Int32 | Kind::Int64 | Kind::Double, Value::Number(_)) => None,
+        (Kind::String | Kind::Enum | Kind::Bytes, other) => Some(format!("expected string, got &value.valueUnstructured{{Value:{other}}}")),
+        (Kind::Bool, other) => Some(format!("expected boolean, got {}", go(other))),
+        (Kind::Int32 | Kind::Int64 | Kind::Double, other) => Some(format!("expected numeric (int or float), got {}", go_type(other))),
+        (_, Value::Object(_) | Value::Array(_)) => Some(format!("expected scalar, got {}", go(value))),
+        _ => None,
+    }
+}
+
+/// The scalar that a special form is declared as; `Any` for those of two forms.
+fn special(form: Special) -> Kind {
+    match form {
+        Special::Time | Special::MicroTime | Special::Duration => Kind::String,
+        _ => Kind::Any,
+    }
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(n) if n.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
     }
 }
 

@@ -141,7 +141,9 @@ fn take_prefixed(patch: &mut Map<String, Value>, prefix: &str) -> Vec<(String, V
 
 pub(crate) fn bad_directive(directive: &Value, map: &Map<String, Value>) -> PatchError {
     let name = directive.as_str().map_or_else(|| directive.to_string(), str::to_owned);
-    PatchError::Malformed(format!("unknown patch type: {name} in map: {}", go_map(map)))
+    let mut shown = map.clone();
+    shown.insert("$patch".to_owned(), directive.clone());
+    PatchError::Malformed(format!("unknown patch type: {name} in map: {}", go_map(&shown)))
 }
 
 /// A map as Go prints it.
@@ -150,7 +152,9 @@ pub(crate) fn go_map(map: &Map<String, Value>) -> String {
     format!("map[{}]", entries.join(" "))
 }
 
-pub(crate) fn go_value(value: &Value) -> String {
+/// A value as Go prints it.
+#[must_use]
+pub fn go_value(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
         Value::String(text) => text.clone(),

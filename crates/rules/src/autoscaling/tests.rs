@@ -7,7 +7,7 @@ use kinds::{FieldErrors, Kind, Object, ObjectMeta};
 fn errors(change: impl FnOnce(&mut HorizontalPodAutoscalerSpec)) -> Vec<String> {
     let mut spec = HorizontalPodAutoscalerSpec {
         max_replicas: 5,
-        scale_target_ref: CrossVersionObjectReference { kind: "Deployment".into(), name: "web".into(), ..Default::default() },
+        scale_target_ref: CrossVersionObjectReference { kind: "Deployment".into(), name: "web".into(), api_version: Some("apps/v1".into()) },
         ..Default::default()
     };
     change(&mut spec);

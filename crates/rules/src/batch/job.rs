@@ -6,9 +6,9 @@ use crate::core::pod::{default, template};
 use crate::meta::{self, IMMUTABLE};
 use crate::names;
 use crate::names::NameRule;
-use crate::read::{fill, has, items, on, s};
+use crate::read::{fill, items, on, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, fields, keep_spec, warnings};
-use kinds::api::batch::v1::{Job, JobSpec, JobStatus, PodFailurePolicyRule, SuccessPolicyRule};
+use kinds::api::batch::v1::{Job, JobSpec, JobStatus, PodFailurePolicyRule, SuccessPolicy, SuccessPolicyRule};
 use kinds::field::Bare;
 use kinds::{FieldErrors, Kind, LabelSelector, Path, Selector};
 
@@ -60,14 +60,14 @@ pub(super) fn spec_defaults(spec: &mut JobSpec) {
     spec.parallelism.get_or_insert(1);
     let unlimited = spec.backoff_limit_per_index.is_some();
     spec.backoff_limit.get_or_insert(if unlimited { i32::MAX } else { 6 });
-    fill(&mut spec.completion_mode, "NonIndexed");
+    spec.completion_mode.get_or_insert_with(|| "NonIndexed".into());
     spec.suspend.get_or_insert(false);
     for r in spec.pod_failure_policy.iter_mut().flat_map(|p| p.rules.iter_mut()) {
         for p in r.on_pod_conditions.iter_mut().flatten() {
             fill(&mut p.status, "True");
         }
     }
-    if !has(&spec.pod_replacement_policy) {
+    if spec.pod_replacement_policy.is_none() {
         let policy = if spec.pod_failure_policy.is_some() { "Failed" } else { "TerminatingOrFailed" };
         spec.pod_replacement_policy = Some(policy.into());
     }
@@ -85,6 +85,8 @@ fn prepare_create(j: &mut Job) {
         return;
     }
     let labels = spec.template.metadata.get_or_insert_default().labels.get_or_insert_default();
+    // Labels that were taken from the template stay the template's.
+    let taken = !labels.is_empty() && j.metadata.labels.as_ref() == Some(labels);
     for (keys, value) in [(UID_LABELS, &uid), (NAME_LABELS, &name)] {
         for k in keys {
             labels.entry(k.to_owned()).or_insert_with(|| value.clone());
@@ -93,6 +95,9 @@ fn prepare_create(j: &mut Job) {
     let selector = spec.selector.get_or_insert_with(LabelSelector::default);
     let labels = selector.match_labels.get_or_insert_default();
     labels.entry(UID_LABELS[0].to_owned()).or_insert(uid);
+    if taken {
+        j.metadata.labels = None;
+    }
     copy_labels(j);
 }
 
@@ -155,12 +160,19 @@ fn generated_selector(j: &Job, spec: &JobSpec, e: &mut FieldErrors) {
     }
 }
 
+const UNMATCHED: &str = "`selector` does not match template `labels`";
+
 /// A job's spec. With `selected`, the selector must be there.
 pub(super) fn validate_spec(spec: &JobSpec, path: &Path, selected: bool, e: &mut FieldErrors) {
     counts(spec, path, e);
     if selected {
         match &spec.selector {
-            None => e.required(&path.child("selector"), ""),
+            None => {
+                e.required(&path.child("selector"), "");
+                let labels = spec.template.metadata.as_ref().and_then(|m| m.labels.as_ref());
+                let shown = labels.map_or_else(crate::json::null, crate::json::map);
+                e.invalid(&path.child("template").child("metadata").child("labels"), shown, UNMATCHED);
+            }
             Some(sel) => meta::label_selector(Some(sel), meta::Values::Strict, &path.child("selector"), e),
         }
     }
@@ -173,7 +185,7 @@ pub(super) fn validate_spec(spec: &JobSpec, path: &Path, selected: bool, e: &mut
         e.0.retain(|x| x.path.to_string() != at.to_string());
         e.required(&at, "valid values: \"OnFailure\", \"Never\"");
     }
-    if spec.pod_failure_policy.is_some() && policy != "Never" {
+    if spec.pod_failure_policy.is_some() && policy == "OnFailure" {
         let why = "only \"Never\" is supported when podFailurePolicy is specified";
         e.invalid(&at.child("spec").child("restartPolicy"), policy, why);
     }
@@ -181,7 +193,7 @@ pub(super) fn validate_spec(spec: &JobSpec, path: &Path, selected: bool, e: &mut
         let labels = spec.template.metadata.as_ref().and_then(|m| m.labels.as_ref());
         if !Selector::from_label_selector(Some(sel)).matches(labels) {
             let shown = labels.map_or_else(crate::json::null, crate::json::map);
-            e.invalid(&at.child("metadata").child("labels"), shown, "`selector` does not match template `labels`");
+            e.invalid(&at.child("metadata").child("labels"), shown, UNMATCHED);
         }
     }
     failure_policy(spec, &path.child("podFailurePolicy"), e);
@@ -201,9 +213,11 @@ fn counts(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
         not_negative_opt(v, &path.child(name), e);
     }
     not_negative(spec.active_deadline_seconds.unwrap_or_default(), &path.child("activeDeadlineSeconds"), e);
-    let indexed = s(&spec.completion_mode) == "Indexed";
-    if spec.backoff_limit_per_index.is_some() && !indexed {
-        e.invalid(&path.child("backoffLimitPerIndex"), spec.backoff_limit_per_index.unwrap_or_default(), "requires indexed completion mode");
+    let plain = spec.completion_mode.as_deref().is_none_or(|m| m == "NonIndexed");
+    for (name, n) in [("backoffLimitPerIndex", spec.backoff_limit_per_index), ("maxFailedIndexes", spec.max_failed_indexes)] {
+        if let Some(n) = n.filter(|_| plain) {
+            e.invalid(&path.child(name), n, "requires indexed completion mode");
+        }
     }
     if let Some(m) = spec.max_failed_indexes {
         let at = path.child("maxFailedIndexes");
@@ -218,14 +232,18 @@ fn counts(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
         }
     }
     if let Some(m) = spec.managed_by.as_deref() {
-        complain(&path.child("managedBy"), m, names::domain_prefixed(m), e);
+        if m.is_empty() {
+            e.required(&path.child("managedBy"), "");
+        } else {
+            complain(&path.child("managedBy"), m, names::domain_prefixed(m), e);
+        }
         if m.len() > 63 {
             e.too_long(&path.child("managedBy"), 63);
         }
     }
-    match s(&spec.completion_mode) {
-        "NonIndexed" | "" => {}
-        "Indexed" => {
+    match spec.completion_mode.as_deref() {
+        None | Some("NonIndexed") => {}
+        Some("Indexed") => {
             if spec.completions.is_none() {
                 e.required(&path.child("completions"), "when completion mode is Indexed");
             }
@@ -242,7 +260,7 @@ fn counts(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
                 }
             }
         }
-        other => e.not_supported(&path.child("completionMode"), other, &["NonIndexed", "Indexed"]),
+        Some(other) => e.not_supported(&path.child("completionMode"), other, &["NonIndexed", "Indexed"]),
     }
 }
 
@@ -293,7 +311,7 @@ fn failure_rule(r: &PodFailurePolicyRule, spec: &JobSpec, at: &Path, e: &mut Fie
         }
         let values = &c.values;
         if values.is_empty() {
-            e.invalid(&at.child("values"), Bare("null".into()), "at least one value is required");
+            e.invalid(&at.child("values"), Bare("[]".into()), "at least one value is required");
         }
         if values.len() > 255 {
             e.too_many(&at.child("values"), values.len(), 255);
@@ -305,9 +323,11 @@ fn failure_rule(r: &PodFailurePolicyRule, spec: &JobSpec, at: &Path, e: &mut Fie
             }
             if values[..i].contains(v) {
                 e.duplicate(&at, *v);
-            } else if i > 0 && values[i - 1] > *v {
-                e.invalid(&at, *v, "must be ordered");
             }
+        }
+        if !values.is_sorted() {
+            let shown = serde_json::json!(values).to_string();
+            e.invalid(&at.child("values"), Bare(shown), "must be ordered");
         }
     }
     if conditions.len() > RULES_MAX {
@@ -323,7 +343,8 @@ fn failure_rule(r: &PodFailurePolicyRule, spec: &JobSpec, at: &Path, e: &mut Fie
 fn success_policy(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
     let Some(p) = &spec.success_policy else { return };
     if s(&spec.completion_mode) != "Indexed" {
-        e.invalid(path, Bare("null".into()), "requires indexed completion mode");
+        e.invalid(path, shown_success(p), "requires indexed completion mode");
+        return;
     }
     if p.rules.is_empty() {
         e.required(&path.child("rules"), "at least one rules must be specified when the successPolicy is specified");
@@ -336,6 +357,18 @@ fn success_policy(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
     }
 }
 
+/// A success policy as Go prints it.
+fn shown_success(p: &SuccessPolicy) -> Bare {
+    let rule = |r: &SuccessPolicyRule| {
+        let indexes = r.succeeded_indexes.as_ref().map_or("null".to_owned(), |t| format!("{t:?}"));
+        let count = r.succeeded_count.map_or("null".to_owned(), |n| n.to_string());
+        format!("{{\"SucceededIndexes\":{indexes},\"SucceededCount\":{count}}}")
+    };
+    let rules: Vec<String> = p.rules.iter().map(rule).collect();
+    let list = if rules.is_empty() { "null".to_owned() } else { format!("[{}]", rules.join(",")) };
+    Bare(format!("{{\"Rules\":{list}}}"))
+}
+
 fn success_rule(r: &SuccessPolicyRule, completions: i32, at: &Path, e: &mut FieldErrors) {
     if r.succeeded_count.is_none() && r.succeeded_indexes.is_none() {
         e.required(at, "at least one of succeededCount or succeededIndexes must be specified");
@@ -345,12 +378,17 @@ fn success_rule(r: &SuccessPolicyRule, completions: i32, at: &Path, e: &mut Fiel
         let at = at.child("succeededIndexes");
         match index_count(text, completions) {
             Ok(n) => total = Some(n),
-            Err(why) => e.invalid(&at, text, format!("error parsing succeededIndexes: {why}")),
+            Err(why) => {
+                total = Some(0); 
+                e.invalid(&at, text, format!("error parsing succeededIndexes: {why}"));
+            }
         }
     }
     if let Some(n) = r.succeeded_count {
         let at = at.child("succeededCount");
-        if n <= 0 {
+        if n < 0 {
+            e.invalid(&at, n, crate::checks::NOT_NEGATIVE);
+        } else if n == 0 {
             e.invalid(&at, n, "must be greater than 0");
         }
         if n > completions {
@@ -371,8 +409,8 @@ fn index_count(text: &str, completions: i32) -> Result<i32, String> {
             Some((a, b)) => (number(a)?, number(b)?),
             None => (number(part)?, number(part)?),
         };
-        if b >= completions {
-            return Err(format!("too large index: {b:?}"));
+        if let Some(far) = [a, b].into_iter().find(|n| *n >= completions) {
+            return Err(format!("too large index: {:?}", far.to_string()));
         }
         if a <= last || b < a {
             return Err(format!("non-increasing order, previous: {last}, current: {a}"));

@@ -29,6 +29,7 @@ pub(crate) const ROW: Rules = Rules {
     }),
     prepare_status_update: Some(edit_with_old!(PersistentVolumeClaim, |n: &mut PersistentVolumeClaim, o: &PersistentVolumeClaim| {
         n.spec.clone_from(&o.spec);
+        n.status.get_or_insert_default();
     })),
     validate: check!(PersistentVolumeClaim, validate),
     validate_update: check_with_old!(PersistentVolumeClaim, validate_update),
@@ -74,8 +75,7 @@ pub(crate) fn spec(c: &PersistentVolumeClaimSpec, path: &Path, e: &mut FieldErro
         None => e.required(&path.child("resources").key("storage"), ""),
         Some(q) => {
             let at = path.child("resources").key("storage");
-            resource_amount("storage", q, &at, e);
-            if amount(q).is_zero() {
+            if amount(q).is_negative() || amount(q).is_zero() {
                 e.invalid(&at, &q.0, "must be greater than zero");
             }
         }
@@ -84,7 +84,7 @@ pub(crate) fn spec(c: &PersistentVolumeClaimSpec, path: &Path, e: &mut FieldErro
         let name = s(&c.storage_class_name);
         complain(&path.child("storageClassName"), name, names::dns_subdomain(name), e);
     }
-    if has(&c.volume_mode) && !["Block", "Filesystem"].contains(&s(&c.volume_mode)) {
+    if c.volume_mode.is_some() && !["Block", "Filesystem"].contains(&s(&c.volume_mode)) {
         e.not_supported(&path.child("volumeMode"), s(&c.volume_mode), &["Block", "Filesystem"]);
     }
     if let Some(d) = &c.data_source {

@@ -1,6 +1,6 @@
 //! LimitRanges. Docs: "Limit Ranges".
 
-use crate::core::pod::resources::{is_extended, is_huge_page, resource_amount, resource_name};
+use crate::core::pod::resources::{container_resource_name, is_extended, is_huge_page, resource_name};
 use crate::names::NameRule;
 use crate::quantities::round_up_milli;
 use crate::read::amount;
@@ -47,7 +47,11 @@ fn validate(r: &LimitRange, e: &mut FieldErrors) {
     let mut seen = BTreeSet::new();
     for (i, l) in spec.limits.iter().enumerate() {
         let at = Path::new("spec.limits").index(i);
-        for m in crate::names::qualified_name(&l.type_) {
+        let why = crate::names::qualified_name(&l.type_);
+        if why.is_empty() && !l.type_.contains('/') && !TYPES.contains(&l.type_.as_str()) {
+            e.invalid(&at.child("type"), &l.type_, "must be a standard limit type or fully qualified");
+        }
+        for m in why {
             e.invalid(&at.child("type"), &l.type_, m);
         }
         if !seen.insert(&l.type_) {
@@ -56,6 +60,9 @@ fn validate(r: &LimitRange, e: &mut FieldErrors) {
         item(l, &at, e);
     }
 }
+
+/// What limits are for.
+const TYPES: &[&str] = &["Pod", "Container", "PersistentVolumeClaim"];
 
 fn item(l: &LimitRangeItem, at: &Path, e: &mut FieldErrors) {
     let of = |m: &Option<BTreeMap<String, QuantityText>>| m.clone().unwrap_or_default();
@@ -73,9 +80,12 @@ fn item(l: &LimitRangeItem, at: &Path, e: &mut FieldErrors) {
         e.required(at, "either minimum or maximum storage value is required, but neither was provided");
     }
     for (name, map) in [("max", &max), ("min", &min), ("default", &default), ("defaultRequest", &request), ("maxLimitRequestRatio", &ratio)] {
-        for (k, q) in map {
-            resource_name(k, &at.child(name).key(k), e);
-            resource_amount(k, q, &at.child(name).key(k), e);
+        for k in map.keys() {
+            let at = at.child(name).key(k);
+            match l.type_.as_str() {
+                "Container" | "Pod" => container_resource_name(k, &at, e),
+                _ => drop(resource_name(k, &at, e)),
+            }
         }
     }
     let keys: BTreeSet<&String> = max.keys().chain(min.keys()).chain(default.keys()).chain(request.keys()).chain(ratio.keys()).collect();
@@ -100,18 +110,36 @@ fn item(l: &LimitRangeItem, at: &Path, e: &mut FieldErrors) {
             ("default", &d, &hi, "default", "max"),
         ] {
             if over(a, b) {
-                let value = if field == "default" { &d } else if field == "min" { &lo } else { &rq };
+                let value = if field == "default" { if an == "min" { &lo } else { &hi } } else if field == "min" { &lo } else { &rq };
                 let at = if field == "default" { at.child("default").key(k) } else { at.child(field).key(k) };
                 e.invalid(&at, shown(value), words(an, a, bn, b));
             }
         }
-        if let Some(r) = ratio.get(k)
-            && amount(r) < kinds::Quantity::milli(1000) {
-                e.invalid(&at.child("maxLimitRequestRatio").key(k), &r.0, format!("ratio {} is less than 1", r.0));
+        if let Some(r) = ratio.get(k) {
+            let at = at.child("maxLimitRequestRatio").key(k);
+            if amount(r) < kinds::Quantity::milli(1000) {
+                e.invalid(&at, &r.0, format!("ratio {} is less than 1", r.0));
             }
+            if let Some(most) = most(&lo, &hi).filter(|most| plain(r) > *most) {
+                e.invalid(&at, &r.0, format!("ratio {} is greater than max/min = {most:.6}", r.0));
+            }
+        }
         if (is_huge_page(k) || is_extended(k)) && d.is_some() && rq.is_some() && d.as_ref().map(amount) != rq.as_ref().map(amount) {
             let why = format!("default value {} must equal to defaultRequest value {} in {k}", shown(&d), shown(&rq));
             e.invalid(&at.child("defaultRequest").key(k), shown(&rq), why);
         }
+    }
+}
+
+/// An amount as a number.
+fn plain(q: &QuantityText) -> f64 {
+    amount(q).as_f64()
+}
+
+/// The largest ratio that two bounds leave.
+fn most(min: &Option<QuantityText>, max: &Option<QuantityText>) -> Option<f64> {
+    match (min, max) {
+        (Some(min), Some(max)) if plain(min) != 0.0 => Some(plain(max) / plain(min)),
+        _ => None,
     }
 }

@@ -16,7 +16,10 @@ pub(crate) const ROW: Rules = Rules {
         });
         n.status.clone_from(&o.status);
     }),
-    prepare_status_update: Some(edit_with_old!(Namespace, |n: &mut Namespace, o: &Namespace| n.spec.clone_from(&o.spec))),
+    prepare_status_update: Some(edit_with_old!(Namespace, |n: &mut Namespace, o: &Namespace| {
+        n.spec.clone_from(&o.spec);
+        n.status.get_or_insert_default();
+    })),
     validate: check!(Namespace, |n: &Namespace, e: &mut FieldErrors| finalizers(n, e)),
     validate_status_update: check_with_old!(Namespace, validate_status),
     fields: |o: &Object| {

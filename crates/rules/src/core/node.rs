@@ -15,7 +15,10 @@ pub(crate) const ROW: Rules = Rules {
         n.status.get_or_insert_default();
     }),
     prepare_update: edit_with_old!(Node, |n: &mut Node, o: &Node| n.status.clone_from(&o.status)),
-    prepare_status_update: Some(edit_with_old!(Node, |n: &mut Node, o: &Node| n.spec.clone_from(&o.spec))),
+    prepare_status_update: Some(edit_with_old!(Node, |n: &mut Node, o: &Node| {
+        n.spec.clone_from(&o.spec);
+        n.status.get_or_insert_default();
+    })),
     validate: check!(Node, validate),
     validate_update: check_with_old!(Node, validate_update),
     validate_status_update: check_with_old!(Node, validate_update),

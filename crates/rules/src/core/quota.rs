@@ -19,7 +19,10 @@ pub(crate) const ROW: Rules = Rules {
     }),
     prepare_create: edit!(ResourceQuota, |q: &mut ResourceQuota| q.status = Some(ResourceQuotaStatus::default())),
     prepare_update: edit_with_old!(ResourceQuota, |n: &mut ResourceQuota, o: &ResourceQuota| n.status.clone_from(&o.status)),
-    prepare_status_update: Some(edit_with_old!(ResourceQuota, |n: &mut ResourceQuota, o: &ResourceQuota| n.spec.clone_from(&o.spec))),
+    prepare_status_update: Some(edit_with_old!(ResourceQuota, |n: &mut ResourceQuota, o: &ResourceQuota| {
+        n.spec.clone_from(&o.spec);
+        n.status.get_or_insert_default();
+    })),
     validate: check!(ResourceQuota, validate),
     validate_update: check_with_old!(ResourceQuota, validate_update),
     ..Rules::plain(Kind::ResourceQuota, NameRule::DnsSubdomain)

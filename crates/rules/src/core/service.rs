@@ -9,13 +9,15 @@ use crate::table::{Rules, check, check_with_old, edit, edit_with_old, fields, wa
 use kinds::api::core::v1::{LoadBalancerStatus, Service, ServicePort, ServiceSpec, ServiceStatus};
 use kinds::field::Bare;
 use kinds::{FieldErrors, IntOrString, Kind, Path};
-use serde_json::json;
 
 pub(crate) const ROW: Rules = Rules {
     default: edit!(Service, default),
     prepare_create: edit!(Service, service_update::prepare_create),
     prepare_update: edit_with_old!(Service, service_update::prepare_update),
-    prepare_status_update: Some(edit_with_old!(Service, |n: &mut Service, o: &Service| n.spec.clone_from(&o.spec))),
+    prepare_status_update: Some(edit_with_old!(Service, |n: &mut Service, o: &Service| {
+        n.spec.clone_from(&o.spec);
+        n.status.get_or_insert_default();
+    })),
     validate: check!(Service, validate),
     validate_update: check_with_old!(Service, |n: &Service, o: &Service, e: &mut FieldErrors| {
         service_update::validate(n, o, e);
@@ -103,7 +105,7 @@ fn default(x: &mut Service) {
         fill(&mut spec.external_traffic_policy, "Cluster");
     }
     if needs_cluster_ip(spec) {
-        fill(&mut spec.internal_traffic_policy, "Cluster");
+        spec.internal_traffic_policy.get_or_insert_with(|| "Cluster".into());
     }
     if s(&spec.type_) == "LoadBalancer" {
         spec.allocate_load_balancer_node_ports.get_or_insert(true);
@@ -321,8 +323,11 @@ fn ports_as_a_whole(spec: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
             e.duplicate(&at.child("nodePort"), node);
         }
         if all[..i].iter().any(|x| x.port == p.port && s(&x.protocol) == s(&p.protocol)) {
-            let v = json!({"Name": "", "Protocol": s(&p.protocol), "AppProtocol": null, "Port": p.port, "TargetPort": 0, "NodePort": 0});
-            e.duplicate(&at, Bare(v.to_string()));
+            let shown = format!(
+                "{{\"Name\":\"\",\"Protocol\":{:?},\"AppProtocol\":null,\"Port\":{},\"TargetPort\":0,\"NodePort\":0}}",
+                s(&p.protocol), p.port
+            );
+            e.duplicate(&at, Bare(shown));
         }
     }
 }
@@ -333,10 +338,9 @@ fn load_balancer(spec: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
     let ranges = items(&spec.load_balancer_source_ranges);
     if !ranges.is_empty() && !balanced {
         e.forbidden(&path.child("LoadBalancerSourceRanges"), why);
-    } else {
-        for (i, r) in ranges.iter().enumerate() {
-            complain(&path.child("LoadBalancerSourceRanges").index(i), r, names::cidr(r.trim()), e);
-        }
+    }
+    for (i, r) in ranges.iter().enumerate() {
+        complain(&path.child("LoadBalancerSourceRanges").index(i), r, names::cidr(r.trim()), e);
     }
     if balanced && spec.allocate_load_balancer_node_ports.is_none() {
         e.required(&path.child("allocateLoadBalancerNodePorts"), "");
@@ -368,7 +372,10 @@ fn traffic(spec: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
         port(check, &path.child("healthCheckNodePort"), e);
     }
     if needs_cluster_ip(spec) {
-        one_of(s(&spec.internal_traffic_policy), &["Cluster", "Local"], &path.child("internalTrafficPolicy"), e);
+        let policy = s(&spec.internal_traffic_policy);
+        if !["Cluster", "Local"].contains(&policy) {
+            e.not_supported(&path.child("internalTrafficPolicy"), policy, &["Cluster", "Local"]);
+        }
     }
     if let Some(d) = &spec.traffic_distribution {
         let known = ["PreferClose", "PreferSameZone", "PreferSameNode"];

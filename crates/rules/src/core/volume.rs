@@ -1,15 +1,16 @@
 //! PersistentVolumes. Docs: "Persistent Volumes".
 
+pub(crate) mod legacy;
+
 use super::claim::access_modes;
 use super::pod::placement::node_selector;
-use super::pod::resources::resource_amount;
 use super::pod::volumes::{csi_driver, host_path, nfs};
 use crate::checks::{complain, one_of_opt, present};
 use crate::names::{self, NameRule};
 use crate::quantities::round_up_milli;
 use crate::read::{amount, fill, has, items, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old};
-use kinds::api::core::v1::{PersistentVolume, PersistentVolumeSpec, PersistentVolumeStatus};
+use kinds::api::core::v1::{NodeSelector, PersistentVolume, PersistentVolumeSpec, PersistentVolumeStatus};
 use kinds::field::Bare;
 use kinds::{FieldErrors, Kind, Path};
 
@@ -19,7 +20,10 @@ pub(crate) const ROW: Rules = Rules {
         v.status = Some(PersistentVolumeStatus { phase: Some("Pending".into()), ..Default::default() });
     }),
     prepare_update: edit_with_old!(PersistentVolume, |n: &mut PersistentVolume, o: &PersistentVolume| n.status.clone_from(&o.status)),
-    prepare_status_update: Some(edit_with_old!(PersistentVolume, |n: &mut PersistentVolume, o: &PersistentVolume| n.spec.clone_from(&o.spec))),
+    prepare_status_update: Some(edit_with_old!(PersistentVolume, |n: &mut PersistentVolume, o: &PersistentVolume| {
+        n.spec.clone_from(&o.spec);
+        n.status.get_or_insert_default();
+    })),
     validate: check!(PersistentVolume, validate),
     validate_update: check_with_old!(PersistentVolume, |n: &PersistentVolume, o: &PersistentVolume, e: &mut FieldErrors| {
         validate(n, e);
@@ -96,11 +100,26 @@ fn validate(v: &PersistentVolume, e: &mut FieldErrors) {
     one_of_opt(&spec.persistent_volume_reclaim_policy, &["Delete", "Recycle", "Retain"], &path.child("persistentVolumeReclaimPolicy"), e);
     if let Some(n) = spec.node_affinity.as_ref() {
         match &n.required {
-            Some(r) => node_selector(r, &path.child("nodeAffinity").child("required"), e),
+            Some(r) => {
+                let at = path.child("nodeAffinity").child("required");
+                node_selector(r, &at, e);
+                affinity_values(r, &at, e);
+            }
             None => e.required(&path.child("nodeAffinity").child("required"), "must specify required node constraints"),
         }
     }
     source(spec, &path, e);
+    if let Some(name) = spec.volume_attributes_class_name.as_deref() {
+        let at = path.child("volumeAttributesClassName");
+        if name.is_empty() {
+            e.required(&at, "an empty string is disallowed");
+        } else {
+            complain(&at, name, names::dns_subdomain(name), e);
+        }
+        if spec.csi.is_none() {
+            e.required(&path.child("csi"), "has to be specified when using volumeAttributesClassName");
+        }
+    }
     if let Some(h) = &spec.host_path
         && h.path == "/"
         && s(&spec.persistent_volume_reclaim_policy) == "Recycle"
@@ -115,6 +134,18 @@ fn validate(v: &PersistentVolume, e: &mut FieldErrors) {
     one_of_opt(&spec.volume_mode, &["Block", "Filesystem"], &path.child("volumeMode"), e);
 }
 
+/// The values that nodes' labels are compared with.
+fn affinity_values(r: &NodeSelector, at: &Path, e: &mut FieldErrors) {
+    for (i, t) in r.node_selector_terms.iter().enumerate() {
+        for (j, x) in items(&t.match_expressions).iter().enumerate() {
+            let at = at.child("nodeSelectorTerms").index(i).child("matchExpressions").index(j).child("values");
+            for (k, v) in items(&x.values).iter().enumerate() {
+                complain(&at.index(k), v, names::label_value(v), e);
+            }
+        }
+    }
+}
+
 fn capacity(spec: &PersistentVolumeSpec, path: &Path, e: &mut FieldErrors) {
     let none = Default::default();
     let map = spec.capacity.as_ref().unwrap_or(&none);
@@ -123,12 +154,14 @@ fn capacity(spec: &PersistentVolumeSpec, path: &Path, e: &mut FieldErrors) {
     }
     if !map.contains_key("storage") || map.len() > 1 {
         let shown: std::collections::BTreeMap<_, _> = map.iter().map(|(k, v)| (k.clone(), v.0.clone())).collect();
-        let shown = if map.is_empty() { "null".to_owned() } else { serde_json::json!(shown).to_string() };
+        let shown = if spec.capacity.is_none() { "null".to_owned() } else { serde_json::json!(shown).to_string() };
         e.not_supported(path, Bare(shown), &["storage"]);
     }
     for (k, q) in map {
-        resource_amount(k, q, &path.key(k), e);
-        if amount(q).is_zero() {
+        if amount(q).is_negative() {
+            e.invalid(&path.key(k), Bare(amount(q).value().to_string()), "must be a valid resource quantity");
+        }
+        if amount(q).is_zero() || amount(q).is_negative() {
             e.invalid(&path.key(k), &q.0, "must be greater than zero");
         }
     }
@@ -136,38 +169,61 @@ fn capacity(spec: &PersistentVolumeSpec, path: &Path, e: &mut FieldErrors) {
 
 fn source(spec: &PersistentVolumeSpec, path: &Path, e: &mut FieldErrors) {
     let all = sources(spec);
-    for extra in all.iter().skip(1) {
-        e.forbidden(&path.child(extra), "may not specify more than 1 volume type");
+    if all.is_empty() {
+        e.required(path, "must specify a volume type");
     }
-    match all.first() {
-        None => e.required(path, "must specify a volume type"),
-        Some(&"hostPath") => {
-            if let Some(h) = &spec.host_path {
-                host_path(h, &path.child("hostPath"), e);
+    for (i, name) in all.iter().enumerate() {
+        if *name == "flexVolume" {
+            // It is looked at wherever it stands.
+            present(spec.flex_volume.as_ref().map_or("", |x| &x.driver), &path.child("flexVolume").child("driver"), e);
+        } else if i > 0 {
+            e.forbidden(&path.child(name), "may not specify more than 1 volume type");
+        } else {
+            own_source(spec, path, e);
+            legacy::source(spec, path, e);
+        }
+    }
+}
+
+/// Sources that the node or a CSI driver serves.
+fn own_source(spec: &PersistentVolumeSpec, path: &Path, e: &mut FieldErrors) {
+    if let Some(h) = &spec.host_path {
+        host_path(h, &path.child("hostPath"), e);
+    } else if let Some(n) = &spec.nfs {
+        nfs(&n.server, &n.path, &path.child("nfs"), e);
+    } else if let Some(l) = &spec.local {
+        let at = path.child("local");
+        present(&l.path, &at.child("path"), e);
+        crate::checks::no_backsteps(&l.path, &at.child("path"), e);
+        if spec.node_affinity.is_none() {
+            e.required(&path.child("nodeAffinity"), "Local volume requires node affinity");
+        }
+    } else if let Some(c) = &spec.csi {
+        let at = path.child("csi");
+        csi_driver(&c.driver, &at.child("driver"), e);
+        present(&c.volume_handle, &at.child("volumeHandle"), e);
+        for (name, secret) in [
+            ("controllerPublishSecretRef", &c.controller_publish_secret_ref),
+            ("controllerExpandSecretRef", &c.controller_expand_secret_ref),
+            ("nodePublishSecretRef", &c.node_publish_secret_ref),
+            ("nodeExpandSecretRef", &c.node_expand_secret_ref),
+            ("nodeStageSecretRef", &c.node_stage_secret_ref),
+        ] {
+            if let Some(r) = secret {
+                secret_reference(s(&r.name), s(&r.namespace), &at.child(name), e);
             }
         }
-        Some(&"nfs") => {
-            if let Some(n) = &spec.nfs {
-                nfs(&n.server, &n.path, &path.child("nfs"), e);
-            }
+    }
+}
+
+/// A secret somewhere in the cluster.
+fn secret_reference(name: &str, namespace: &str, at: &Path, e: &mut FieldErrors) {
+    for (field, value, why) in [("name", name, names::dns_subdomain(name)), ("namespace", namespace, names::dns_label(namespace))] {
+        if value.is_empty() {
+            e.required(&at.child(field), "");
+        } else {
+            complain(&at.child(field), value, why, e);
         }
-        Some(&"local") => {
-            if let Some(l) = &spec.local {
-                let at = path.child("local");
-                present(&l.path, &at.child("path"), e);
-                crate::checks::no_backsteps(&l.path, &at.child("path"), e);
-            }
-            if spec.node_affinity.is_none() {
-                e.required(&path.child("nodeAffinity"), "Local volume requires node affinity");
-            }
-        }
-        Some(&"csi") => {
-            if let Some(c) = &spec.csi {
-                csi_driver(&c.driver, &path.child("csi").child("driver"), e);
-                present(&c.volume_handle, &path.child("csi").child("volumeHandle"), e);
-            }
-        }
-        Some(_) => {}
     }
 }
 

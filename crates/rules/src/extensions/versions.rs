@@ -3,7 +3,7 @@
 //! "Versions in CustomResourceDefinitions", "Selectable fields" (KEP-4358).
 
 use super::schema;
-use crate::checks::{complain, one_of, present};
+use crate::checks::{complain, present};
 use crate::customs::expressions::field_path;
 use crate::names;
 use crate::read::{items, on, s};
@@ -41,7 +41,7 @@ impl Part {
 pub(super) fn validate(list: &[Version], path: &Path, e: &mut FieldErrors) {
     let at = path.child("versions");
     if list.is_empty() {
-        e.required(&at, "must have exactly one version marked as storage version");
+        e.invalid(&at, Bare("null".into()), ONE_STORED);
         return;
     }
     let mut seen = BTreeSet::new();
@@ -51,7 +51,7 @@ pub(super) fn validate(list: &[Version], path: &Path, e: &mut FieldErrors) {
         unique &= seen.insert(&v.name);
         complain(&at.child("name"), &v.name, names::dns1035_label(&v.name), e);
         if root(v).is_none() {
-            e.required(&at.child("schema").child("openAPIV3Schema"), "schemas are required");
+            e.required(&at.child("schema").child("openAPIV3Schema"), "");
         }
         if !on(v.deprecated) && v.deprecation_warning.is_some() {
             e.invalid(&at.child("deprecationWarning"), s(&v.deprecation_warning), "can only be set for deprecated versions");
@@ -59,11 +59,24 @@ pub(super) fn validate(list: &[Version], path: &Path, e: &mut FieldErrors) {
     }
     parts(list, path, e);
     if !unique {
-        e.invalid(&at, Bare("[]".into()), "must contain unique version names");
+        e.invalid(&at, shown(list), "must contain unique version names");
     }
     if list.iter().filter(|v| v.storage).count() != 1 {
-        e.invalid(&at, Bare("[]".into()), "must have exactly one version marked as storage version");
+        e.invalid(&at, shown(list), ONE_STORED);
     }
+}
+
+const ONE_STORED: &str = "must have exactly one version marked as storage version";
+
+/// Versions as Go prints them, where nothing but their names and flags is set.
+fn shown(list: &[Version]) -> Bare {
+    let one = |v: &Version| {
+        format!(
+            "{{\"Name\":{:?},\"Served\":{},\"Storage\":{},\"Deprecated\":{},\"DeprecationWarning\":null,\"Schema\":null,\"Subresources\":null,\"AdditionalPrinterColumns\":null,\"SelectableFields\":null}}",
+            v.name, v.served, v.storage, on(v.deprecated)
+        )
+    };
+    Bare(format!("[{}]", list.iter().map(one).collect::<Vec<_>>().join(",")))
 }
 
 fn root(v: &Version) -> Option<&JSONSchemaProps> {
@@ -100,23 +113,52 @@ fn scale(v: &Version, at: &Path, e: &mut FieldErrors) {
     let at = at.child("scale");
     json_path(&scale.spec_replicas_path, ".spec", &at.child("specReplicasPath"), e);
     json_path(&scale.status_replicas_path, ".status", &at.child("statusReplicasPath"), e);
+    if let Some(text) = scale.label_selector_path.as_deref().filter(|t| !t.is_empty())
+        && simple_path(text, &at.child("labelSelectorPath"), e)
+        && ![".spec.", ".status."].iter().any(|below| text.starts_with(below))
+    {
+        e.invalid(&at.child("labelSelectorPath"), text, "should be a json path under either .spec or .status");
+    }
 }
 
 fn printed(v: &Version, at: &Path, e: &mut FieldErrors) {
     for (j, c) in items(&v.additional_printer_columns).iter().enumerate() {
         let at = at.index(j);
         present(&c.name, &at.child("name"), e);
-        one_of(&c.type_, &["boolean", "date", "integer", "number", "string"], &at.child("type"), e);
+        let known = |list: &[&str], text: &str| list.contains(&text);
+        if c.type_.is_empty() {
+            e.required(&at.child("type"), format!("must be one of {}", COLUMN_TYPES.join(",")));
+        } else if !known(COLUMN_TYPES, &c.type_) {
+            e.invalid(&at.child("type"), &c.type_, format!("must be one of {}", COLUMN_TYPES.join(",")));
+        }
+        if let Some(f) = c.format.as_deref().filter(|f| !f.is_empty() && !known(COLUMN_FORMATS, f)) {
+            e.invalid(&at.child("format"), f, format!("must be one of {}", COLUMN_FORMATS.join(",")));
+        }
+        let at = at.child("JSONPath");
         if c.json_path.is_empty() {
-            e.required(&at.child("jsonPath"), "");
+            e.required(&at, "");
+        } else {
+            simple_path(&c.json_path, &at, e);
         }
     }
+}
+
+const COLUMN_TYPES: &[&str] = &["boolean", "date", "integer", "number", "string"];
+const COLUMN_FORMATS: &[&str] = &["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
+
+/// A path of the simple kind: names behind dots.
+fn simple_path(text: &str, at: &Path, e: &mut FieldErrors) -> bool {
+    let simple = text.starts_with('.');
+    if !simple {
+        e.invalid(at, text, "must be a simple json path starting with .");
+    }
+    simple
 }
 
 fn json_path(text: &str, below: &str, at: &Path, e: &mut FieldErrors) {
     if text.is_empty() {
         e.required(at, "");
-    } else if !text.starts_with(&format!("{below}.")) {
+    } else if simple_path(text, at, e) && !text.starts_with(&format!("{below}.")) {
         e.invalid(at, text, format!("should be a json path under {below}"));
     }
 }
@@ -128,6 +170,10 @@ fn fields(list: &[SelectableField], root: &JSONSchemaProps, at: &Path, e: &mut F
         let text = f.json_path.as_str();
         if text.is_empty() {
             e.required(&path, "");
+            continue;
+        }
+        if !text.starts_with(['.', '[']) {
+            e.invalid(&path, text, format!("is an invalid path: expected [ or . but got: {text}"));
             continue;
         }
         let names = field_path(text).unwrap_or_default();

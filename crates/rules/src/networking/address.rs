@@ -13,7 +13,12 @@ pub(crate) const ROW: Rules = Rules {
     validate: check!(IPAddress, validate),
     validate_update: check_with_old!(IPAddress, |n: &IPAddress, o: &IPAddress, e: &mut FieldErrors| {
         if n.spec != o.spec {
-            e.invalid(&Path::new("spec.parentRef"), Bare("{}".into()), IMMUTABLE);
+            let p = &n.spec.parent_ref;
+            let shown = format!(
+                "{{\"Group\":{:?},\"Resource\":{:?},\"Namespace\":{:?},\"Name\":{:?}}}",
+                s(&p.group), p.resource, s(&p.namespace), p.name
+            );
+            e.invalid(&Path::new("spec.parentRef"), Bare(shown), IMMUTABLE);
         }
     }),
     ..Rules::plain(Kind::IPAddress, NameRule::Own(|n, _| names::ip(n)))
@@ -21,6 +26,10 @@ pub(crate) const ROW: Rules = Rules {
 
 fn validate(a: &IPAddress, e: &mut FieldErrors) {
     let (p, at) = (&a.spec.parent_ref, Path::new("spec.parentRef"));
+    if p.resource.is_empty() && p.name.is_empty() && !has(&p.group) && !has(&p.namespace) {
+        e.required(&at, "");
+        return;
+    }
     if p.resource.is_empty() {
         e.required(&at.child("resource"), "");
     } else {

@@ -1,14 +1,13 @@
 //! Ingresses and IngressClasses. Docs: "Ingress".
 
-use crate::checks::{complain, one_of_opt, port};
+use crate::checks::{complain, port};
 use crate::names::{self, NameRule};
-use crate::read::{fill, has, items, s};
+use crate::read::{items, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, keep_spec, keep_status};
 use kinds::api::core::v1::TypedLocalObjectReference;
 use kinds::api::networking::v1::{
     HTTPIngressPath, Ingress, IngressBackend, IngressClass, IngressClassParametersReference, IngressRule, IngressSpec, IngressStatus,
 };
-use kinds::field::Bare;
 use kinds::{FieldErrors, Kind, Path};
 
 pub(crate) const ROW: Rules = Rules {
@@ -46,7 +45,7 @@ fn validate(i: &Ingress, e: &mut FieldErrors) {
     let path = Path::new("spec");
     if items(&spec.rules).is_empty() && spec.default_backend.is_none() {
         let why = "either `defaultBackend` or `rules` must be specified";
-        e.invalid(&path, Bare("[]".into()), why);
+        e.invalid(&path, crate::json::null(), why);
     }
     if let Some(b) = &spec.default_backend {
         backend(b, &path.child("defaultBackend"), e);
@@ -57,6 +56,9 @@ fn validate(i: &Ingress, e: &mut FieldErrors) {
     for (n, t) in items(&spec.tls).iter().enumerate() {
         for (m, h) in items(&t.hosts).iter().enumerate() {
             host(h, &path.child("tls").index(n).child("hosts").index(m), e);
+        }
+        if let Some(name) = t.secret_name.as_deref().filter(|t| !t.is_empty()) {
+            complain(&path.child("tls").index(n).child("secretName"), name, names::dns_subdomain(name), e);
         }
     }
     if let Some(c) = &spec.ingress_class_name {
@@ -89,7 +91,6 @@ fn rule(r: &IngressRule, at: &Path, e: &mut FieldErrors) {
 fn http_path(p: &HTTPIngressPath, at: &Path, e: &mut FieldErrors) {
     let text = s(&p.path);
     match p.path_type.as_str() {
-        "" => e.required(&at.child("pathType"), "pathType must be specified"),
         "Exact" | "Prefix" => {
             if !text.starts_with('/') {
                 e.invalid(&at.child("path"), text, "must be an absolute path");
@@ -116,7 +117,7 @@ fn backend(b: &IngressBackend, at: &Path, e: &mut FieldErrors) {
         (Some(_), Some(_)) => e.invalid(at, "", "cannot set both resource and service backends"),
         (Some(r), None) => resource(r, &at.child("resource"), e),
         (None, Some(svc)) => {
-            let at = at.child("service");
+            let (whole, at) = (at, at.child("service"));
             if svc.name.is_empty() {
                 e.required(&at.child("name"), "");
             } else {
@@ -124,10 +125,10 @@ fn backend(b: &IngressBackend, at: &Path, e: &mut FieldErrors) {
             }
             let (name, number) = svc.port.as_ref().map_or(("", 0), |p| (s(&p.name), p.number.unwrap_or_default()));
             match (name.is_empty(), number == 0) {
-                (false, false) => e.invalid(&at, "", "cannot set both port name & port number"),
+                (false, false) => e.invalid(whole, "", "cannot set both port name & port number"),
                 (false, true) => complain(&at.child("port").child("name"), name, names::port_name(name), e),
                 (true, false) => port(number, &at.child("port").child("number"), e),
-                (true, true) => e.required(&at, "port name or number is required"),
+                (true, true) => e.required(whole, "port name or number is required"),
             }
         }
         (None, None) => e.invalid(at, "", "resource or service backend is required"),
@@ -135,8 +136,8 @@ fn backend(b: &IngressBackend, at: &Path, e: &mut FieldErrors) {
 }
 
 fn resource(r: &TypedLocalObjectReference, at: &Path, e: &mut FieldErrors) {
-    if !has(&r.api_group) {
-        e.required(&at.child("apiGroup"), "");
+    if let Some(group) = &r.api_group {
+        complain(&at.child("apiGroup"), group, names::dns_subdomain(group), e);
     }
     for (name, v) in [("kind", &r.kind), ("name", &r.name)] {
         if v.is_empty() {
@@ -148,7 +149,7 @@ fn resource(r: &TypedLocalObjectReference, at: &Path, e: &mut FieldErrors) {
 pub(crate) const CLASS_ROW: Rules = Rules {
     default: edit!(IngressClass, |c: &mut IngressClass| {
         if let Some(p) = c.spec.as_mut().and_then(|x| x.parameters.as_mut()) {
-            fill(&mut p.scope, "Cluster");
+            p.scope.get_or_insert_with(|| "Cluster".into());
         }
     }),
     prepare_create: edit!(IngressClass, |c: &mut IngressClass| c.metadata.generation = Some(1)),
@@ -174,7 +175,11 @@ fn class(c: &IngressClass, e: &mut FieldErrors) {
     if name.len() > CONTROLLER_MAX {
         e.too_long(&at, CONTROLLER_MAX);
     }
-    complain(&at, name, names::domain_prefixed(name), e);
+    if name.is_empty() {
+        e.required(&at, "");
+    } else {
+        complain(&at, name, names::domain_prefixed(name), e);
+    }
     if let Some(p) = &spec.parameters {
         parameters(p, &Path::new("spec.parameters"), e);
     }
@@ -186,10 +191,16 @@ fn parameters(p: &IngressClassParametersReference, at: &Path, e: &mut FieldError
             e.required(&at.child(name), "");
         }
     }
-    one_of_opt(&p.scope, &["Cluster", "Namespace"], &at.child("scope"), e);
-    match (s(&p.scope), has(&p.namespace)) {
-        ("Namespace", false) => e.required(&at.child("namespace"), "`parameters.scope` is set to 'Namespace'"),
-        ("Cluster", true) => e.forbidden(&at.child("namespace"), "`parameters.scope` is set to 'Cluster'"),
-        _ => {}
+    if let Some(group) = &p.api_group {
+        complain(&at.child("apiGroup"), group, names::dns_subdomain(group), e);
+    }
+    let at_namespace = at.child("namespace");
+    match (p.scope.as_deref(), &p.namespace) {
+        (None, _) => e.required(&at.child("scope"), ""),
+        (Some("Namespace"), None) => e.required(&at_namespace, "`parameters.scope` is set to 'Namespace'"),
+        (Some("Namespace"), Some(n)) => complain(&at_namespace, n, names::dns_label(n), e),
+        (Some("Cluster"), Some(_)) => e.forbidden(&at_namespace, "`parameters.scope` is set to 'Cluster'"),
+        (Some("Cluster"), None) => {}
+        (Some(other), _) => e.not_supported(&at.child("scope"), other, &["Cluster", "Namespace"]),
     }
 }

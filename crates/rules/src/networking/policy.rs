@@ -1,9 +1,9 @@
 //! NetworkPolicies. Docs: "Network Policies".
 
-use crate::checks::{complain, one_of_opt, port, port_or_name};
+use crate::checks::{complain, port, port_or_name};
 use crate::meta::{self, Values};
 use crate::names::{self, NameRule};
-use crate::read::{fill, items};
+use crate::read::items;
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old};
 use ipnet::IpNet;
 use kinds::api::networking::v1::{IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec};
@@ -27,7 +27,7 @@ fn default(p: &mut NetworkPolicy) {
     let ports = spec.ingress.iter_mut().flatten().flat_map(|r| r.ports.iter_mut().flatten());
     let more = spec.egress.iter_mut().flatten().flat_map(|r| r.ports.iter_mut().flatten());
     for p in ports.chain(more) {
-        fill(&mut p.protocol, "TCP");
+        p.protocol.get_or_insert_with(|| "TCP".into());
     }
     if items(&spec.policy_types).is_empty() {
         let mut types = vec!["Ingress".to_owned()];
@@ -68,21 +68,23 @@ fn validate(p: &NetworkPolicy, e: &mut FieldErrors) {
 fn ports(list: &[NetworkPolicyPort], at: &Path, e: &mut FieldErrors) {
     for (i, p) in list.iter().enumerate() {
         let at = at.child("ports").index(i);
-        one_of_opt(&p.protocol, &["SCTP", "TCP", "UDP"], &at.child("protocol"), e);
+        let protocol = p.protocol.as_deref().unwrap_or_default();
+        if !["SCTP", "TCP", "UDP"].contains(&protocol) {
+            e.not_supported(&at.child("protocol"), protocol, &["TCP", "UDP", "SCTP"]);
+        }
         if let Some(n) = &p.port {
             port_or_name(n, &at.child("port"), e);
         }
         let Some(end) = p.end_port else { continue };
+        let end_path = at.child("endPort");
         match &p.port {
-            None => e.required(&at.child("port"), "must be specified when `endPort` is specified"),
-            Some(IntOrString::String(_)) => {
-                e.required(&at.child("port"), "must be specified when `endPort` is specified");
-            }
+            None => e.invalid(&end_path, end, "may not be specified when `port` is not specified"),
+            Some(IntOrString::String(_)) => e.invalid(&end_path, end, "may not be specified when `port` is non-numeric"),
             Some(IntOrString::Int(n)) => {
+                port(end, &end_path, e);
                 if end < *n {
-                    e.invalid(&at.child("endPort"), end, "must be greater than or equal to `port`");
+                    e.invalid(&end_path, *n, "must be greater than or equal to `port`");
                 }
-                port(end, &at.child("endPort"), e);
             }
         }
     }

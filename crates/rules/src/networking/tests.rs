@@ -36,12 +36,12 @@ fn ingresses() {
         with(HTTPIngressPath { path: Some("x".into()), path_type: "Exact".into(), backend: service(None) }),
         &[
             "spec.rules[0].http.paths[0].path: Invalid value: \"x\": must be an absolute path",
-            "spec.rules[0].http.paths[0].backend.service: Required value: port name or number is required",
+            "spec.rules[0].http.paths[0].backend: Required value: port name or number is required",
         ],
     );
     check(
         Ingress { metadata: meta(), ..Default::default() },
-        &["spec: Invalid value: []: either `defaultBackend` or `rules` must be specified"],
+        &["spec: Invalid value: null: either `defaultBackend` or `rules` must be specified"],
     );
 }
 

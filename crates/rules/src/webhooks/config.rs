@@ -1,9 +1,9 @@
 //! Mutating and validating webhook configurations.
 
-use crate::checks::{complain, one_of};
+use crate::checks::complain;
 use crate::meta::{self, Values};
 use crate::names::{self, NameRule};
-use crate::read::{fill, has, items, s};
+use crate::read::{items, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old};
 use kinds::api::admissionregistration::v1::{
     MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ValidatingWebhook,
@@ -21,8 +21,8 @@ const REVIEWS: &[&str] = &["v1", "v1beta1"];
 macro_rules! fill_webhook {
     ($w:expr) => {{
         let w = $w;
-        fill(&mut w.failure_policy, "Fail");
-        fill(&mut w.match_policy, "Equivalent");
+        w.failure_policy.get_or_insert_with(|| "Fail".into());
+        w.match_policy.get_or_insert_with(|| "Equivalent".into());
         w.namespace_selector.get_or_insert_with(LabelSelector::default);
         w.object_selector.get_or_insert_with(LabelSelector::default);
         w.timeout_seconds.get_or_insert(TIMEOUT_S);
@@ -30,7 +30,7 @@ macro_rules! fill_webhook {
             service.port.get_or_insert(443);
         }
         for r in w.rules.iter_mut().flatten() {
-            fill(&mut r.scope, "*");
+            r.scope.get_or_insert_with(|| "*".into());
         }
     }};
 }
@@ -39,7 +39,7 @@ pub(crate) const MUTATING_ROW: Rules = Rules {
     default: edit!(MutatingWebhookConfiguration, |c: &mut MutatingWebhookConfiguration| {
         for w in c.webhooks.iter_mut().flatten() {
             fill_webhook!(&mut *w);
-            fill(&mut w.reinvocation_policy, "Never");
+            w.reinvocation_policy.get_or_insert_with(|| "Never".into());
         }
     }),
     prepare_create: edit!(MutatingWebhookConfiguration, |c: &mut MutatingWebhookConfiguration| c.metadata.generation = Some(1)),
@@ -109,7 +109,7 @@ fn mutating(c: &MutatingWebhookConfiguration, e: &mut FieldErrors) {
     for (i, w) in all.iter().enumerate() {
         let at = Path::new("webhooks").index(i);
         check_webhook(&webhook!(w), &at, e);
-        if has(&w.reinvocation_policy) && !["IfNeeded", "Never"].contains(&s(&w.reinvocation_policy)) {
+        if w.reinvocation_policy.is_some() && !["IfNeeded", "Never"].contains(&s(&w.reinvocation_policy)) {
             e.not_supported(&at.child("reinvocationPolicy"), s(&w.reinvocation_policy), &["IfNeeded", "Never"]);
         }
         if !seen.insert(&w.name) {
@@ -135,8 +135,10 @@ fn check_webhook(w: &Webhook<'_>, at: &Path, e: &mut FieldErrors) {
     if w.name.is_empty() {
         e.required(&at.child("name"), "");
     } else {
-        complain(&at.child("name"), w.name, names::dns_subdomain(w.name), e);
-        if w.name.split('.').count() < 3 {
+        let why = names::dns_subdomain(w.name);
+        let fits = why.is_empty();
+        complain(&at.child("name"), w.name, why, e);
+        if fits && w.name.split('.').count() < 3 {
             e.invalid(&at.child("name"), w.name, "should be a domain with at least three segments separated by dots");
         }
     }
@@ -144,16 +146,14 @@ fn check_webhook(w: &Webhook<'_>, at: &Path, e: &mut FieldErrors) {
         rule(r, &at.child("rules").index(i), e);
     }
     let policies = |v: &Option<String>, allowed: &[&str], name: &str, e: &mut FieldErrors| {
-        if has(v) && !allowed.contains(&s(v)) {
+        if v.is_some() && !allowed.contains(&s(v)) {
             e.not_supported(&at.child(name), s(v), allowed);
         }
     };
     policies(w.failure_policy, &["Fail", "Ignore"], "failurePolicy", e);
     policies(w.match_policy, &["Equivalent", "Exact"], "matchPolicy", e);
-    if w.side_effects.is_empty() {
-        e.required(&at.child("sideEffects"), "must specify one of None, NoneOnDryRun");
-    } else {
-        one_of(w.side_effects, &["None", "NoneOnDryRun"], &at.child("sideEffects"), e);
+    if !["None", "NoneOnDryRun"].contains(&w.side_effects) {
+        e.not_supported(&at.child("sideEffects"), w.side_effects, &["None", "NoneOnDryRun"]);
     }
     if let Some(n) = w.timeout_s.filter(|n| !(1..=TIMEOUT_S_MAX).contains(n)) {
         e.invalid(&at.child("timeoutSeconds"), n, format!("the timeout value must be between 1 and {TIMEOUT_S_MAX} seconds"));
@@ -186,9 +186,13 @@ fn client(c: &WebhookClientConfig, at: &Path, e: &mut FieldErrors) {
     match (&c.url, &c.service) {
         (None, None) | (Some(_), Some(_)) => e.required(at, "exactly one of url or service is required"),
         (Some(u), None) => {
-            if !u.starts_with("https://") {
+            let (scheme, rest) = u.split_once("://").unwrap_or(("", ""));
+            if scheme != "https" {
                 let why = "'https' is the only allowed URL scheme; desired format: https://host[/path]";
-                e.invalid(&at.child("url"), u, why);
+                e.invalid(&at.child("url"), scheme, why);
+            }
+            if rest.split('/').next().is_none_or(str::is_empty) {
+                e.invalid(&at.child("url"), "", "host must be specified; desired format: https://host[/path]");
             }
             for (bad, what) in [('@', "user information is not permitted in the URL"), ('#', "fragments are not permitted in the URL"), ('?', "query parameters are not permitted in the URL")] {
                 if u.contains(bad) {
@@ -200,7 +204,7 @@ fn client(c: &WebhookClientConfig, at: &Path, e: &mut FieldErrors) {
             let at = at.child("service");
             for (name, v) in [("name", &x.name), ("namespace", &x.namespace)] {
                 if v.is_empty() {
-                    e.required(&at.child(name), format!("service {name} is required"));
+                    e.required(&at.child(name), "");
                 }
             }
             if let Some(n) = x.port {
@@ -208,9 +212,30 @@ fn client(c: &WebhookClientConfig, at: &Path, e: &mut FieldErrors) {
                     e.invalid(&at.child("port"), n, format!("port is not valid: {m}"));
                 }
             }
-            if let Some(p) = x.path.as_deref().filter(|p| !p.is_empty() && !p.starts_with('/')) {
-                e.invalid(&at.child("path"), p, "must start with a '/'");
+            if let Some(p) = x.path.as_deref().filter(|p| !p.is_empty() && *p != "/") {
+                service_path(p, &at.child("path"), e);
             }
+        }
+    }
+}
+
+/// The path at which a service is asked: segments that could be names.
+fn service_path(path: &str, at: &Path, e: &mut FieldErrors) {
+    let Some(rest) = path.strip_prefix('/') else {
+        e.invalid(at, path, "must start with a '/'");
+        for why in names::dns_subdomain(path.split('/').next().unwrap_or_default()) {
+            e.invalid(at, path, format!("segment[0]: {why}"));
+        }
+        return;
+    };
+    let segments: Vec<&str> = rest.strip_suffix('/').unwrap_or(rest).split('/').collect();
+    for (i, segment) in segments.iter().enumerate() {
+        if segment.is_empty() {
+            e.invalid(at, path, format!("segment[{i}] may not be empty"));
+            continue;
+        }
+        for why in names::dns_subdomain(segment) {
+            e.invalid(at, path, format!("segment[{i}]: {why}"));
         }
     }
 }
@@ -234,13 +259,18 @@ pub(super) fn rule(r: &RuleWithOperations, at: &Path, e: &mut FieldErrors) {
             e.invalid(&at.child(name), crate::json::list(list), why);
         }
     }
+    for (name, list) in [("apiVersions", &r.api_versions), ("resources", &r.resources)] {
+        for (i, _) in items(list).iter().enumerate().filter(|(_, v)| v.is_empty()) {
+            e.required(&at.child(name).index(i), "");
+        }
+    }
     const OPERATIONS: &[&str] = &["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
     for (i, o) in items(&r.operations).iter().enumerate() {
         if !OPERATIONS.contains(&o.as_str()) {
             e.not_supported(&at.child("operations").index(i), o, OPERATIONS);
         }
     }
-    if has(&r.scope) && !["*", "Cluster", "Namespaced"].contains(&s(&r.scope)) {
+    if r.scope.is_some() && !["*", "Cluster", "Namespaced"].contains(&s(&r.scope)) {
         e.not_supported(&at.child("scope"), s(&r.scope), &["*", "Cluster", "Namespaced"]);
     }
 }

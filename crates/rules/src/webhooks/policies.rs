@@ -25,7 +25,7 @@ fn fill_match(m: &mut MatchResources) {
 pub(crate) const VALIDATING_ROW: Rules = Rules {
     default: edit!(ValidatingAdmissionPolicy, |p: &mut ValidatingAdmissionPolicy| {
         let spec = p.spec.get_or_insert_default();
-        fill(&mut spec.failure_policy, "Fail");
+        spec.failure_policy.get_or_insert_with(|| "Fail".into());
         if let Some(m) = &mut spec.match_constraints {
             fill_match(m);
         }
@@ -62,7 +62,7 @@ pub(crate) const VALIDATING_BINDING_ROW: Rules = Rules {
 pub(crate) const MUTATING_ROW: Rules = Rules {
     default: edit!(MutatingAdmissionPolicy, |p: &mut MutatingAdmissionPolicy| {
         let spec = p.spec.get_or_insert_default();
-        fill(&mut spec.failure_policy, "Fail");
+        spec.failure_policy.get_or_insert_with(|| "Fail".into());
         if let Some(m) = &mut spec.match_constraints {
             fill_match(m);
         }
@@ -142,6 +142,21 @@ fn param_kind(k: Option<&ParamKind>, path: &Path, e: &mut FieldErrors) {
             e.required(&path.child(name), "");
         }
     }
+    let version = s(&k.api_version);
+    if !version.is_empty() {
+        let at = path.child("apiVersion");
+        let (group, short) = version.split_once('/').map_or((None, version), |(g, v)| (Some(g), v));
+        if let Some(group) = group {
+            complain(&at, group, names::dns_subdomain(group), e);
+        }
+        complain(&at, short, names::dns1035_label(short), e);
+    }
+    let kind = s(&k.kind);
+    if !kind.is_empty() {
+        for m in names::dns1035_label(&kind.to_lowercase()) {
+            e.invalid(&path.child("kind"), kind, format!("may have mixed case, but should otherwise match: {m}"));
+        }
+    }
 }
 
 fn param_ref(r: Option<&ParamRef>, path: &Path, e: &mut FieldErrors) {
@@ -150,6 +165,7 @@ fn param_ref(r: Option<&ParamRef>, path: &Path, e: &mut FieldErrors) {
         complain(&path.child("name"), s(&r.name), names::path_segment(s(&r.name)), e);
         if r.selector.is_some() {
             e.forbidden(&path.child("name"), "name and selector are mutually exclusive");
+            e.forbidden(&path.child("selector"), "name and selector are mutually exclusive");
         }
     } else if r.selector.is_none() {
         e.required(path, "one of name or selector must be specified");
@@ -158,7 +174,7 @@ fn param_ref(r: Option<&ParamRef>, path: &Path, e: &mut FieldErrors) {
     match s(&r.parameter_not_found_action) {
         "" => e.required(&path.child("parameterNotFoundAction"), ""),
         a if !["Allow", "Deny"].contains(&a) => {
-            e.not_supported(&path.child("parameterNotFoundAction"), a, &["Allow", "Deny"]);
+            e.not_supported(&path.child("parameterNotFoundAction"), a, &["Deny", "Allow"]);
         }
         _ => {}
     }
@@ -170,19 +186,18 @@ fn variables(list: &[Variable], path: &Path, e: &mut FieldErrors) {
         if v.name.is_empty() {
             e.required(&at.child("name"), "name is not specified");
         } else if !names::c_identifier(&v.name).is_empty() {
-            e.invalid(&at.child("name"), &v.name, "name is not a valid CEL identifier");
+            e.invalid(&at.child("name"), &v.name, "must be a valid CEL identifier");
         }
         if v.expression.trim().is_empty() {
             e.required(&at.child("expression"), "expression is not specified");
-        }
-        if list[..i].iter().any(|x| x.name == v.name) {
-            e.duplicate(&at.child("name"), &v.name);
         }
     }
 }
 
 fn failure(policy: &Option<String>, path: &Path, e: &mut FieldErrors) {
-    one_of(s(policy), &["Fail", "Ignore"], &path.child("failurePolicy"), e);
+    if !["Fail", "Ignore"].contains(&s(policy)) {
+        e.not_supported(&path.child("failurePolicy"), s(policy), &["Fail", "Ignore"]);
+    }
 }
 
 const REASONS: &[&str] = &["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
@@ -220,13 +235,10 @@ fn validating(p: &ValidatingAdmissionPolicy, e: &mut FieldErrors) {
     crate::policies::declare_validating(p, &path, e);
     for (i, a) in items(&spec.audit_annotations).iter().enumerate() {
         let at = path.child("auditAnnotations").index(i);
-        if a.key.is_empty() {
-            e.required(&at.child("key"), "");
-        } else {
-            let key = format!("{}/{}", s(&p.metadata.name), a.key);
-            for m in names::qualified_name(&key) {
-                e.invalid(&at.child("key"), &a.key, format!("key {key:?} is invalid: {m}"));
-            }
+        let key = format!("{}/{}", s(&p.metadata.name), a.key);
+        complain(&at.child("key"), &key, names::qualified_name(&key), e);
+        if items(&spec.audit_annotations)[..i].iter().any(|x| x.key == a.key) {
+            e.duplicate(&at.child("key"), &a.key);
         }
         if a.value_expression.trim().is_empty() {
             e.required(&at.child("valueExpression"), "valueExpression is not specified");
@@ -246,7 +258,7 @@ fn validating_binding(b: &ValidatingAdmissionPolicyBinding, e: &mut FieldErrors)
     let path = Path::new("spec");
     policy_name(&b.spec.policy_name, &path, e);
     param_ref(b.spec.param_ref.as_ref(), &path.child("paramRef"), e);
-    matching(b.spec.match_resources.as_ref(), false, &path.child("matchResouces"), e);
+    matching(b.spec.match_resources.as_ref(), false, &path.child("matchResources"), e);
     let actions = &b.spec.validation_actions;
     let at = path.child("validationActions");
     if actions.is_empty() {
@@ -300,5 +312,5 @@ fn mutating_binding(b: &MutatingAdmissionPolicyBinding, e: &mut FieldErrors) {
     let path = Path::new("spec");
     policy_name(s(&spec.policy_name), &path, e);
     param_ref(spec.param_ref.as_ref(), &path.child("paramRef"), e);
-    matching(spec.match_resources.as_ref(), false, &path.child("matchResouces"), e);
+    matching(spec.match_resources.as_ref(), false, &path.child("matchResources"), e);
 }

@@ -217,7 +217,7 @@ pub(super) fn from(list: &[EnvFromSource], path: &Path, e: &mut FieldErrors) {
             named(&c.name, &at.child("secretRef"), e);
         }
         if n == 0 {
-            e.invalid(&at, "", "must specify one of: `configMapRef` or `secretRef`");
+            e.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`");
         } else if n > 1 {
             e.invalid(&at, "", "may not have more than one field specified at a time");
         }

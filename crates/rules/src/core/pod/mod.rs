@@ -20,6 +20,7 @@ pub mod update;
 pub(crate) mod volume_default;
 pub(crate) mod volumes;
 pub(crate) mod warnings;
+mod windows;
 
 use crate::names::NameRule;
 use crate::read::{items, s};
@@ -74,7 +75,8 @@ fn prepare_status_update(n: &mut Pod, o: &Pod) {
     n.metadata.generation = o.metadata.generation;
     n.metadata.deletion_timestamp.clone_from(&o.metadata.deletion_timestamp);
     n.metadata.owner_references.clone_from(&o.metadata.owner_references);
-    let (Some(new), Some(old)) = (&mut n.status, &o.status) else { return };
+    let new = n.status.get_or_insert_default();
+    let Some(old) = &o.status else { return };
     if new.qos_class.is_none() {
         new.qos_class.clone_from(&old.qos_class);
     }

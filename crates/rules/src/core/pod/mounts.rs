@@ -14,7 +14,8 @@ pub(super) fn mounts(c: &Container, spec: &PodSpec, at: &Path, e: &mut FieldErro
         let at = at.child("volumeMounts").index(i);
         if m.name.is_empty() {
             e.required(&at.child("name"), "");
-        } else if volume(&m.name).is_none() {
+        }
+        if volume(&m.name).is_none() {
             e.not_found(&at.child("name"), &m.name);
         }
         present(&m.mount_path, &at.child("mountPath"), e);
@@ -48,15 +49,14 @@ pub(super) fn mounts(c: &Container, spec: &PodSpec, at: &Path, e: &mut FieldErro
         let at = at.child("volumeDevices").index(i);
         if d.name.is_empty() {
             e.required(&at.child("name"), "");
-        } else {
-            match volume(&d.name) {
-                None => e.not_found(&at.child("name"), &d.name),
-                Some(v) if v.persistent_volume_claim.is_none() && v.ephemeral.is_none() => {
-                    let why = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
-                    e.invalid(&at.child("name"), &d.name, why);
-                }
-                Some(_) => {}
+        }
+        match volume(&d.name) {
+            None => e.not_found(&at.child("name"), &d.name),
+            Some(v) if v.persistent_volume_claim.is_none() && v.ephemeral.is_none() => {
+                let why = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
+                e.invalid(&at.child("name"), &d.name, why);
             }
+            Some(_) => {}
         }
         present(&d.device_path, &at.child("devicePath"), e);
         if !d.device_path.is_empty() {

@@ -1,8 +1,8 @@
 //! Requests and limits: names, amounts, and requests not above limits.
 
-use crate::checks::NOT_NEGATIVE;
+use crate::checks::{NOT_NEGATIVE, complain};
 use crate::names;
-use crate::read::{amount, items};
+use crate::read::{amount, items, s};
 use kinds::api::core::v1::{PodSpec, ResourceRequirements};
 use kinds::{FieldErrors, Path, QuantityText};
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,16 +125,33 @@ pub(super) fn requirements(r: Option<&ResourceRequirements>, spec: &PodSpec, pat
     if huge && !plain {
         e.forbidden(path, "HugePages require cpu or memory");
     }
+    claims(r, spec, &path.child("claims"), e);
+}
+
+/// The claims of a container: each must be one of the pod's.
+fn claims(r: &ResourceRequirements, spec: &PodSpec, path: &Path, e: &mut FieldErrors) {
+    let known: Vec<&str> = items(&spec.resource_claims).iter().map(|c| c.name.as_str()).collect();
     let mut seen = BTreeSet::new();
     for (i, c) in items(&r.claims).iter().enumerate() {
-        let at = path.child("claims").index(i);
+        let at = path.index(i);
+        let request = s(&c.request);
         if c.name.is_empty() {
-            e.required(&at.child("name"), "");
-        } else if !items(&spec.resource_claims).iter().any(|x| x.name == c.name) {
-            e.not_found(&at.child("name"), &c.name);
+            e.required(&at, "");
+            continue;
         }
-        if !seen.insert((&c.name, &c.request)) {
-            e.duplicate(&at, &c.name);
+        let whole = if request.is_empty() { c.name.clone() } else { format!("{}/{request}", c.name) };
+        if !seen.insert(whole.clone()) {
+            e.duplicate(&at, &whole);
+        }
+        if !request.is_empty() {
+            complain(&at.child("request"), request, names::dns_label(request), e);
+        }
+        if !known.contains(&c.name.as_str()) {
+            let where_to = match known.len() {
+                0 => " which is empty".to_owned(),
+                _ => format!(": {}", known.join(", ")),
+            };
+            e.not_found_in(&at, &c.name, format!("must be one of the names in pod.spec.resourceClaims{where_to}"));
         }
     }
 }
@@ -148,7 +165,10 @@ pub(super) fn pod_level(spec: &PodSpec, path: &Path, e: &mut FieldErrors) {
     for (group, map) in [("limits", limits), ("requests", requests)] {
         for (name, q) in map {
             let at = path.child(group).key(name);
-            if !allowed(name) {
+            let why = names::qualified_name(name);
+            if !why.is_empty() {
+                complain(&at, name, why, e);
+            } else if !allowed(name) {
                 e.not_supported(&at, name, &["cpu", "memory", "hugepages-"]);
             }
             resource_amount(name, q, &at, e);

@@ -69,16 +69,16 @@ fn adds_admin(c: Option<&Capabilities>) -> bool {
 
 fn seccomp(p: Option<&SeccompProfile>, path: &Path, e: &mut FieldErrors) {
     let Some(p) = p else { return };
-    local_profile(&p.type_, &p.localhost_profile, "seccomp type", path, e);
+    local_profile(&p.type_, &p.localhost_profile, ("seccomp type", "seccompProfile"), path, e);
 }
 
 fn app_armor(p: Option<&AppArmorProfile>, path: &Path, e: &mut FieldErrors) {
     let Some(p) = p else { return };
-    local_profile(&p.type_, &p.localhost_profile, "AppArmor type", path, e);
+    local_profile(&p.type_, &p.localhost_profile, ("AppArmor type", "appArmorProfile"), path, e);
 }
 
-fn local_profile(kind: &str, file: &Option<String>, what: &str, path: &Path, e: &mut FieldErrors) {
-    one_of_seccomp(kind, path, e);
+fn local_profile(kind: &str, file: &Option<String>, (what, field): (&str, &str), path: &Path, e: &mut FieldErrors) {
+    known_profile(kind, field, path, e);
     if kind == "Localhost" {
         if !has(file) {
             e.required(&path.child("localhostProfile"), format!("must be set when {what} is Localhost"));
@@ -90,9 +90,9 @@ fn local_profile(kind: &str, file: &Option<String>, what: &str, path: &Path, e: 
     }
 }
 
-fn one_of_seccomp(kind: &str, path: &Path, e: &mut FieldErrors) {
+fn known_profile(kind: &str, field: &str, path: &Path, e: &mut FieldErrors) {
     if kind.is_empty() {
-        e.required(&path.child("type"), "type is required when seccompProfile is set");
+        e.required(&path.child("type"), format!("type is required when {field} is set"));
     } else {
         one_of(kind, &["Localhost", "RuntimeDefault", "Unconfined"], &path.child("type"), e);
     }
@@ -103,7 +103,7 @@ pub(super) fn pod(spec: &PodSpec, path: &Path, e: &mut FieldErrors) {
     super::containers::host_network_ports(spec, path, e);
     if on(spec.share_process_namespace) && on(spec.host_pid) {
         let why = "ShareProcessNamespace and HostPID cannot both be enabled";
-        e.invalid(&path.child("shareProcessNamespace"), true, why);
+        e.invalid(&path.child("securityContext").child("shareProcessNamespace"), true, why);
     }
     let Some(c) = &spec.security_context else { return };
     let path = path.child("securityContext");
@@ -113,15 +113,15 @@ pub(super) fn pod(spec: &PodSpec, path: &Path, e: &mut FieldErrors) {
     for (i, g) in items(&c.supplemental_groups).iter().enumerate() {
         id(Some(*g), &path.child("supplementalGroups").index(i), e);
     }
-    sysctls(items(&c.sysctls), &path.child("sysctls"), e);
+    sysctls(spec, items(&c.sysctls), &path.child("sysctls"), e);
     one_of_opt(&c.fs_group_change_policy, &["Always", "OnRootMismatch"], &path.child("fsGroupChangePolicy"), e);
     seccomp(c.seccomp_profile.as_ref(), &path.child("seccompProfile"), e);
     app_armor(c.app_armor_profile.as_ref(), &path.child("appArmorProfile"), e);
     one_of_opt(&c.supplemental_groups_policy, &["Merge", "Strict"], &path.child("supplementalGroupsPolicy"), e);
-    one_of_opt(&c.se_linux_change_policy, &["MountOption", "Recursive"], &path.child("seLinuxChangePolicy"), e);
+    one_of_opt(&c.se_linux_change_policy, &["Recursive"], &path.child("seLinuxChangePolicy"), e);
 }
 
-fn sysctls(list: &[Sysctl], path: &Path, e: &mut FieldErrors) {
+fn sysctls(spec: &PodSpec, list: &[Sysctl], path: &Path, e: &mut FieldErrors) {
     let mut seen = BTreeSet::new();
     for (i, x) in list.iter().enumerate() {
         let at = path.index(i).child("name");
@@ -142,6 +142,13 @@ fn sysctls(list: &[Sysctl], path: &Path, e: &mut FieldErrors) {
             e.invalid(&at, &x.name, why);
         } else if !seen.insert(&x.name) {
             e.duplicate(&at, &x.name);
+        }
+        let name = x.name.replace('/', ".");
+        let of_ipc = ["kernel.shm", "kernel.msg", "fs.mqueue."].iter().any(|p| name.starts_with(p)) || name == "kernel.sem";
+        for (shared, own, field) in [(spec.host_ipc, of_ipc, "hostIPC"), (spec.host_network, name.starts_with("net."), "hostNetwork")] {
+            if own && on(shared) {
+                e.invalid(&at, &x.name, format!("may not be specified when '{field}' is true"));
+            }
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The pod spec as a whole, in pods and in templates.
 
 use super::containers::{self, Within};
-use super::{placement, resources, security, volumes};
+use super::{placement, resources, security, volumes, windows};
 use crate::checks::{complain, one_of};
 use crate::meta;
 use crate::names;
 use crate::read::{has, items, on, s};
-use kinds::api::core::v1::{PodDNSConfig, PodSpec};
+use kinds::api::core::v1::{PodDNSConfig, PodResourceClaim, PodSpec};
+use kinds::field::Bare;
 use kinds::{FieldErrors, Path};
 use std::collections::BTreeSet;
 
@@ -42,6 +43,7 @@ pub fn validate(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
     placement::tolerations(items(&p.tolerations), &path.child("tolerations"), e);
     host_aliases(p, &path.child("hostAliases"), e);
     classes(p, path, e);
+    windows::pod(p, path, e);
 }
 
 fn identity(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
@@ -72,7 +74,7 @@ fn identity(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
             e.forbidden(&path.child("setHostnameAsFQDN"), "setHostnameAsFQDN cannot be true when hostnameOverride is set");
         }
         if on(p.host_network) {
-            e.forbidden(&path.child("hostNetwork"), "hostNetwork cannot be true when hostnameOverride is set");
+            e.forbidden(&path.child("hostnameOverride"), "may not be specified when hostNetwork is true");
         }
     }
 }
@@ -89,7 +91,7 @@ fn classes(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
         e.not_supported(&path.child("preemptionPolicy"), policy, &["Never", "PreemptLowerPriority"]);
     }
     for (name, q) in p.overhead.iter().flatten() {
-        let at = path.child("overhead").key(name);
+        let at = path.child("overhead").child("limits").key(name);
         resources::container_resource_name(name, &at, e);
         resources::resource_amount(name, q, &at, e);
     }
@@ -106,7 +108,7 @@ fn host_users(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
     if p.host_users != Some(false) {
         return;
     }
-    for (name, set) in [("hostNetwork", p.host_network), ("hostPID", p.host_pid), ("hostIPC", p.host_ipc)] {
+    for (name, set) in [("hostNetwork", p.host_network), ("HostPID", p.host_pid), ("hostIPC", p.host_ipc)] {
         if on(set) {
             e.forbidden(&path.child(name), "when `hostUsers` is false");
         }
@@ -149,13 +151,35 @@ fn resource_claims(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
         } else {
             complain(&at.child("name"), &c.name, names::dns_label(&c.name), e);
         }
-        let n = usize::from(has(&c.resource_claim_name)) + usize::from(has(&c.resource_claim_template_name));
-        if n > 1 {
-            e.invalid(&at, &c.name, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified");
-        } else if n == 0 {
-            e.invalid(&at, &c.name, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`");
+        for (name, value) in [
+            ("resourceClaimName", &c.resource_claim_name),
+            ("resourceClaimTemplateName", &c.resource_claim_template_name),
+        ] {
+            if let Some(v) = value {
+                complain(&at.child(name), v, names::dns_subdomain(v), e);
+            }
+        }
+        match (&c.resource_claim_name, &c.resource_claim_template_name) {
+            (Some(_), Some(_)) => {
+                let why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified";
+                e.invalid(&at, shown_claim(c), why);
+            }
+            (None, None) => {
+                let why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`";
+                e.invalid(&at, shown_claim(c), why);
+            }
+            _ => {}
         }
     }
+}
+
+/// A pod's claim as Go prints it.
+fn shown_claim(c: &PodResourceClaim) -> Bare {
+    let text = |t: &Option<String>| t.as_ref().map_or("null".to_owned(), |t| format!("{t:?}"));
+    Bare(format!(
+        "{{\"Name\":{:?},\"ResourceClaimName\":{},\"ResourceClaimTemplateName\":{}}}",
+        c.name, text(&c.resource_claim_name), text(&c.resource_claim_template_name)
+    ))
 }
 
 fn dns_config(c: Option<&PodDNSConfig>, policy: &str, path: &Path, e: &mut FieldErrors) {

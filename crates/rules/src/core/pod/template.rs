@@ -56,6 +56,16 @@ pub fn matches_selector(t: &PodTemplateSpec, selector: &Selector, path: &Path, e
 
 /// A workload's selector: it must be there, well-formed and not empty.
 pub fn selector(s: &LabelSelector, owner: &str, path: &Path, e: &mut FieldErrors) -> Selector {
+    if meta::is_empty_selector(s) && s.match_labels.is_some() {
+        // An empty selector, as opposed to none, has a set of no labels: the codec sees to that.
+        let kind = match owner {
+            "DaemonSet" => "daemonset",
+            "StatefulSet" => "statefulset",
+            _ => "deployment",
+        };
+        e.invalid(path, crate::json::selector(s), format!("empty selector is invalid for {kind}"));
+        return Selector::everything();
+    }
     if meta::is_empty_selector(s) {
         e.required(path, "");
         return Selector::Nothing;

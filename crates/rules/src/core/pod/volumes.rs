@@ -2,6 +2,7 @@
 
 use super::env;
 use crate::checks::{complain, descending_path, file_mode, local_path, no_backsteps, not_negative, one_of_opt, present};
+use crate::core::volume::legacy;
 use crate::names;
 use crate::read::{amount, has, items, s};
 use kinds::api::core::v1::{
@@ -136,8 +137,7 @@ fn remote(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
         aws_elastic_block_store, "awsElasticBlockStore", |x: &kinds::api::core::v1::AWSElasticBlockStoreVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_id, &p.child("volumeID"), e);
         gce_persistent_disk, "gcePersistentDisk", |x: &kinds::api::core::v1::GCEPersistentDiskVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.pd_name, &p.child("pdName"), e);
         azure_disk, "azureDisk", |x: &kinds::api::core::v1::AzureDiskVolumeSource, p: &Path, e: &mut FieldErrors| {
-            present(&x.disk_name, &p.child("diskName"), e);
-            present(&x.disk_uri, &p.child("diskURI"), e);
+            legacy::azure_disk(&x.disk_name, &x.disk_uri, s(&x.kind), p, e);
         };
         azure_file, "azureFile", |x: &kinds::api::core::v1::AzureFileVolumeSource, p: &Path, e: &mut FieldErrors| {
             present(&x.secret_name, &p.child("secretName"), e);
@@ -158,10 +158,10 @@ fn remote(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
         flex_volume, "flexVolume", |x: &kinds::api::core::v1::FlexVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.driver, &p.child("driver"), e);
         portworx_volume, "portworxVolume", |x: &kinds::api::core::v1::PortworxVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_id, &p.child("volumeID"), e);
         vsphere_volume, "vsphereVolume", |x: &kinds::api::core::v1::VsphereVirtualDiskVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_path, &p.child("volumePath"), e);
-        flocker, "flocker", |_: &kinds::api::core::v1::FlockerVolumeSource, _: &Path, _: &mut FieldErrors| {};
-        photon_persistent_disk, "photonPersistentDisk", |_: &kinds::api::core::v1::PhotonPersistentDiskVolumeSource, _: &Path, _: &mut FieldErrors| {};
-        quobyte, "quobyte", |_: &kinds::api::core::v1::QuobyteVolumeSource, _: &Path, _: &mut FieldErrors| {};
-        scale_io, "scaleIO", |_: &kinds::api::core::v1::ScaleIOVolumeSource, _: &Path, _: &mut FieldErrors| {};
+        flocker, "flocker", |x: &kinds::api::core::v1::FlockerVolumeSource, p: &Path, e: &mut FieldErrors| legacy::flocker(s(&x.dataset_name), s(&x.dataset_uuid), p, e);
+        photon_persistent_disk, "photonPersistentDisk", |x: &kinds::api::core::v1::PhotonPersistentDiskVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.pd_id, &p.child("pdID"), e);
+        quobyte, "quobyte", |x: &kinds::api::core::v1::QuobyteVolumeSource, p: &Path, e: &mut FieldErrors| legacy::quobyte(&x.registry, &x.volume, p, e);
+        scale_io, "scaleIO", |x: &kinds::api::core::v1::ScaleIOVolumeSource, p: &Path, e: &mut FieldErrors| legacy::scale_io(&x.gateway, &x.system, s(&x.volume_name), p, e);
         storageos, "storageos", |_: &kinds::api::core::v1::StorageOSVolumeSource, _: &Path, _: &mut FieldErrors| {};
     }
 }
@@ -191,6 +191,7 @@ pub(crate) fn host_path(x: &HostPathVolumeSource, p: &Path, e: &mut FieldErrors)
 pub(crate) fn csi_driver(name: &str, path: &Path, e: &mut FieldErrors) {
     if name.is_empty() {
         e.required(path, "");
+        return;
     }
     if name.len() > 63 {
         e.too_long(path, 63);
@@ -319,9 +320,6 @@ fn projected(x: &ProjectedVolumeSource, path: &Path, e: &mut FieldErrors) {
             for p in [&c.credential_bundle_path, &c.key_path, &c.certificate_chain_path] {
                 claim(s(p), &at, e);
             }
-        }
-        if n == 0 {
-            e.required(&at, "must specify one of `secret`, `configMap`, `downwardAPI`, `serviceAccountToken`, `clusterTrustBundle` or `podCertificate`");
         }
     }
 }

@@ -62,7 +62,11 @@ fn spec(p: &PodSpec, path: &Path, all: &mut Vec<String>) {
     }
     for (i, v) in items(&p.volumes).iter().enumerate() {
         let at = path.child("volumes").index(i);
-        if v.projected.as_ref().is_some_and(|p| items(&p.sources).is_empty()) {
+        let sourceless = |p: &kinds::api::core::v1::ProjectedVolumeSource| {
+            let empty = kinds::api::core::v1::VolumeProjection::default();
+            items(&p.sources).is_empty() || items(&p.sources).contains(&empty)
+        };
+        if v.projected.as_ref().is_some_and(sourceless) {
             all.push(format!("volume {:?} (Projected) has no sources provided", v.name));
         }
         if v.git_repo.is_some() {
