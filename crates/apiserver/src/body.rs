@@ -3,6 +3,7 @@
 use crate::call::Call;
 use crate::server::Served;
 use bytes::Bytes;
+use codec::reader::Peek;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kinds::{ApiError, Object, Path};
@@ -48,13 +49,11 @@ pub(crate) fn to_json(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiErro
             let tree = codec::proto::decode(&body).map_err(|e| ApiError::bad_request(e.to_string()))?;
             Ok(serde_json::to_vec(&tree).map_err(ApiError::internal)?.into())
         }
-        other => Err(ApiError::new(
+        _ => Err(ApiError::new(
             415,
             "UnsupportedMediaType",
-            format!(
-                "the body of the request was in an unknown format - accepted media types include: application/json, \
-                 application/yaml, application/vnd.kubernetes.protobuf (got {other:?})"
-            ),
+            "the body of the request was in an unknown format - accepted media types include: application/json, \
+             application/yaml, application/vnd.kubernetes.protobuf",
         )),
     }
 }
@@ -72,12 +71,75 @@ pub(crate) fn validation(call: &Call) -> Result<FieldValidation, ApiError> {
 }
 
 /// `apiVersion` and `kind` of a JSON text.
-#[derive(serde::Deserialize, Default)]
+#[derive(Default)]
 struct TypeMeta {
-    #[serde(default, rename = "apiVersion")]
-    api_version: Option<String>,
-    #[serde(default)]
-    kind: Option<String>,
+    api_version: String,
+    kind: String,
+}
+
+/// What the two are read into, as Go prints the type.
+const TYPE_META: &str =
+    r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+
+impl TypeMeta {
+    fn read(json: &[u8]) -> Result<Self, String> {
+        let failed = |e: &dyn std::fmt::Display| format!("couldn't get version/kind; json parse error: {e}");
+        let mut reader = codec::reader::Reader::new(json);
+        let root = reader.peek().map_err(|e| failed(&e))?;
+        match root {
+            Peek::Object => {}
+            Peek::Null => return reader.null().and_then(|()| reader.finish()).map(|()| Self::default()).map_err(|e| failed(&e)),
+            other => return Err(failed(&format!("json: cannot unmarshal {} into Go value of type {TYPE_META}", other.word()))),
+        }
+        let mut meta = Self::default();
+        reader.open().map_err(|e| failed(&e))?;
+        let mut first = true;
+        while let Some(key) = reader.key(&mut first).map_err(|e| failed(&e))? {
+            let slot = match &*key {
+                "apiVersion" => &mut meta.api_version,
+                "kind" => &mut meta.kind,
+                _ => {
+                    reader.skip().map_err(|e| failed(&e))?;
+                    continue;
+                }
+            };
+            match reader.peek().map_err(|e| failed(&e))? {
+                Peek::String => *slot = reader.string().map_err(|e| failed(&e))?.into_owned(),
+                Peek::Null => reader.null().map_err(|e| failed(&e))?,
+                other => return Err(failed(&format!("json: cannot unmarshal {} into Go struct field .{key} of type string", other.word()))),
+            }
+        }
+        reader.finish().map_err(|e| failed(&e))?;
+        Ok(meta)
+    }
+}
+
+/// Where kube-apiserver registers what a delete may carry; it names the place in its answers.
+const OPTIONS_SCHEME: &str = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27";
+
+/// Whether the body of a delete is one.
+pub(crate) fn check_delete_options(json: &[u8]) -> Result<(), ApiError> {
+    const TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+    let TypeMeta { api_version, kind } = TypeMeta::read(json).map_err(ApiError::bad_request)?;
+    if !["", "DeleteOptions"].contains(&kind.as_str()) {
+        return Err(ApiError::bad_request(format!("no kind {kind:?} is registered for version {api_version:?} in scheme {OPTIONS_SCHEME:?}")));
+    }
+    let found = codec::strict::check(json, schema::types().by_name(TYPE)).map_err(|e| ApiError::bad_request(e.to_string()))?;
+    found.shape.map_or(Ok(()), |shape| Err(ApiError::bad_request(shape)))
+}
+
+/// So many bytes of a body that nobody recognises are shown.
+const SUMMARY_BYTES: usize = 30;
+
+/// The beginning of a body: as it is where it looks like an object, else its bytes.
+fn summary(data: &[u8]) -> String {
+    let shown = &data[..data.len().min(SUMMARY_BYTES)];
+    let text = match data.first() {
+        None => return "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(shown).into_owned(),
+        Some(_) => shown.iter().map(|b| format!("{b:02x}")).collect(),
+    };
+    if data.len() > SUMMARY_BYTES { format!("{text} ...") } else { text }
 }
 
 /// An object of the served resource from a body, with warnings about its fields.
@@ -87,8 +149,15 @@ pub(crate) fn object(call: &Call, served: &Served, json: &[u8]) -> Result<(Objec
     let bad = |why: String| {
         ApiError::bad_request(format!("{kind_name} in version {:?} cannot be handled as a {kind_name}: {why}", served.version))
     };
-    let meta: TypeMeta = serde_json::from_slice(json).map_err(|e| bad(e.to_string()))?;
-    check_type(&meta, &version, &kind_name)?;
+    let unknown = |why: String| {
+        ApiError::bad_request(format!("the object provided is unrecognized (must be of type {kind_name}): {why} ({})", summary(json)))
+    };
+    let meta = TypeMeta::read(json).map_err(unknown)?;
+    if served.definition.is_some() && meta.kind.is_empty() {
+        let body = String::from_utf8_lossy(json);
+        return Err(unknown(format!("Object 'Kind' is missing in '{body}'")));
+    }
+    check_type(&meta, served, &version, &kind_name)?;
     let warnings = strict(call, served, json, &bad)?;
     let object = match served.kind {
         Some(kind) => codec::decode(kind, json).map_err(|e| bad(e.to_string()))?,
@@ -107,20 +176,35 @@ fn dynamic(served: &Served, json: &[u8], version: &str, kind: &str) -> Result<Ob
     Ok(object)
 }
 
-fn check_type(meta: &TypeMeta, version: &str, kind: &str) -> Result<(), ApiError> {
-    let (v, k) = (meta.api_version.as_deref().unwrap_or_default(), meta.kind.as_deref().unwrap_or_default());
-    if !v.is_empty() && v != version {
+/// Where kube-apiserver registers its types; it names the place in its answers.
+const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
+
+fn check_type(meta: &TypeMeta, served: &Served, version: &str, kind: &str) -> Result<(), ApiError> {
+    let v = if meta.api_version.is_empty() { version } else { &meta.api_version };
+    let k = if meta.kind.is_empty() { kind } else { &meta.kind };
+    let (group, short) = v.split_once('/').unwrap_or(("", v));
+    let known = served.definition.is_none() && schema::types().by_gvk(group, short, k).is_some();
+    let fits = k == kind && group == served.group;
+    if v == version && k == kind {
+        return Ok(());
+    }
+    if served.definition.is_some() && k != kind {
+        let mut errors = kinds::FieldErrors::default();
+        errors.invalid(&Path::new("kind"), k, format!("must be {kind}"));
+        return Err(ApiError::invalid(&served.group, k, "", &errors));
+    }
+    if fits && (known || served.definition.is_some()) {
         return Err(ApiError::bad_request(format!(
             "the API version in the data ({v}) does not match the expected API version ({version})"
         )));
     }
-    if !k.is_empty() && k != kind {
-        return Err(ApiError::bad_request(format!(
-            "{k} in version {:?} cannot be handled as a {kind}: converting ({v}.{k}) to ({version}.{kind}): unknown conversion",
-            version.rsplit('/').next().unwrap_or_default()
-        )));
-    }
-    Ok(())
+    let why = if known {
+        let internal = if served.group.is_empty() { "core" } else { served.group.split('.').next().unwrap_or_default() };
+        format!("converting ({short}.{k}) to ({internal}.{kind}): unknown conversion")
+    } else {
+        format!("no kind {k:?} is registered for version {v:?} in scheme {SCHEME:?}")
+    };
+    Err(ApiError::bad_request(format!("{k} in version {short:?} cannot be handled as a {kind}: {why}")))
 }
 
 fn strict(

@@ -7,6 +7,7 @@ use crate::respond::{self, Reply};
 use crate::server::Served;
 use crate::watching;
 use cache::Entry;
+use kinds::error::Details;
 use kinds::selector::parse_fields;
 use kinds::{
     ApiError, DeleteOptions, FieldErrors, Kind, Object, ObjectKey, Patch, PatchKind, Path, Resource, Revision, Selector, Target, WriteOptions,
@@ -127,7 +128,7 @@ pub(crate) fn options_kind(call: &Call) -> &'static str {
 }
 
 /// The write options of the query.
-fn options(call: &Call) -> Result<WriteOptions, ApiError> {
+pub(crate) fn options(call: &Call) -> Result<WriteOptions, ApiError> {
     let dry_run = match call.info.params("dryRun").collect::<Vec<_>>()[..] {
         [] | [""] => false,
         ["All"] => true,
@@ -342,13 +343,7 @@ fn patch_kind(call: &Call) -> Result<PatchKind, ApiError> {
         "application/strategic-merge-patch+json" => PatchKind::Strategic,
         "application/apply-patch+yaml" => PatchKind::Apply,
         _ => {
-            return Err(ApiError::new(
-                415,
-                "UnsupportedMediaType",
-                "the body of the request was in an unknown format - accepted media types include: \
-                 application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, \
-                 application/apply-patch+yaml",
-            ));
+            return Err(ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_details(Details::default()));
         }
     })
 }
@@ -396,7 +391,7 @@ fn patch_body(kind: PatchKind, bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
         return Ok(bytes.to_vec());
     }
     let text = std::str::from_utf8(bytes).map_err(|e| ApiError::bad_request(e.to_string()))?;
-    let tree = codec::yaml::parse(text).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?.value;
+    let tree = codec::yaml::parse(text).map_err(|e| ApiError::bad_request(format!("error decoding YAML: error converting YAML to JSON: {e}")))?.value;
     serde_json::to_vec(&tree).map_err(ApiError::internal)
 }
 
@@ -407,6 +402,7 @@ async fn delete_options(call: &mut Call) -> Result<DeleteOptions, ApiError> {
         DeleteOptions::default()
     } else {
         let json = body::to_json(call.request.headers(), bytes)?;
+        body::check_delete_options(&json)?;
         codec::decode_delete_options(&json).map_err(|e| ApiError::bad_request(e.to_string()))?
     };
     if let Some(s) = call.info.param("gracePeriodSeconds") {
@@ -419,8 +415,13 @@ async fn delete_options(call: &mut Call) -> Result<DeleteOptions, ApiError> {
     if let Some(o) = call.info.param("orphanDependents") {
         options.orphan_dependents = Some(o == "true" || o == "1");
     }
-    if call.info.param("dryRun") == Some("All") {
-        options.dry_run = Some(vec!["All".to_owned()]);
+    if let Some(how) = call.info.param("dryRun") {
+        options.dry_run = Some(vec![how.to_owned()]);
+    }
+    let dry_run = options.dry_run.as_deref().unwrap_or_default();
+    if dry_run.iter().any(|how| how != "All") {
+        let shown = kinds::field::Bare(serde_json::json!(dry_run).to_string());
+        return Err(ApiError::invalid_options("DeleteOptions", |e| e.not_supported(&Path::new("dryRun"), shown, &["All"])));
     }
     Ok(options)
 }
@@ -446,21 +447,41 @@ const SHOWN_WHEN_GONE: &[Kind] = &[
     Kind::VolumeAttributesClass,
 ];
 
+/// What a client hears that deletes a Job without a word on its pods.
+const JOB_ORPHANS: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them \
+                           or set propagationPolicy=Orphan to suppress this warning";
+
 /// Kinds that leave their dependents alone unless they are told otherwise.
 const ORPHANING: &[Kind] = &[Kind::Job, Kind::ReplicationController];
 
 async fn delete(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let mut options = delete_options(&mut call).await?;
-    if served.kind.is_some_and(|k| ORPHANING.contains(&k)) && options.orphan_dependents.is_none() {
-        options.propagation_policy.get_or_insert_with(|| "Orphan".to_owned());
-    }
+    let unsaid = options.orphan_dependents.is_none() && options.propagation_policy.is_none();
     let target = target(&call, &served)?;
-    match call.shared.registry.delete(&call.caller, &target, &options).await? {
-        registry::delete::Deleted::Lingers(entry) => shown(&call, &served, 200, entry).await,
+    if unsaid && served.kind.is_some_and(|k| ORPHANING.contains(&k)) && !propagates(&call, &target) {
+        options.propagation_policy = Some("Orphan".to_owned());
+    }
+    let mut reply = deleted(&call, &served, &target, &options).await?;
+    if unsaid && served.kind == Some(Kind::Job) {
+        respond::warn(&mut reply, &[JOB_ORPHANS.to_owned()]);
+    }
+    Ok(reply)
+}
+
+/// Whether an earlier deletion said already what becomes of the dependents.
+fn propagates(call: &Call, target: &Target) -> bool {
+    let snapshot = call.shared.registry.snapshot();
+    let finalizers = snapshot.entry(&target.resource, &target.key).and_then(|e| e.meta().finalizers.clone());
+    finalizers.unwrap_or_default().iter().any(|f| f == registry::delete::FOREGROUND || f == registry::delete::ORPHAN)
+}
+
+async fn deleted(call: &Call, served: &Served, target: &Target, options: &DeleteOptions) -> Result<Reply, ApiError> {
+    match call.shared.registry.delete(&call.caller, target, options).await? {
+        registry::delete::Deleted::Lingers(entry) => shown(call, served, 200, entry).await,
         registry::delete::Deleted::Gone(entry) if served.resource.builtin().is_some_and(|k| SHOWN_WHEN_GONE.contains(&k)) => {
-            output::entry(&call, &served, 200, &entry)
+            output::entry(call, served, 200, &entry)
         }
-        registry::delete::Deleted::Gone(entry) => Ok(respond::tree(200, &gone(&served, &entry), call.accept)),
+        registry::delete::Deleted::Gone(entry) => Ok(respond::tree(200, &gone(served, &entry), call.accept)),
     }
 }
 
@@ -518,7 +539,7 @@ async fn create_below(mut call: Call, served: Served) -> Result<Reply, ApiError>
 }
 
 /// What a binding must name. kube-apiserver answers 500 without a reason here.
-fn check_binding(binding: &kinds::api::core::v1::Binding) -> Result<(), ApiError> {
+pub(crate) fn check_binding(binding: &kinds::api::core::v1::Binding) -> Result<(), ApiError> {
     let mut errors = FieldErrors::default();
     let kind = binding.target.kind.as_deref().unwrap_or_default();
     if !["", "Node"].contains(&kind) {

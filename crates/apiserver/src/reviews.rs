@@ -40,19 +40,25 @@ pub(crate) async fn answer(mut call: Call, served: &Served) -> Result<Reply, Api
     call.accept = Accept::negotiate_without_tables(call.request.headers(), call.info.flag("pretty"))?;
     let bytes = body::read(&mut call).await?;
     let json = body::to_json(call.request.headers(), bytes)?;
-    let (object, _) = body::object(&call, served, &json)?;
+    let (mut object, warnings) = body::object(&call, served, &json)?;
     crate::resource::tell_posted(&call, &object);
     if let Object::Binding(b) = &object {
+        crate::resource::check_binding(b)?;
         let key = ObjectKey::new(call.info.namespace.clone(), b.metadata.name.clone().unwrap_or_default());
         call.shared.registry.bind(&call.caller, &key, b, &kinds::WriteOptions::default()).await?;
-        return output::object(&call, 201, &object);
+        let mut reply = output::object(&call, 201, &object)?;
+        crate::respond::warn(&mut reply, &warnings);
+        return Ok(reply);
     }
     let target = Target::new(kind, ObjectKey::new(call.info.namespace.clone(), String::new()));
     let dry_run = call.info.param("dryRun") == Some("All");
-    let options = kinds::WriteOptions { dry_run, ..kinds::WriteOptions::default() };
+    let options = kinds::WriteOptions { dry_run, ..crate::resource::options(&call)? };
+    call.shared.registry.own_posted(&call.caller, &options, &mut object);
     let object = call.shared.registry.admit_posted(&call.caller, &target, object, &options).await?;
     let done = review(&call, object).await?;
-    output::object(&call, 201, &done)
+    let mut reply = output::object(&call, 201, &done)?;
+    crate::respond::warn(&mut reply, &warnings);
+    Ok(reply)
 }
 
 async fn review(call: &Call, object: Object) -> Result<Object, ApiError> {
@@ -61,6 +67,7 @@ async fn review(call: &Call, object: Object) -> Result<Object, ApiError> {
     Ok(match object {
         Object::SelfSubjectReview(r) => {
             let mut r = SelfSubjectReview::clone(&r);
+            r.metadata.creation_timestamp = Some(kinds::Time(shared.registry.now()));
             r.status = Some(SelfSubjectReviewStatus { user_info: Some(info_of(user)) });
             r.into()
         }
@@ -99,6 +106,9 @@ async fn review(call: &Call, object: Object) -> Result<Object, ApiError> {
                 status.incomplete = true;
                 status.evaluation_error = Some("webhook authorizer does not support user rule resolution".to_owned());
             }
+            // The question is not repeated.
+            r.spec = Default::default();
+            r.metadata.managed_fields = None;
             r.status = Some(status);
             r.into()
         }

@@ -183,6 +183,12 @@ impl Registry {
         self.admit_part(caller, (target, Operation::Create, Given::Create(options)), object, None).await
     }
 
+    /// Notes who sent what is answered and not stored.
+    pub fn own_posted(&self, caller: &Caller, options: &WriteOptions, object: &mut Object) {
+        let (manager, now) = (self.manager(options, caller), self.now());
+        crate::fieldowners::settle(&manager, "", now, object, (None, None));
+    }
+
     /// The same for a part of a stored object (`scale`).
     pub(crate) async fn admit_part(
         &self,

@@ -4,9 +4,10 @@ use crate::admit::{Admission, Given, request_of, settle};
 use crate::list::ListQuery;
 use crate::registry::{Caller, Registry, unsaved, whole_seconds};
 use cache::Entry;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use kinds::apimachinery::pkg::apis::meta::v1::Preconditions;
 use kinds::api::core::v1::{Namespace, Pod};
-use kinds::{ApiError, DeleteOptions, Object, Path, Resource, Target, Time};
+use kinds::{ApiError, DeleteOptions, Kind, Object, Path, Resource, Target, Time};
 use rules::{Operation, admission};
 use std::sync::Arc;
 use store::Expect;
@@ -56,7 +57,7 @@ impl Registry {
             match self.delete_once(caller, target, options, outside).await {
                 Err(e) if e.is_conflict() && e.details.is_some() && tries < super::modify::CONFLICT_TRIES => {
                     // A failed precondition stays failed; a lost race is looked at again.
-                    if e.message.contains("Precondition failed") {
+                    if e.message.contains(" in the precondition (") || e.message.contains("Precondition failed") {
                         return Err(e);
                     }
                     self.catch_up().await?;
@@ -95,13 +96,13 @@ impl Registry {
         if dry_run {
             return Ok(match next {
                 Some(object) => Deleted::Lingers(unsaved(object)),
-                None => Deleted::Gone(old),
+                None => Deleted::Gone(self.last_seen(old)),
             });
         }
         match next {
             None => {
                 self.remove(resource, key, Expect::At(old.revision)).await?;
-                Ok(Deleted::Gone(old))
+                Ok(Deleted::Gone(self.last_seen(old)))
             }
             Some(mut object) => {
                 object.meta_mut().resource_version = None;
@@ -118,7 +119,10 @@ impl Registry {
     fn after_delete(&self, old: &Entry, options: &DeleteOptions) -> Option<Object> {
         let mut object = crate::fieldowners::whole(old.object(), &old.json);
         let grace_s = grace(old.object(), options);
-        propagate(&mut object, options, old.object());
+        let bare = matches!(old.object(), Object::Event(_)) || ends_by_contents(&old.object().resource());
+        if !bare {
+            propagate(&mut object, options, old.object());
+        }
         let now = whole_seconds(self.clock.now());
         let deleting = old.meta().deletion_timestamp.is_some();
         if !deleting {
@@ -140,17 +144,20 @@ impl Registry {
         if grace_s == 0 && !held {
             return None;
         }
-        let bump = old.meta().generation.filter(|g| *g > 0).map(|g| g + 1);
-        // These two have ways of their own, without a grace period.
-        let own = matches!(object, Object::Namespace(_) | Object::CustomResourceDefinition(_));
-        let meta = object.meta_mut();
-        meta.deletion_timestamp = Some(Time(now.checked_add(SignedDuration::from_secs(grace_s)).unwrap_or(now)));
-        if !own {
-            meta.deletion_grace_period_seconds = Some(grace_s);
-            meta.generation = bump.or(meta.generation);
-        }
+        let graceful = !ends_by_contents(&old.object().resource());
+        mark_deleted(&mut object, now, grace_s, graceful);
         mark_terminating(&mut object);
         Some(object)
+    }
+
+    /// How a deleted object is shown: a pod ends with its grace over.
+    fn last_seen(&self, old: Arc<Entry>) -> Arc<Entry> {
+        if !matches!(old.object(), Object::Pod(_)) || old.meta().deletion_timestamp.is_some() {
+            return old;
+        }
+        let mut object = crate::fieldowners::whole(old.object(), &old.json);
+        mark_deleted(&mut object, whole_seconds(self.clock.now()), 0, true);
+        unsaved(object)
     }
 
     /// Deletes everything that a list would show.
@@ -193,22 +200,61 @@ fn check_options(options: &DeleteOptions) -> Result<(), ApiError> {
     }
 }
 
+/// Kinds whose deletion is held by what lies in them: it has no grace, and no propagation of its own.
+fn ends_by_contents(resource: &Resource) -> bool {
+    matches!(resource.builtin(), Some(Kind::Namespace | Kind::CustomResourceDefinition))
+}
+
+/// What a client that names an object means by it: upstream tells the kind here, where it tells the resource elsewhere.
+fn failed_precondition(resource: &Resource, name: &str, why: &str) -> ApiError {
+    let details = kinds::error::Details {
+        name: name.to_owned(),
+        group: resource.group().to_owned(),
+        kind: resource.kind_name().to_owned(),
+        ..kinds::error::Details::default()
+    };
+    let group = resource.group();
+    let told = if group.is_empty() { resource.kind_name().to_owned() } else { format!("{}.{group}", resource.kind_name()) };
+    let text = format!("Operation cannot be fulfilled on {told} {name:?}: {why}");
+    ApiError::new(409, "Conflict", text).with_details(details)
+}
+
 fn check_preconditions(resource: &Resource, old: &Entry, options: &DeleteOptions) -> Result<(), ApiError> {
     let Some(p) = &options.preconditions else { return Ok(()) };
     let name = &old.key.name;
+    if ends_by_contents(resource) {
+        return check_contents_preconditions(resource, old, p);
+    }
     if let Some(want) = p.uid.as_deref().filter(|u| *u != old.uid()) {
-        let have = old.uid();
-        let why = format!("Precondition failed: UID in precondition: {want}, UID in object meta: {have}");
-        return Err(ApiError::conflict(resource, name, why));
+        let why = format!(
+            "the UID in the precondition ({want}) does not match the UID in record ({}). The object might have been deleted and then recreated",
+            old.uid()
+        );
+        return Err(failed_precondition(resource, name, &why));
     }
     let have = old.revision.to_string();
     if let Some(want) = p.resource_version.as_deref().filter(|v| *v != have) {
         let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {want}, ResourceVersion in object meta: {have}"
+            "the ResourceVersion in the precondition ({want}) does not match the ResourceVersion in record ({have}). The object might have been modified"
         );
-        return Err(ApiError::conflict(resource, name, why));
+        return Err(failed_precondition(resource, name, &why));
     }
     Ok(())
+}
+
+/// The same in the words of the storage, which those kinds ask directly.
+fn check_contents_preconditions(resource: &Resource, old: &Entry, wanted: &Preconditions) -> Result<(), ApiError> {
+    let have = old.revision.to_string();
+    let told = |what: &str, want: &str, have: &str| {
+        ApiError::conflict(resource, &old.key.name, format!("Precondition failed: {what} in precondition: {want}, {what} in object meta: {have}"))
+    };
+    if let Some(want) = wanted.uid.as_deref().filter(|u| *u != old.uid()) {
+        return Err(told("UID", want, old.uid()));
+    }
+    match wanted.resource_version.as_deref().filter(|v| *v != have) {
+        Some(want) => Err(told("ResourceVersion", want, &have)),
+        None => Ok(()),
+    }
 }
 
 /// Seconds of grace: the pod's own or the caller's, none where nothing could use it.
@@ -250,6 +296,16 @@ fn propagate(object: &mut Object, options: &DeleteOptions, old: &Object) {
 fn is_held_namespace(object: &Object) -> bool {
     let spec = object.typed::<Namespace>().and_then(|n| n.spec.as_ref());
     spec.and_then(|s| s.finalizers.as_ref()).is_some_and(|f| !f.is_empty())
+}
+
+/// Sets the times of deletion; what ends gracefully has another generation by it.
+fn mark_deleted(object: &mut Object, now: Timestamp, grace_s: i64, graceful: bool) {
+    let meta = object.meta_mut();
+    meta.deletion_timestamp = Some(Time(now.checked_add(SignedDuration::from_secs(grace_s)).unwrap_or(now)));
+    if graceful {
+        meta.deletion_grace_period_seconds = Some(grace_s);
+        meta.generation = meta.generation.map(|g| if g > 0 { g + 1 } else { g });
+    }
 }
 
 fn mark_terminating(object: &mut Object) {

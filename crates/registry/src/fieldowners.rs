@@ -18,12 +18,12 @@ pub(crate) enum Owners {
     Settled,
 }
 
-/// The shape of an object's fields.
-pub(crate) fn shape<'a>(object: &Object, version: Option<&'a Version>) -> Shape<'a> {
+/// The shape of a kind's fields, or of a definition's version.
+pub(crate) fn shape(kind: Option<Kind>, version: Option<&Version>) -> Shape<'_> {
     if let Some(v) = version.filter(|v| v.raw.is_object()) {
         return Shape::Custom(&v.raw);
     }
-    match object.kind() {
+    match kind {
         Some(k) => {
             let i = k.info();
             Shape::of_kind(i.group, i.version, i.kind)
@@ -33,11 +33,11 @@ pub(crate) fn shape<'a>(object: &Object, version: Option<&'a Version>) -> Shape<
 }
 
 /// Fields that an endpoint resets, so that nobody comes to own them by it.
-pub(crate) fn reset_by(subresource: &str, object: &Object, version: Option<&Version>) -> &'static [&'static str] {
-    let has_status = version.is_some_and(|v| v.status) || object.kind().is_some_and(|k| rules::rules(k.stored_as()).prepare_status_update.is_some());
+pub(crate) fn reset_by(subresource: &str, kind: Option<Kind>, version: Option<&Version>) -> &'static [&'static str] {
+    let has_status = version.is_some_and(|v| v.status) || kind.is_some_and(|k| rules::rules(k.stored_as()).prepare_status_update.is_some());
     match subresource {
         // The server fills in who asks; nobody owns a request.
-        "" if object.kind() == Some(Kind::CertificateSigningRequest) => &["spec", "status"],
+        "" if kind == Some(Kind::CertificateSigningRequest) => &["spec", "status"],
         "status" => &["spec"],
         "" if has_status => &["status"],
         _ => &[],
@@ -95,9 +95,9 @@ pub(crate) fn settle(
     }
     let live = old.and_then(|e| serde_json::from_slice::<Value>(&e.json).ok());
     let (api_version, time) = (object.api_version(), stamp(now));
-    let ignore = reset_by(subresource, object, version);
+    let ignore = reset_by(subresource, object.kind(), version);
     let writer = Writer { manager, api_version: &api_version, subresource, now: &time, ignore };
-    let managed = tracked(live, tree, shape(object, version), writer);
+    let managed = tracked(live, tree, shape(object.kind(), version), writer);
     let list: Vec<ManagedFieldsEntry> = managed.entries().into_iter().map(entry).collect();
     object.meta_mut().managed_fields = (!list.is_empty()).then_some(list);
 }

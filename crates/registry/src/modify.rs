@@ -50,8 +50,9 @@ impl Registry {
     ) -> Result<Answer, ApiError> {
         fit_namespace(&target.resource, &target.key.namespace, &mut object)?;
         let name = object.meta().name.clone().unwrap_or_default();
-        if name.is_empty() && target.key.name.is_empty() {
-            return Err(ApiError::bad_request("name must be provided"));
+        if name.is_empty() {
+            let why = "was undeterminable: name must be provided";
+            return Err(ApiError::bad_request(format!("the name of the object ({} based on URL) {why}", target.key.name)));
         }
         if !name.is_empty() && name != target.key.name {
             return Err(ApiError::bad_request(format!(
@@ -108,7 +109,11 @@ impl Registry {
             Next::Compute(f) | Next::Scale(f) | Next::Apply(f) => f(seen).map_err(fail)?,
         };
         let unconditional = object.meta().resource_version.as_deref().is_none_or(str::is_empty);
-        check_version(resource, seen, &object, unconditional).map_err(fail)?;
+        let whole = matches!(next, Next::Replace(_));
+        if !whole {
+            check_name(target, &object).map_err(fail)?;
+        }
+        check_version(resource, seen, &object, (whole, unconditional)).map_err(fail)?;
         let (mut object, warnings, mut charges) =
             self.prepare_update(caller, (target, next), &snapshot, seen, object, options).await.map_err(fail)?;
         let what = (target, Operation::Update, options.dry_run);
@@ -179,6 +184,7 @@ impl Registry {
             Some(d) => customs::prepare_update(d, target.subresource, &mut object, old.object()),
             None => prepare(rules, target.subresource, &mut object, old.object()),
         };
+        rules::gated::drop_disabled(ctx.gates, &mut object, Some(old.object()));
         if whole {
             rules::allocate(&ctx, &mut object, Some(old.object()))?;
         }
@@ -198,7 +204,10 @@ impl Registry {
         customs::judge(definition, &object, Some(old.object()), &mut errors);
         refuse(&object, &errors)?;
         let charges = self.validate_changed(&admission, next, &object, old).await?;
-        let mut warnings = (rules.warnings)(&object, Some(old.object()));
+        let mut warnings = match target.subresource {
+            "" => (rules.warnings)(&object, Some(old.object())),
+            _ => Vec::new(),
+        };
         warnings.extend(admission::warnings(&ctx, &admission.request, &object));
         let object = self.store_as(snapshot, &target.resource, object).await?;
         Ok((object, warnings, charges))
@@ -274,12 +283,24 @@ fn prepare(rules: &Rules, subresource: &str, object: &mut Object, old: &Object) 
     }
 }
 
-fn check_version(resource: &Resource, old: &Entry, new: &Object, unconditional: bool) -> Result<(), ApiError> {
+/// A patch does not give an object another name.
+fn check_name(target: &Target, object: &Object) -> Result<(), ApiError> {
+    match object.meta().name.as_deref() {
+        Some(name) if name != target.key.name => {
+            let why = format!("the name of the object ({name}) does not match the name on the URL ({})", target.key.name);
+            Err(ApiError::bad_request(why))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_version(resource: &Resource, old: &Entry, new: &Object, (whole, unconditional): (bool, bool)) -> Result<(), ApiError> {
     let (given, name) = (new.meta(), &old.key.name);
-    if let (Some(have), Some(want)) = (old.meta().uid.as_ref(), given.uid.as_ref().filter(|u| !u.is_empty())) {
+    // Of a patched object, validation judges the uid.
+    let given_uid = given.uid.as_ref().filter(|u| whole && !u.is_empty());
+    if let (Some(have), Some(want)) = (old.meta().uid.as_ref(), given_uid) {
         if have != want {
-            let why = format!("Precondition failed: UID in precondition: {want}, UID in object meta: {have}");
-            return Err(ApiError::conflict(resource, name, why));
+            return Err(ApiError::conflict(resource, name, wrong_uid(resource, old, want, have)));
         }
     }
     if unconditional {
@@ -288,11 +309,23 @@ fn check_version(resource: &Resource, old: &Entry, new: &Object, unconditional: 
         }
         let mut errors = FieldErrors::default();
         let text = "must be specified for an update";
-        errors.invalid(&kinds::Path::new("metadata.resourceVersion"), kinds::field::Bare("0x0".into()), text);
+        errors.invalid(&kinds::Path::new("metadata.resourceVersion"), kinds::field::Bare("0".into()), text);
         return refuse(new, &errors);
     }
     let version = given.resource_version.as_deref().unwrap_or_default();
+    if version.parse::<u64>().is_err() {
+        return Err(ApiError::new(500, "", format!("strconv.ParseUint: parsing {version:?}: invalid syntax")));
+    }
     if version == old.revision.to_string() { Ok(()) } else { Err(ApiError::modified(resource, name)) }
+}
+
+/// What the storage says of an object that is another one than was meant.
+pub(crate) fn wrong_uid(resource: &Resource, old: &Entry, want: &str, have: &str) -> String {
+    let key = keys::encode(resource, &old.key);
+    format!(
+        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: \
+         Precondition failed: UID in precondition: {want}, UID in object meta: {have}"
+    )
 }
 
 /// What no update may change, whoever sends it: filled in from the old object where it is left out.
@@ -301,8 +334,9 @@ fn keep_system_fields(object: &mut Object, old: &Entry) {
     let meta = object.meta_mut();
     meta.uid = meta.uid.take().filter(|u| !u.is_empty()).or_else(|| was.uid.clone());
     meta.creation_timestamp.clone_from(&was.creation_timestamp);
-    meta.deletion_timestamp.clone_from(&was.deletion_timestamp);
-    meta.deletion_grace_period_seconds = was.deletion_grace_period_seconds;
+    // What is left out stays; validation refuses another one.
+    meta.deletion_timestamp = meta.deletion_timestamp.take().or_else(|| was.deletion_timestamp.clone());
+    meta.deletion_grace_period_seconds = meta.deletion_grace_period_seconds.or(was.deletion_grace_period_seconds);
     meta.generate_name = meta.generate_name.take().or_else(|| was.generate_name.clone());
     meta.self_link = None;
     if meta.generation.is_none_or(|g| g == 0) {

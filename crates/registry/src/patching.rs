@@ -49,6 +49,9 @@ impl Asked {
 
     /// What is to be stored, from what the client sees.
     fn decode(&self, target: &Target, tree: Value, patch: &Patch) -> Result<Object, ApiError> {
+        if let Some(why) = self.misfit(&tree, patch) {
+            return Err(unreadable(&tree, patch, &why));
+        }
         let object = codec::from_value(&self.spoken, tree).map_err(|e| {
             let mut errors = FieldErrors::default();
             let body = String::from_utf8_lossy(&patch.body).into_owned();
@@ -60,6 +63,27 @@ impl Asked {
             None => Ok(object),
         }
     }
+
+    /// What does not fit the kind's structs.
+    fn misfit(&self, tree: &Value, patch: &Patch) -> Option<String> {
+        let info = self.spoken.builtin()?.info();
+        let ty = schema::types().by_gvk(info.group, info.version, info.kind)?;
+        if patch.kind == PatchKind::Strategic {
+            return codec::restore::problem(tree, ty);
+        }
+        codec::validate_shape::check(tree.to_string().as_bytes(), ty).ok().flatten()
+    }
+}
+
+/// 422 about no object in particular: what a patch led to cannot be read. A strategic patch is shown itself, as Go prints it.
+fn unreadable(tree: &Value, patch: &Patch, why: &str) -> ApiError {
+    let shown = match patch.kind {
+        PatchKind::Strategic => serde_json::from_slice(&patch.body).map(|p: Value| patch::strategic::go_value(&p)).unwrap_or_default(),
+        _ => tree.to_string(),
+    };
+    let mut errors = FieldErrors::default();
+    errors.invalid(&Path::new("patch"), shown, why);
+    ApiError::invalid("", "", "", &errors)
 }
 
 impl Registry {
@@ -100,7 +124,7 @@ impl Registry {
             apply(&mut tree, patch, spoken.builtin())?;
             let found = self.strict(spoken, &tree, *validation)?;
             if *validation == FieldValidation::Strict && !found.is_empty() {
-                return Err(refused(target, patch, &found));
+                return Err(unreadable(&tree, patch, &format!("strict decoding error: {}", found.join(", "))));
             }
             *warnings.lock() = found;
             asked.decode(target, tree, patch)
@@ -123,20 +147,16 @@ impl Registry {
     ) -> Result<Answer, ApiError> {
         // Unknown fields have no owner: applying them fails, whatever the validation.
         let spoken = &asked.spoken;
-        let mut config: Value =
+        let config: Value =
             serde_json::from_slice(&patch.body).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?;
-        check_config(&config, target)?;
-        let namespaced = target.resource.namespaced();
-        if namespaced {
-            config["metadata"]["namespace"] = target.key.namespace.as_str().into();
-        }
+        check_config(&config, spoken, target)?;
         let api_version = config["apiVersion"].as_str().unwrap_or_default().to_owned();
         let time = fieldowners::stamp(self.now());
-        let sample = codec::from_value(spoken, config.clone()).map_err(|e| ApiError::bad_request(e.to_string()))?;
         let definition = self.definition(&self.snapshot(), &target.resource);
         let version = definition.as_deref().map(|d| d.version(&api_version));
-        let (shape, ignore) =
-            (fieldowners::shape(&sample, version), fieldowners::reset_by(target.subresource, &sample, version));
+        let kind = spoken.builtin();
+        let (shape, ignore) = (fieldowners::shape(kind, version), fieldowners::reset_by(target.subresource, kind, version));
+        patch::apply::check(&config, shape).map_err(conflicts)?;
         let writer = Writer {
             manager: &options.field_manager,
             api_version: &api_version,
@@ -145,13 +165,17 @@ impl Registry {
             ignore,
         };
         let done = |live: Option<&Value>| -> Result<Object, ApiError> {
-            let tree = patch::apply::apply(live, &config, shape, writer, options.force).map_err(conflicts)?;
+            let mut tree = patch::apply::apply(live, &config, shape, writer, options.force).map_err(conflicts)?;
+            if live.is_none() && target.resource.namespaced() {
+                tree["metadata"]["namespace"] = target.key.namespace.as_str().into();
+            }
             asked.decode(target, tree, patch)
         };
         if self.snapshot().entry(&target.resource, &target.key).is_none() {
             if !target.subresource.is_empty() {
                 return Err(ApiError::not_found(&target.resource, &target.key.name));
             }
+            check_new(&config, target)?;
             let object = done(None)?;
             match self.create_owned(caller, target, object, options, Owners::Settled).await {
                 Err(e) if e.is_already_exists() => self.catch_up().await?,
@@ -179,22 +203,59 @@ fn conflicts(e: ApplyError) -> ApiError {
     }
 }
 
+/// An object that a configuration creates: it has no uid yet, and says its name.
+fn check_new(config: &Value, target: &Target) -> Result<(), ApiError> {
+    let text = |key: &str| config["metadata"][key].as_str().unwrap_or_default();
+    let name = &target.key.name;
+    if !text("uid").is_empty() {
+        let why = format!("uid mismatch: the provided object specified uid {}, and no existing object was found", text("uid"));
+        return Err(ApiError::conflict(&target.resource, name, why));
+    }
+    if text("name").is_empty() {
+        let why = format!("the name of the object ({name} based on URL) was undeterminable: name must be provided");
+        return Err(ApiError::bad_request(why));
+    }
+    Ok(())
+}
+
+/// A patch that is no JSON, in Go's words.
+fn parsed(body: &[u8]) -> Result<Value, ApiError> {
+    let bad = |why: String| ApiError::bad_request(format!("error decoding patch: {why}"));
+    codec::strict::check(body, None).map_err(|e| bad(e.to_string()))?;
+    serde_json::from_slice(body).map_err(|e| bad(e.to_string()))
+}
+
+/// The same that must be an object.
+fn parsed_object(body: &[u8]) -> Result<Value, ApiError> {
+    let tree = parsed(body)?;
+    let word = match &tree {
+        Value::Object(_) => return Ok(tree),
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "bool",
+        Value::Null => "null",
+    };
+    let why = format!("error decoding patch: json: cannot unmarshal {word} into Go value of type map[string]interface {{}}");
+    Err(ApiError::bad_request(why))
+}
+
 fn apply(tree: &mut Value, patch: &Patch, kind: Option<Kind>) -> Result<(), ApiError> {
-    let parsed = || serde_json::from_slice::<Value>(&patch.body).map_err(|e| ApiError::bad_request(e.to_string()));
     match patch.kind {
-        PatchKind::Json => patch::json::apply(tree, &patch.body).map_err(|e| status(&e))?,
-        PatchKind::Merge => {
-            let body = parsed()?;
-            if !body.is_object() {
-                return Err(ApiError::bad_request("json: cannot unmarshal into Go value of type map[string]interface {}"));
-            }
-            patch::merge::apply(tree, body);
+        PatchKind::Json => {
+            parsed(&patch.body)?;
+            patch::json::apply(tree, &patch.body).map_err(|e| status(&e))?;
         }
+        PatchKind::Merge => patch::merge::apply(tree, parsed_object(&patch.body)?),
         PatchKind::Strategic => {
             let Some(kind) = kind else { return Err(unsupported_media()) };
             let i = kind.info();
             let shape = Shape::of_kind(i.group, i.version, i.kind);
-            patch::strategic::apply(tree, parsed()?, shape).map_err(|e| status(&e))?;
+            let failed = |e: &PatchError| match e {
+                PatchError::Malformed(m) => ApiError::new(500, "", m.clone()),
+                other => status(other),
+            };
+            patch::strategic::apply(tree, parsed_object(&patch.body)?, shape).map_err(|e| failed(&e))?;
         }
         // Answered before it comes here.
         PatchKind::Apply => return Err(unsupported_media()),
@@ -203,32 +264,42 @@ fn apply(tree: &mut Value, patch: &Patch, kind: Option<Kind>) -> Result<(), ApiE
 }
 
 /// What an applied configuration must say of itself.
-fn check_config(config: &Value, target: &Target) -> Result<(), ApiError> {
-    let name = config["metadata"]["name"].as_str().unwrap_or_default();
-    if config["apiVersion"].as_str().is_none() || config["kind"].as_str().is_none() {
-        return Err(ApiError::bad_request("invalid object type: apiVersion and kind must be set"));
+fn check_config(config: &Value, spoken: &Resource, target: &Target) -> Result<(), ApiError> {
+    if !config.is_object() {
+        let word = if config.is_array() { "array" } else { "string" };
+        let why = format!("json: cannot unmarshal {word} into Go value of type map[string]interface {{}}");
+        return Err(ApiError::bad_request(format!("error decoding YAML: error unmarshaling JSON: while decoding JSON: {why}")));
     }
+    let text = |key: &str| config[key].as_str().unwrap_or_default();
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    let known = spoken.builtin().is_none_or(|k| {
+        let i = k.info();
+        let wanted = if i.group.is_empty() { i.version.to_owned() } else { format!("{}/{}", i.group, i.version) };
+        wanted == version && i.kind == kind
+    });
+    if version.is_empty() || kind.is_empty() || !known {
+        let slash = if version.contains('/') { "" } else { "/" };
+        return Err(ApiError::bad_request(format!("invalid object type: {slash}{version}, Kind={kind}")));
+    }
+    let name = config["metadata"]["name"].as_str().unwrap_or_default();
     if !name.is_empty() && name != target.key.name {
-        return Err(ApiError::bad_request(format!(
-            "name in URL does not match name in apply: {} != {name}", target.key.name
-        )));
+        let why = format!("the name of the object ({name}) does not match the name on the URL ({})", target.key.name);
+        return Err(ApiError::bad_request(why));
     }
     Ok(())
 }
 
+/// Said where nothing more is.
+const REJECTED: &str = "the server rejected our request due to an error in our request";
+
 fn unsupported_media() -> ApiError {
-    ApiError::new(
-        415,
-        "UnsupportedMediaType",
-        "the body of the request was in an unknown format - accepted media types include: \
-         application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
-    )
+    ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_details(Details::default())
 }
 
 fn status(error: &PatchError) -> ApiError {
     match error {
         PatchError::Malformed(m) => ApiError::bad_request(m.clone()),
-        PatchError::Unprocessable(m) | PatchError::TestFailed(m) => ApiError::new(422, "Invalid", m.clone()),
+        PatchError::Unprocessable(_) | PatchError::TestFailed(_) => ApiError::new(422, "Invalid", REJECTED).with_details(Details::default()),
         PatchError::TooLarge(m) => ApiError::new(413, "RequestEntityTooLarge", m.clone()),
     }
 }
@@ -246,11 +317,4 @@ impl Registry {
         let ty = schema::types().by_gvk(i.group, i.version, i.kind);
         codec::strict::check(&json, ty).map(|f| f.strict).map_err(|e| ApiError::bad_request(e.to_string()))
     }
-}
-
-fn refused(target: &Target, patch: &Patch, found: &[String]) -> ApiError {
-    let mut errors = FieldErrors::default();
-    let text = format!("strict decoding error: {}", found.join(", "));
-    errors.invalid(&Path::new("patch"), String::from_utf8_lossy(&patch.body).as_ref(), text);
-    ApiError::invalid(target.resource.group(), target.resource.kind_name(), &target.key.name, &errors)
 }

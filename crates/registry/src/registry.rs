@@ -424,6 +424,7 @@ impl Registry {
         (rules.default)(&mut object);
         self.fill_metadata(&mut object);
         (rules.prepare_create)(&mut object);
+        rules::gated::drop_disabled(ctx.gates, &mut object, None);
         customs::prepare_create(definition, &mut object)?;
         rules::allocate(&ctx, &mut object, None)?;
         rules::stamps::on_create(&mut object, ctx.now);

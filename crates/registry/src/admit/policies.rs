@@ -118,7 +118,7 @@ impl Admission<'_> {
         let asked = self.asked(Some(&object), old);
         let definition = self.registry.definition(self.ctx.snapshot, &self.request.resource);
         let version = customs::spoken(definition.as_deref(), &object);
-        let shape = fieldowners::shape(&object, version);
+        let shape = fieldowners::shape(object.kind(), version);
         let mut apply = |tree: &Value, change: &Change| changed(tree, change, shape);
         let parts = || self.parts(Some(&object), old);
         let next = policies::mutate(&asked, &self.registry.policies, &parts, (&mut apply, again))?;
