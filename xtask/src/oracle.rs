@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// Ask servers that an earlier run of the same flags left alone: the directory of their certificates.
     #[arg(long, value_name = "DIR", hide = true)]
     running: Option<PathBuf>,
-    /// Only these suites: discovery, bootstrap, objects, fields, updates, statuses, requests.
+    /// Only these suites: discovery, bootstrap, objects, fields, updates, statuses, patches, deletes, lists, requests.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Only seeds and scripts whose name contains this.
@@ -77,7 +77,7 @@ async fn compared(args: &Args) -> Result<()> {
     done?;
     let file = root.join(&args.report);
     std::fs::write(&file, report.whole()).with_context(|| format!("writing {}", file.display()))?;
-    print!("{}", report.summary());
+    print!("{}{}", report.summary(), report.shares());
     println!("{} requests, {} answered alike, {} groups of differences; the whole is in {}",
         report.asked, report.alike, report.groups(), file.display());
     Ok(())

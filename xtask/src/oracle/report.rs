@@ -39,6 +39,8 @@ impl Group {
 pub(crate) struct Report {
     pub asked: usize,
     pub alike: usize,
+    /// Suite by suite: its name, and `asked` and `alike` when it began.
+    suites: Vec<(String, usize, usize)>,
     found: BTreeMap<String, Group>,
 }
 
@@ -62,6 +64,24 @@ impl Report {
             group.times += 1;
             group.kinds.insert(case.kind.clone());
         }
+    }
+
+    /// What follows belongs to this suite.
+    pub(crate) fn begin(&mut self, suite: &str) {
+        self.suites.push((suite.to_owned(), self.asked, self.alike));
+    }
+
+    /// A line a suite: how much of it is answered alike.
+    pub(crate) fn shares(&self) -> String {
+        let ends = self.suites.iter().skip(1).map(|s| (s.1, s.2)).chain([(self.asked, self.alike)]);
+        self.suites.iter().zip(ends).fold(String::new(), |mut out, ((name, asked, alike), (asked_then, alike_then))| {
+            let (asked, alike) = (asked_then - asked, alike_then - alike);
+            if asked > 0 {
+                let tenths = alike * 1000 / asked;
+                let _ = writeln!(out, "{name}: {alike} of {asked} alike, {}.{} %", tenths / 10, tenths % 10);
+            }
+            out
+        })
     }
 
     /// Adds a finding that is not about one request.

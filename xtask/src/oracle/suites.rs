@@ -1,5 +1,7 @@
 //! The suites: which requests are made of the corpus, and in which order.
 
+mod verbs;
+
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -29,23 +31,29 @@ pub(crate) async fn run(args: &Args, servers: &Servers, report: &mut Report) -> 
     seeds.retain(|s| s.label().contains(&args.focus));
     prepare(servers).await?;
     if args.wants("discovery") {
+        report.begin("discovery");
         discovery(servers, report).await?;
     }
     if args.wants("bootstrap") {
         bootstrap(servers, report).await?;
     }
     if args.wants("objects") {
+        report.begin("objects");
         objects(servers, report, &seeds).await?;
     }
     if args.wants("fields") {
+        report.begin("fields");
         together(servers, report, seeds.iter().flat_map(fields).collect()).await?;
     }
     for (suite, subresource) in [("updates", ""), ("statuses", "/status")] {
         if args.wants(suite) {
+            report.begin(suite);
             changes(servers, report, &seeds, subresource).await?;
         }
     }
+    verbs::run(args, servers, report, &seeds).await?;
     if args.wants("requests") {
+        report.begin("requests");
         for script in corpus::scripts(&corpus.join("scripts"))?.iter().filter(|s| s.name.contains(&args.focus)) {
             for step in &script.steps {
                 let case = Case { verb: format!("{} {}", script.name, step.name), kind: String::new(), label: String::new(), ask: step.ask.clone() };
@@ -181,6 +189,44 @@ fn fields(seed: &Seed) -> Vec<Case> {
     mutants(&seed.object, ty, &seed.skip).into_iter().map(case).collect()
 }
 
+/// A change and the object of each server that it was made in.
+type Pair = (String, Value, Value);
+
+/// What is stored, as each server has it, with the same changes.
+fn live_mutants(seed: &Seed, ty: &'static schema::Type, (kube, timonel): (&Reply, &Reply)) -> Vec<Pair> {
+    let changed = |reply: &Reply| -> Vec<(String, Value)> {
+        let mut object = reply.tree().unwrap_or_default();
+        if let Some(meta) = object["metadata"].as_object_mut() {
+            meta.remove("managedFields");
+        }
+        mutants(&object, ty, &seed.skip).into_iter().map(|m| (format!("{}: {} {}", seed.label(), m.path, m.change), m.object)).collect()
+    };
+    let mut ours = std::collections::HashMap::<String, std::collections::VecDeque<Value>>::new();
+    for (label, object) in changed(timonel) {
+        ours.entry(label).or_default().push_back(object);
+    }
+    let pair = |(label, theirs): (String, Value)| ours.get_mut(&label).and_then(std::collections::VecDeque::pop_front).map(|o| (label, theirs, o));
+    changed(kube).into_iter().filter_map(pair).collect()
+}
+
+/// Puts each server's own object.
+async fn pairs(servers: &Servers, report: &mut Report, pairs: Vec<Pair>, (verb, path): (&str, &str)) -> Result<()> {
+    let asked = |(label, theirs, ours): Pair| async move {
+        let (theirs, ours) = (Ask::json("PUT", path, &theirs), Ask::json("PUT", path, &ours));
+        let (kube, timonel) = tokio::join!(servers.kube.ask(&theirs), servers.timonel.ask(&ours));
+        Ok::<_, anyhow::Error>((label, theirs, kube?, timonel?))
+    };
+    let mut answers = stream::iter(pairs).map(asked).buffered(AT_ONCE);
+    while let Some(answer) = answers.next().await {
+        let (label, ask, kube, timonel) = answer?;
+        let kind = label.split(' ').next().unwrap_or_default().to_owned();
+        let case = Case { verb: verb.into(), kind, label, ask };
+        let found = compare::replies(&kube, &timonel);
+        report.take(&case, (&kube, &timonel), found);
+    }
+    Ok(())
+}
+
 /// Updates of what is stored, field by field.
 async fn changes(servers: &Servers, report: &mut Report, seeds: &[Seed], subresource: &str) -> Result<()> {
     for seed in seeds.iter().filter(|s| s.resource.verbs.contains(&"update")) {
@@ -191,14 +237,8 @@ async fn changes(servers: &Servers, report: &mut Report, seeds: &[Seed], subreso
         let (kube, timonel) = both(servers, &Ask::json("POST", &seed.collection(), &seed.object)).await?;
         if kube.code == 201 && timonel.code == 201 {
             let path = format!("{}{subresource}{DRY_RUN}", seed.path());
-            let stored = seed.object.clone();
-            let case = |m: super::mutate::Mutant| Case {
-                verb: if subresource.is_empty() { "update".into() } else { "status update".into() },
-                kind: seed.resource.kind.into(),
-                label: format!("{}: {} {}", seed.label(), m.path, m.change),
-                ask: Ask::json("PUT", &path, &m.object),
-            };
-            together(servers, report, mutants(&stored, ty, &seed.skip).into_iter().map(case).collect()).await?;
+            let verb = if subresource.is_empty() { "update" } else { "status update" };
+            pairs(servers, report, live_mutants(seed, ty, (&kube, &timonel)), (verb, &path)).await?;
         }
         both(servers, &Ask::bare("DELETE", &format!("{}?gracePeriodSeconds=0", seed.path()))).await?;
     }
