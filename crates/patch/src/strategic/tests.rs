@@ -52,7 +52,7 @@ fn directives_delete_and_replace() {
         json!({"metadata": {"labels": {"$patch": "replace", "b": "2"}}}),
         json!({"metadata": {"labels": {"b": "2"}}}),
     );
-    refuse(deployment(), json!({}), json!({"metadata": {"$patch": "x"}}), "unknown patch type: x in map: map[]");
+    refuse(deployment(), json!({}), json!({"metadata": {"$patch": "x"}}), "unknown patch type: x in map: map[$patch:x]");
 }
 
 #[test]

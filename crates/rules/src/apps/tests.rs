@@ -157,6 +157,6 @@ fn claims_of_a_statefulset_are_volumes_of_its_pods() {
         (rules(Kind::StatefulSet).validate)(&set, &mut e);
         e.aggregate()
     };
-    assert_eq!(verdict("data"), "");
+    assert_eq!(verdict("data"), "[]");
     assert_eq!(verdict("other"), "spec.template.spec.containers[0].volumeMounts[0].name: Not found: \"data\"");
 }
