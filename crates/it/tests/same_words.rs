@@ -1,5 +1,5 @@
 //! Our own kubectl beside the stock one on one cluster: for each command line of `tests/steps/compare.txt` the same output, the
-//! same error output, the same exit code (issue 2, "kubectl").
+//! same error output, the same exit code (issue 2, "kubectl"). `TIMONEL_COMPARE=apply,diff` compares these parts alone.
 
 use it::compare::{self, Place};
 use it::control::ControlPlane;
@@ -19,7 +19,9 @@ fn our_kubectl_says_what_the_stock_one_says() {
     let plane = ControlPlane::start().expect("a control plane starts");
     let place = Place { dir: plane.dir().to_owned(), kubeconfig: plane.kubeconfig(), inside: Vec::new() };
     let mut failed = Vec::new();
-    for (number, part) in compare::read(COMPARED).into_iter().enumerate() {
+    let only = std::env::var("TIMONEL_COMPARE").unwrap_or_default();
+    let wanted = |name: &str| only.is_empty() || only.split(',').any(|o| o == name);
+    for (number, part) in compare::read(COMPARED).into_iter().enumerate().filter(|(_, p)| wanted(&p.name)) {
         let begun = Instant::now();
         let found = place.compare(&part, number, &stock, plane.program()).unwrap_or_else(|e| vec![format!("{e:#}")]);
         println!("{:>5.1} s  {}: {} command lines, {} differ", begun.elapsed().as_secs_f64(), part.name, part.commands.len(), found.len());

@@ -2,6 +2,7 @@
 
 use client::Error;
 use kinds::ApiError;
+use kinds::error::Details;
 
 /// A failure of a command.
 #[derive(Debug)]
@@ -139,17 +140,22 @@ fn api(e: &ApiError, doing: &str) -> String {
         return "error: You must be logged in to the server (Unauthorized)".to_owned();
     }
     let details = e.details.as_deref();
-    if e.reason == "Invalid" && details.is_none_or(|d| d.kind.is_empty()) && doing.is_empty() {
-        return format!("The request is invalid: {}", e.message);
-    }
-    if e.reason == "Invalid" && let Some(details) = details.filter(|d| !d.kind.is_empty()) {
-        let what = if details.name.is_empty() { details.kind.clone() } else { format!("{} \"{}\"", details.kind, details.name) };
+    let told = |d: &&Details| !d.kind.is_empty() || !d.causes.is_empty();
+    if e.reason == "Invalid" && let Some(details) = details.filter(told) {
+        let what = match (&*details.kind, &*details.name) {
+            ("", _) => "request".to_owned(),
+            (kind, "") => kind.to_owned(),
+            (kind, name) => format!("{kind} \"{name}\""),
+        };
         let causes: Vec<String> = details.causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
         return match &causes[..] {
             [] => format!("The {what} is invalid"),
             [one] => format!("The {what} is invalid: {one}"),
             many => format!("The {what} is invalid: \n* {}", many.join("\n* ")),
         };
+    }
+    if e.reason == "Invalid" && doing.is_empty() {
+        return format!("The request is invalid: {}", e.message);
     }
     let message = if doing.is_empty() { e.message.clone() } else { format!("{doing}: {}", e.message) };
     if e.reason.is_empty() { format!("Error from server: {message}") } else { format!("Error from server ({}): {message}", e.reason) }

@@ -19,6 +19,13 @@ pub(crate) struct Session {
     discovery: OnceCell<Discovery>,
 }
 
+/// What the server warned of and no command has shown yet is shown when it ends.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.show_warnings();
+    }
+}
+
 /// The flags that say where the server is.
 pub(crate) fn overrides(given: &Given<'_>) -> Outcome<Overrides> {
     let text = |name: &str| given.text(name).filter(|t| !t.is_empty()).map(str::to_owned);
