@@ -8,9 +8,17 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use std::sync::Arc;
 
-/// `--insecure-skip-tls-verify`: any certificate will do, but the peer must hold its key.
+/// `--insecure-skip-tls-verify` and its like: any certificate will do, but the peer must hold its key.
 #[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
+pub struct Anyone(Arc<CryptoProvider>);
+
+impl Anyone {
+    /// Believes anyone who can use a certificate, by the provider's algorithms.
+    #[must_use]
+    pub fn new(provider: Arc<CryptoProvider>) -> Self {
+        Self(provider)
+    }
+}
 
 impl ServerCertVerifier for Anyone {
     fn verify_server_cert(&self, _: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: &ServerName<'_>, _: &[u8], _: UnixTime) -> Result<ServerCertVerified, rustls::Error> {
