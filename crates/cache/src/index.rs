@@ -9,7 +9,7 @@ use kinds::{ObjectKey, Resource};
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
 /// An index: a word to the objects that carry it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index(HashMap<String, OrdSet<(Resource, ObjectKey)>>);
 
 impl Index {

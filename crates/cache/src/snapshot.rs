@@ -2,7 +2,7 @@
 
 use crate::cooling::Cooling;
 use crate::entry::Entry;
-use crate::index::{Index, Indexes};
+use crate::index::Indexes;
 use crate::table::Table;
 use imbl::OrdMap;
 use kinds::{ObjectKey, Resource, Revision, Typed};
@@ -116,11 +116,10 @@ impl Tables {
         for (r, t) in &self.tables {
             t.iter().for_each(|e| fresh.change(r, None, Some(e)));
         }
-        let same = |a: &Index, b: &Index| format!("{a:?}").len() == format!("{b:?}").len();
         match () {
-            () if !same(&fresh.owned, &self.indexes.owned) => Err("owned"),
-            () if !same(&fresh.on_node, &self.indexes.on_node) => Err("on_node"),
-            () if !same(&fresh.of_service, &self.indexes.of_service) => Err("of_service"),
+            () if fresh.owned != self.indexes.owned => Err("owned"),
+            () if fresh.on_node != self.indexes.on_node => Err("on_node"),
+            () if fresh.of_service != self.indexes.of_service => Err("of_service"),
             () => Ok(()),
         }
     }
