@@ -4,7 +4,7 @@
 use super::Tokens;
 use cache::Snapshot;
 use jiff::Timestamp;
-use jsonwebtoken::{Header, Validation};
+use jsonwebtoken::Header;
 use kinds::api::core::v1::{Secret, ServiceAccount};
 use kinds::{ApiError, Kind, ObjectKey, Patch, PatchKind, Target, WriteOptions};
 use registry::{Caller, Registry};
@@ -53,14 +53,7 @@ impl Tokens {
     /// The user that such a token speaks for, and the Secret if nobody noted yet that it is used today.
     #[must_use]
     pub fn verify_legacy(&self, token: &str, snapshot: &Snapshot, now: Timestamp) -> Option<(User, Option<ObjectKey>)> {
-        let header = jsonwebtoken::decode_header(token).ok()?;
-        let claims = self.verifiers_for(&header).find_map(|v| {
-            let mut validation = Validation::new(v.algorithm);
-            validation.validate_exp = false;
-            validation.validate_aud = false;
-            validation.required_spec_claims.clear();
-            jsonwebtoken::decode::<Claims>(token, &v.key, &validation).ok().map(|d| d.claims)
-        })?;
+        let claims: Claims = self.signed(token)?;
         let secret = snapshot.get::<Secret>(&claims.namespace, &claims.secret)?;
         let held = secret.data.as_ref()?.get("token")?;
         let withdrawn = secret.metadata.labels.as_ref().is_some_and(|l| l.contains_key(INVALID_SINCE));
