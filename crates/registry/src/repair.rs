@@ -70,8 +70,9 @@ impl Registry {
             }
         }
         let owned = |a: &IPAddress, ip: IpAddr| {
-            let of = |s: &&std::sync::Arc<Service>| stands_for(a, &ObjectKey::of(&s.metadata)) && addresses(s).contains(&ip);
-            snapshot.list::<Service>("").any(|s| of(&s))
+            let of = &a.spec.parent_ref;
+            let service = snapshot.get::<Service>(of.namespace.as_deref().unwrap_or_default(), &of.name);
+            service.is_some_and(|s| stands_for(a, &ObjectKey::of(&s.metadata)) && addresses(s).contains(&ip))
         };
         let old = self.now().checked_sub(ADDRESS_GRACE).map_err(ApiError::internal)?;
         for entry in snapshot.table(&Kind::IPAddress.into()).into_iter().flat_map(|t| t.iter()) {
