@@ -10,7 +10,8 @@ pub(crate) struct Places {
 
 impl Places {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        // Shims and sandboxes have working directories of their own.
+        Self { root: std::path::absolute(root).unwrap_or_else(|_| root.to_owned()) }
     }
     pub(crate) fn root(&self) -> &Path {
         &self.root
