@@ -120,11 +120,11 @@ impl Cluster {
 
     /// Removes what it left on the machine.
     pub(super) fn remove(&mut self) -> Result<()> {
-        if let Some(pid) = self.child.take().and_then(|c| c.id()) {
-            Command::new("kill").args(["-KILL", &pid.to_string()]).status()?;
-            let gone = || !Path::new(&format!("/proc/{pid}/exe")).exists();
+        if let Some(mut child) = self.child.take() {
+            // Its last thread is gone, and with it the lock on the store, when it can be waited for.
+            child.start_kill()?;
             let until = Instant::now() + PATIENCE;
-            while !gone() && Instant::now() < until {
+            while child.try_wait()?.is_none() && Instant::now() < until {
                 std::thread::yield_now();
             }
         }
