@@ -133,8 +133,8 @@ impl Default for Norms {
             (r"-[0-9a-f]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "-HASH-RAND"),
             (r"\b10\.(244|9[6-9]|1[01]\d)\.\d+\.\d+", "IP"),
             (r#",?"creationTimestamp":null"#, ""),
-            (r"(LIVE|MERGED)-\d+", "$1-N"),
-            (r"kubectl-edit-\d+", "kubectl-edit-N"),
+            (r"(LIVE|MERGED)-[0-9A-Za-z]+", "$1-N"),
+            (r"kubectl-edit-[0-9A-Za-z]+", "kubectl-edit-N"),
             (r"timonel://[0-9a-f]+", "timonel://ID"),
             (r"kube-api-access-.....", "kube-api-access-RAND"),
             // An empty metadata was never empty before 1.34.

@@ -61,21 +61,20 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
 async fn fetch(session: &Session, wish: Wish<'_>, remote: &str, local: &str) -> Outcome {
     let local = Path::new(local);
     let base = Path::new(remote).file_name().map(|n| n.to_string_lossy().into_owned());
-    let scratch = std::env::temp_dir().join(format!("kubectl-cp-{}", std::process::id()));
-    std::fs::create_dir_all(&scratch)?;
-    let mut tar = local_tar(&["xf", "-"], &scratch).stdin(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let scratch = tempfile::Builder::new().prefix("kubectl-cp-").tempdir()?;
+    let mut tar = local_tar(&["xf", "-"], scratch.path()).stdin(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let stdin = tar.stdin.take().ok_or_else(|| Failure::text("tar takes no input"))?;
     let wish = Wish { command: vec!["tar", "cf", "-", remote], ..wish };
     let code = piped(session, &wish, None::<tokio::io::Empty>, stdin, tokio::io::stdout()).await;
     let unpacked = tar.wait().await?;
-    let got = scratch.join(remote.trim_start_matches('/'));
+    let got = scratch.path().join(remote.trim_start_matches('/'));
     let target = if local.is_dir() { local.join(base.unwrap_or_default()) } else { local.to_owned() };
     let moved = if code.as_ref().is_ok_and(|c| *c == 0) && unpacked.success() {
         Command::new("cp").arg("-aT").arg(&got).arg(&target).status().await.map(|s| s.success())
     } else {
         Ok(true)
     };
-    std::fs::remove_dir_all(&scratch)?;
+    scratch.close()?;
     match (code?, moved?) {
         (0, true) => Ok(()),
         (0, false) => wrong(format!("cannot write {}", target.display())),

@@ -28,13 +28,11 @@ async fn compare(given: &Given<'_>) -> Outcome {
         return wrong("must specify one of -f and -k");
     }
     let session = Session::open(given)?;
-    let scratch = std::env::temp_dir();
-    let (live_dir, merged_dir) = (scratch.join(format!("LIVE-{}", std::process::id())), scratch.join(format!("MERGED-{}", std::process::id())));
-    std::fs::create_dir_all(&live_dir)?;
-    std::fs::create_dir_all(&merged_dir)?;
+    let scratch = |prefix| tempfile::Builder::new().prefix(prefix).tempdir();
+    let (live, merged) = (scratch("LIVE-")?, scratch("MERGED-")?);
     let mut outcome = Ok(());
     for m in manifest::gather(given, "diff").await? {
-        let said = one(&session, given, m, &live_dir, &merged_dir).await;
+        let said = one(&session, given, m, live.path(), merged.path()).await;
         session.show_warnings();
         if let Err(e) = said {
             outcome = Err(e);
@@ -42,10 +40,10 @@ async fn compare(given: &Given<'_>) -> Outcome {
         }
     }
     if outcome.is_ok() {
-        outcome = shown(&live_dir, &merged_dir);
+        outcome = shown(live.path(), merged.path());
     }
-    std::fs::remove_dir_all(&live_dir)?;
-    std::fs::remove_dir_all(&merged_dir)?;
+    live.close()?;
+    merged.close()?;
     outcome
 }
 

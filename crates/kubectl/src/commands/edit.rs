@@ -26,9 +26,10 @@ struct Sheet {
 }
 
 impl Sheet {
-    fn new(json: bool) -> Self {
-        let number = std::process::id();
-        Self { path: std::env::temp_dir().join(format!("kubectl-edit-{number}.{}", if json { "json" } else { "yaml" })), json }
+    /// A file that nobody else can read, since it may hold a Secret; it stays until it is put away.
+    fn new(json: bool) -> Outcome<Self> {
+        let named = tempfile::Builder::new().prefix("kubectl-edit-").suffix(if json { ".json" } else { ".yaml" }).tempfile()?;
+        Ok(Self { path: named.into_temp_path().keep().map_err(|e| e.error)?, json })
     }
 
     fn text(&self, object: &Value) -> String {
@@ -67,10 +68,11 @@ impl Sheet {
 
 /// One object through the editor, once: `None` if nothing was changed.
 pub(crate) fn edited(object: &Value, json: bool) -> Outcome<Option<Value>> {
-    let sheet = Sheet::new(json);
+    let sheet = Sheet::new(json)?;
     let text = sheet.text(object);
-    let kept = sheet.show(HEAD, &text)?;
+    let kept = sheet.show(HEAD, &text);
     sheet.away();
+    let kept = kept?;
     if kept.trim().is_empty() || kept == text {
         return Ok(None);
     }
@@ -98,7 +100,7 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     };
     Failure::collect(failures)?;
     let Some(first) = items.first() else { return wrong("edit cancelled, no objects found") };
-    let sheet = Sheet::new(given.text("output") == Some("json"));
+    let sheet = Sheet::new(given.text("output") == Some("json"))?;
     let clean = |item: &Item| {
         let mut shown = item.object.clone();
         if !given.on("show-managed-fields") {
