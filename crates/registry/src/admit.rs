@@ -8,12 +8,14 @@
 //! Webhooks are a port ([`Hooks`]) that the registry is given. A write that no configuration concerns pays for one look at
 //! a table of the snapshot: no future is boxed, nothing is encoded.
 
+mod invocation;
 mod notes;
 mod policies;
 mod port;
 #[cfg(test)]
 mod tests;
 
+pub use invocation::options;
 pub use notes::Notes;
 pub use port::{Ask, Connect, Given, Hooks, Phase, Round, Speaks};
 
@@ -65,7 +67,7 @@ impl Admission<'_> {
     /// Lets everything change the object that may. `old` is the stored object of an update.
     pub(crate) async fn mutate(&self, mut object: Object, old: Option<&Object>) -> Result<Object, ApiError> {
         admission::mutate(self.ctx, &self.request, &mut object, old)?;
-        object = self.policies_mutate(object, old, false)?;
+        object = self.policies_mutate(object, old, false).await?;
         let ask = self.ask();
         let Some(hooks) = self.hooks(Phase::Mutate, &ask) else { return Ok(object) };
         let owners = object.meta().managed_fields.clone();
@@ -76,7 +78,7 @@ impl Admission<'_> {
         if round.changed {
             round.again();
             admission::mutate(self.ctx, &self.request, &mut object, old)?;
-            object = self.policies_mutate(object, old, true)?;
+            object = self.policies_mutate(object, old, true).await?;
             object = call(hooks, &ask, object, old, &mut round).await?;
         }
         self.mend_owners(&mut object, owners);
@@ -110,7 +112,7 @@ impl Admission<'_> {
         old: Option<&Object>,
     ) -> Result<Option<Object>, ApiError> {
         if let Some(o) = object {
-            object = Some(self.policies_mutate(o, old, false)?);
+            object = Some(self.policies_mutate(o, old, false).await?);
         }
         let ask = self.ask();
         let Some(hooks) = self.hooks(Phase::Mutate, &ask) else { return Ok(object) };
@@ -127,7 +129,7 @@ impl Admission<'_> {
 
     /// The policies and webhooks that refuse.
     pub(crate) async fn validate_outside(&self, object: Option<&Object>, old: Option<&Object>) -> Result<(), ApiError> {
-        self.policies_validate(object, old)?;
+        self.policies_validate(object, old).await?;
         let ask = self.ask();
         match self.hooks(Phase::Validate, &ask) {
             Some(hooks) => {

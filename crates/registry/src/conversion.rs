@@ -14,7 +14,7 @@ use kinds::{ApiError, Object, Resource};
 use std::sync::Arc;
 
 /// The definition behind a resource, when a webhook converts its objects.
-fn by_webhook<'s>(snapshot: &'s Snapshot, resource: &Resource) -> Option<&'s Arc<CustomResourceDefinition>> {
+pub(crate) fn by_webhook<'s>(snapshot: &'s Snapshot, resource: &Resource) -> Option<&'s Arc<CustomResourceDefinition>> {
     let Resource::Custom(c) = resource else { return None };
     let crd = snapshot.get::<CustomResourceDefinition>("", &format!("{}.{}", c.plural, c.group))?;
     crd.spec.conversion.as_ref().is_some_and(|c| c.strategy == "Webhook").then_some(crd)

@@ -16,6 +16,7 @@ mod mutating;
 mod parameters;
 #[cfg(test)]
 mod tests;
+mod turning;
 mod typecheck;
 mod validating;
 
@@ -23,8 +24,10 @@ pub(crate) use declare::{condition_texts, mutating as declare_mutating, validati
 pub use compiled::Programs;
 pub use conditions::Conditions;
 pub use environment::Given;
-pub use matching::{Asked, Gvk, Gvr};
-pub use mutating::{Apply, Change, mutate};
+pub use matching::{Asked, Gvk, Gvr, Invocation, Rule};
+pub use mutating::{Apply, Change, Unchanged, mutate};
+pub use parameters::resource_of;
+pub use turning::{Parts, Unturned, Wanted};
 pub use typecheck::type_check;
 pub use validating::{Verdict, validate};
 
@@ -76,14 +79,14 @@ impl cel::Authorizer for Authority<'_> {
 
 /// `request` as expressions see it.
 #[must_use]
-pub fn request(asked: &Asked<'_>, shown: &(Gvr, Gvk), options: &Value) -> Value {
+pub fn request(asked: &Asked<'_>, shown: &Invocation, options: &Value) -> Value {
     let r = asked.request;
     let gvr = |g: &Gvr| json!({ "group": g.group, "version": g.version, "resource": g.plural });
     let gvk = |g: &Gvk| json!({ "group": g.group, "version": g.version, "kind": g.kind });
     let user = asked.ctx.user;
     json!({
-        "kind": gvk(&shown.1), "resource": gvr(&shown.0), "subResource": r.subresource,
-        "requestKind": gvk(&asked.kind), "requestResource": gvr(&asked.resource), "requestSubResource": r.subresource,
+        "kind": gvk(&shown.kind), "resource": gvr(&shown.resource), "subResource": r.subresource,
+        "requestKind": gvk(&asked.named.kind), "requestResource": gvr(&asked.named.resource), "requestSubResource": r.subresource,
         "name": r.name, "namespace": asked.namespace(), "operation": operation(r.operation), "dryRun": r.dry_run,
         "userInfo": { "username": user.name, "uid": user.uid, "groups": user.groups, "extra": user.extra },
         "options": options,

@@ -2,7 +2,7 @@
 //! their policy; a second round for those that ask for it. Docs: "Dynamic Admission Control".
 
 use super::caller::{CallError, Caller};
-use super::matching::{self, Compiled, Gvk, Hook, Invocation};
+use super::matching::{self, Compiled, Hook};
 use super::metrics::{ErrorType, HookMetrics};
 use super::place::{PORT, Place};
 use super::review::{self, Verdict};
@@ -13,7 +13,7 @@ use kinds::api::admissionregistration::v1::WebhookClientConfig;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kinds::{ApiError, Fut, Kind, Object, Resource};
 use parking_lot::RwLock;
-use rules::policies::Authority;
+use rules::policies::{Asked, Authority, Gvk, Invocation, operation};
 use rules::policies::conditions::Input;
 use registry::admit::{Ask, Hooks, Phase, Round};
 use serde_json::{Value, json};
@@ -86,16 +86,16 @@ impl Webhooks {
         Some(made)
     }
 
-    /// Whether and as what a webhook is called, its expressions included.
-    fn invocation(
-        &self,
-        hook: &Hook,
-        ask: &Ask<'_>,
-        asked: &Invocation,
-        (object, old): (Option<&Object>, Option<&Object>),
-    ) -> Result<Option<Invocation>, ApiError> {
-        let Some(found) = hook.matches(ask, asked, (object, old))? else { return Ok(None) };
-        if hook.conditions.is_empty() || holds(hook, ask, (asked, &found), (object, old))? { Ok(Some(found)) } else { Ok(None) }
+    /// Whether and as what a webhook is called, its expressions included: they see what the webhook would be shown.
+    async fn invocation(&self, hook: &Hook, ask: &Ask<'_>, asked: &Asked<'_>) -> Result<Option<Invocation>, ApiError> {
+        let Some(found) = hook.matches(asked)? else { return Ok(None) };
+        if hook.conditions.is_empty() {
+            return Ok(Some(found));
+        }
+        let object = self.spoken(ask, &found.kind, asked.object).await?;
+        let old = self.spoken(ask, &found.kind, asked.old).await?;
+        let holds = holds(hook, ask, (&asked.named, &found), (object.as_deref(), old.as_deref()))?;
+        Ok(holds.then_some(found))
     }
 
     /// Asks one webhook.
@@ -133,7 +133,7 @@ impl Webhooks {
 
     /// Counts a finished call; what comes back is the refusal, if it is one.
     fn settle(&self, phase: Phase, hook: &Hook, ask: &Ask<'_>, failure: Option<Failure>, begun: Instant) -> Option<Refusal> {
-        let (kind, operation) = (label(phase), matching::operation(ask.request.operation));
+        let (kind, operation) = (label(phase), operation(ask.request.operation));
         let count = |rejected: bool, code: u16| {
             self.metrics.called(kind, &hook.name, operation, (rejected, code), begun.elapsed());
         };
@@ -359,8 +359,8 @@ impl Hooks for Webhooks {
         if matching::is_exempt(&ask.request.resource) {
             return false;
         }
-        let asked = matching::requested(ask, None, None);
-        all.hooks.iter().any(|h| h.may_match(ask, &asked))
+        let asked = ask.about(None, None);
+        all.hooks.iter().any(|h| h.may_match(&asked))
     }
 
     fn mutate<'a>(
@@ -377,11 +377,12 @@ impl Hooks for Webhooks {
                 round.due.append(&mut round.called.clone());
             }
             for (i, hook) in all.hooks.iter().enumerate() {
-                let asked = matching::requested(ask, object.as_ref(), old);
-                let Some(shown) = self.invocation(hook, ask, &asked, (object.as_ref(), old))? else { continue };
                 if round.second && !round.due.contains(&hook.uid) {
                     continue;
                 }
+                let question = ask.about(object.as_ref(), old);
+                let Some(shown) = self.invocation(hook, ask, &question).await? else { continue };
+                let asked = question.named;
                 let (begun, mark) = (Instant::now(), format!("round_{}_index_{i}", u8::from(round.second)));
                 let outcome = self.change(hook, ask, (&asked, &shown), (object.as_ref(), old), &mark).await;
                 let (changed, failure) = match outcome {
@@ -412,14 +413,14 @@ impl Hooks for Webhooks {
     fn validate<'a>(&'a self, ask: &'a Ask<'a>, object: Option<&'a Object>, old: Option<&'a Object>) -> Fut<'a, ()> {
         Box::pin(async move {
             let Some(all) = self.compiled(Phase::Validate, ask.ctx.snapshot) else { return Ok(()) };
-            let asked = matching::requested(ask, object, old);
+            let question = ask.about(object, old);
             let mut relevant = Vec::new();
             for hook in &all.hooks {
-                if let Some(shown) = self.invocation(hook, ask, &asked, (object, old))? {
+                if let Some(shown) = self.invocation(hook, ask, &question).await? {
                     relevant.push((hook, shown));
                 }
             }
-            let asked = &asked;
+            let asked = &question.named;
             let calls = relevant.iter().enumerate().map(|(i, (hook, shown))| async move {
                 let begun = Instant::now();
                 let failure = self.refuse(hook, ask, (asked, shown), (object, old)).await.err();

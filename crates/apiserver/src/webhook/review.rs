@@ -1,11 +1,12 @@
 //! `AdmissionReview`: the question, and what may be believed of the answer. API reference: admission.k8s.io/v1.
 
-use super::matching::{Gvk, Gvr, Invocation, namespace, operation};
+use super::matching::namespace;
 use base64::Engine;
 use kinds::error::{Cause, Details};
-use kinds::{ApiError, DeleteOptions, WriteOptions};
-use registry::admit::{Ask, Given, Phase};
+use kinds::ApiError;
+use registry::admit::{Ask, Phase, options};
 use rules::User;
+use rules::policies::{Gvk, Gvr, Invocation, operation};
 use serde_json::{Map, Value, json};
 
 /// What a webhook answered.
@@ -49,53 +50,6 @@ pub(crate) fn user_info(user: &User) -> Value {
         tree["extra"] = json!(user.extra);
     }
     tree
-}
-
-fn write_options(kind: &str, o: &WriteOptions) -> Value {
-    let mut tree = json!({ "kind": kind, "apiVersion": "meta.k8s.io/v1" });
-    if o.dry_run {
-        tree["dryRun"] = json!(["All"]);
-    }
-    if !o.field_manager.is_empty() {
-        tree["fieldManager"] = o.field_manager.as_str().into();
-    }
-    tree
-}
-
-fn delete_options(o: &DeleteOptions) -> Value {
-    let mut tree = json!({ "kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1" });
-    if let Some(d) = o.dry_run.as_ref().filter(|d| !d.is_empty()) {
-        tree["dryRun"] = json!(d);
-    }
-    if let Some(s) = o.grace_period_seconds {
-        tree["gracePeriodSeconds"] = s.into();
-    }
-    if let Some(b) = o.orphan_dependents {
-        tree["orphanDependents"] = b.into();
-    }
-    if let Some(p) = &o.propagation_policy {
-        tree["propagationPolicy"] = p.as_str().into();
-    }
-    if let Some(p) = &o.preconditions {
-        let mut conditions = json!({});
-        for (k, v) in [("uid", &p.uid), ("resourceVersion", &p.resource_version)] {
-            if let Some(v) = v {
-                conditions[k] = v.as_str().into();
-            }
-        }
-        tree["preconditions"] = conditions;
-    }
-    tree
-}
-
-/// The options of the verb as webhooks see them.
-pub(super) fn options(given: Given<'_>) -> Value {
-    match given {
-        Given::Create(o) => write_options("CreateOptions", o),
-        Given::Update(o) => write_options("UpdateOptions", o),
-        Given::Nothing => Value::Null,
-        Given::Delete(o) => delete_options(o),
-    }
 }
 
 /// The request without its objects: also what expressions see as `request`.

@@ -1,94 +1,60 @@
 //! Admission policies on a write: what `rules::policies` says, carried out. The write is shown as JSON only when a policy
-//! matches it. KEP-3488, KEP-3962.
+//! matches it, in the version that the policy's rule knows. KEP-3488, KEP-3962.
 
-use super::{Admission, Given, Speaks};
-use crate::{customs, fieldowners};
-use kinds::{ApiError, Kind, Object, Resource, WriteOptions};
+use super::{Admission, invocation};
+use crate::fieldowners;
+use kinds::{ApiError, Kind, Object, Resource};
 use patch::{Form, PatchError, Shape};
-use rules::policies::{self, Asked, Change, Gvk, Gvr};
-use serde_json::{Value, json};
+use rules::policies::{self, Change, Gvk, Parts, Unchanged, Unturned, Wanted};
+use serde_json::Value;
 
-/// The resource as the client named it.
-fn resource(admission: &Admission<'_>, object: Option<&Object>, old: Option<&Object>) -> Gvr {
-    let of = |k: Kind| {
-        let i = k.info();
-        Gvr { group: i.group.into(), version: i.version.into(), plural: i.plural.into() }
-    };
-    match (&admission.request.resource, &admission.caller.speaks) {
-        (Resource::Builtin(_), Speaks::View(k)) => of(*k),
-        (Resource::Builtin(k), _) => of(*k),
-        (Resource::Custom(c), speaks) => {
-            let own = object.or(old).map(Object::api_version).unwrap_or_default();
-            let version = match speaks {
-                Speaks::Version(v) => v.to_string(),
-                _ => own.rsplit('/').next().unwrap_or_default().to_owned(),
-            };
-            Gvr { group: c.group.clone(), version, plural: c.plural.clone() }
-        }
-    }
-}
-
-/// The kind that the request carries: the resource's own, or that of the subresource.
-fn kind(admission: &Admission<'_>, resource: &Gvr, object: Option<&Object>) -> Gvk {
-    if let Some(c) = &admission.connect {
-        return Gvk { group: String::new(), version: "v1".into(), kind: c.kind.into() };
-    }
-    let part = matches!(admission.request.subresource, "scale" | "binding" | "eviction" | "token");
-    if let Some(o) = object.filter(|_| part) {
-        let api_version = o.api_version();
-        let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
-        return Gvk { group: group.into(), version: version.into(), kind: o.kind_name().into() };
-    }
-    let view = Kind::from_gvr(&resource.group, &resource.version, &resource.plural);
-    let name = view.map_or(admission.request.resource.kind_name(), |k| k.info().kind);
-    Gvk { group: resource.group.clone(), version: resource.version.clone(), kind: name.to_owned() }
-}
-
-fn options(given: Given<'_>) -> Value {
-    let write = |kind: &str, o: &WriteOptions| {
-        let mut tree = json!({ "kind": kind, "apiVersion": "meta.k8s.io/v1" });
-        if !o.field_manager.is_empty() {
-            tree["fieldManager"] = o.field_manager.as_str().into();
-        }
-        if o.dry_run {
-            tree["dryRun"] = json!(["All"]);
-        }
-        tree
-    };
-    match given {
-        Given::Create(o) => write("CreateOptions", o),
-        Given::Update(o) => write("UpdateOptions", o),
-        Given::Delete(o) => {
-            let mut tree = json!({ "kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1" });
-            if let Some(s) = o.grace_period_seconds {
-                tree["gracePeriodSeconds"] = s.into();
-            }
-            if let Some(p) = &o.propagation_policy {
-                tree["propagationPolicy"] = p.as_str().into();
-            }
-            tree
-        }
-        Given::Nothing => Value::Null,
-    }
-}
+/// What conversion webhooks answered for one write.
+type Turned = Vec<(Wanted, Value)>;
 
 fn json_of(object: Option<&Object>) -> Value {
     object.map_or(Value::Null, codec::to_value)
 }
 
-impl Admission<'_> {
-    fn asked<'o>(&'o self, object: Option<&'o Object>, old: Option<&'o Object>) -> Asked<'o> {
-        let resource = resource(self, object, old);
-        let kind = kind(self, &resource, object);
-        Asked { ctx: self.ctx, request: &self.request, resource, kind, object, old }
+/// A built-in object's tree as another kind of the same objects.
+fn turned(tree: &Value, from: Kind, to: Kind) -> Result<Value, String> {
+    let text = |e: &dyn std::fmt::Display| e.to_string();
+    let mut object = codec::from_value(&from.into(), tree.clone()).map_err(|e| text(&e))?;
+    if from != from.stored_as() {
+        object = rules::convert::to_stored(object).map_err(|e| text(&e))?;
     }
+    if to != to.stored_as() {
+        object = rules::convert::to_served(to, object).map_err(|e| text(&e))?;
+    }
+    Ok(codec::to_value(&object))
+}
 
+fn turn(known: &Turned, tree: &Value, to: &Gvk, by_webhook: &dyn Fn(&Gvk) -> bool) -> Result<Value, Unturned> {
+    let of = Gvk::of(tree);
+    let kind = |g: &Gvk| Kind::from_gvk(&g.group, &g.version, &g.kind);
+    match (kind(&of), kind(to)) {
+        (Some(from), Some(to)) if from.stored_as() == to.stored_as() => turned(tree, from, to).map_err(Unturned::Failed),
+        (None, None) if (&of.group, &of.kind) == (&to.group, &to.kind) => {
+            if by_webhook(to) {
+                let answered = known.iter().find(|(w, _)| w.to == *to && w.object == *tree);
+                return answered.map(|(_, v)| v.clone()).ok_or(Unturned::Unknown);
+            }
+            let mut tree = tree.clone();
+            tree["apiVersion"] = to.api_version().into();
+            Ok(tree)
+        }
+        // A subresource's kind, or options: they are what they are.
+        _ => Ok(tree.clone()),
+    }
+}
+
+impl Admission<'_> {
     fn parts(&self, object: Option<&Object>, old: Option<&Object>) -> [Value; 3] {
         let shown = match &self.connect {
             Some(c) => c.options.clone(),
             None => json_of(object),
         };
-        [shown, json_of(old), options(self.given)]
+        let whole = self.whole(old);
+        [shown, json_of(whole.as_ref().or(old)), invocation::options(self.given)]
     }
 
     /// Whether there is a binding of that kind: without one, policies cost a look at a table.
@@ -96,13 +62,39 @@ impl Admission<'_> {
         self.ctx.snapshot.table(&kind.into()).is_some_and(|t| !t.is_empty())
     }
 
+    /// Asks a conversion webhook for what the policies wait for.
+    async fn learn(&self, known: &mut Turned, wanted: Wanted) -> Result<(), ApiError> {
+        let snapshot = self.ctx.snapshot;
+        let resource = policies::resource_of(snapshot, &wanted.to).ok_or_else(|| ApiError::internal("a kind that is not served"))?;
+        let object = codec::from_value(&resource, wanted.object.clone()).map_err(ApiError::internal)?;
+        let turned = self.registry.convert_at(snapshot, &resource, vec![object], &wanted.to.api_version()).await?;
+        known.push((wanted, json_of(turned.first())));
+        Ok(())
+    }
+
+    fn by_webhook(&self, kind: &Gvk) -> bool {
+        let resource = policies::resource_of(self.ctx.snapshot, kind);
+        resource.is_some_and(|r| crate::conversion::by_webhook(self.ctx.snapshot, &r).is_some())
+    }
+
     /// Lets the policies refuse.
-    pub(super) fn policies_validate(&self, object: Option<&Object>, old: Option<&Object>) -> Result<(), ApiError> {
+    pub(super) async fn policies_validate(&self, object: Option<&Object>, old: Option<&Object>) -> Result<(), ApiError> {
         if !self.bound(Kind::ValidatingAdmissionPolicyBinding) {
             return Ok(());
         }
-        let asked = self.asked(object, old);
-        let verdict = policies::validate(&asked, &self.registry.policies, &|| self.parts(object, old));
+        let mut known = Turned::new();
+        let verdict = loop {
+            let judged = {
+                let ask = self.ask();
+                let asked = ask.about(object, old);
+                let turn = |tree: &Value, to: &Gvk| turn(&known, tree, to, &|k| self.by_webhook(k));
+                policies::validate(&asked, &self.registry.policies, &Parts { make: &|| self.parts(object, old), turn: &turn })
+            };
+            match judged {
+                Ok(verdict) => break verdict,
+                Err(wanted) => self.learn(&mut known, *wanted).await?,
+            }
+        };
         if let Some(notes) = &self.caller.notes {
             verdict.warnings.into_iter().for_each(|w| notes.warn(w));
             verdict.annotations.into_iter().for_each(|(k, v)| notes.annotate(k, v));
@@ -111,17 +103,25 @@ impl Admission<'_> {
     }
 
     /// Lets the policies change the object.
-    pub(super) fn policies_mutate(&self, object: Object, old: Option<&Object>, again: bool) -> Result<Object, ApiError> {
+    pub(super) async fn policies_mutate(&self, object: Object, old: Option<&Object>, again: bool) -> Result<Object, ApiError> {
         if !self.bound(Kind::MutatingAdmissionPolicyBinding) {
             return Ok(object);
         }
-        let asked = self.asked(Some(&object), old);
-        let definition = self.registry.definition(self.ctx.snapshot, &self.request.resource);
-        let version = customs::spoken(definition.as_deref(), &object);
-        let shape = fieldowners::shape(object.kind(), version);
-        let mut apply = |tree: &Value, change: &Change| changed(tree, change, shape);
-        let parts = || self.parts(Some(&object), old);
-        let next = policies::mutate(&asked, &self.registry.policies, &parts, (&mut apply, again))?;
+        let mut known = Turned::new();
+        let next = loop {
+            let done = {
+                let ask = self.ask();
+                let asked = ask.about(Some(&object), old);
+                let turn = |tree: &Value, to: &Gvk| turn(&known, tree, to, &|k| self.by_webhook(k));
+                let parts = Parts { make: &|| self.parts(Some(&object), old), turn: &turn };
+                policies::mutate(&asked, &self.registry.policies, &parts, (&|tree, kind, change| self.changed(tree, kind, change), again))
+            };
+            match done {
+                Ok(next) => break next,
+                Err(Unchanged::Refused(e)) => return Err(e),
+                Err(Unchanged::Wanted(wanted)) => self.learn(&mut known, *wanted).await?,
+            }
+        };
         let Some(tree) = next else { return Ok(object) };
         let resource = match object.kind() {
             Some(k) => Resource::Builtin(k),
@@ -130,6 +130,14 @@ impl Admission<'_> {
         let mut object = codec::from_value(&resource, tree).map_err(ApiError::internal)?;
         (self.settle)(&mut object);
         Ok(object)
+    }
+
+    /// Carries out one change of an object of a kind.
+    fn changed(&self, tree: &Value, kind: &Gvk, change: &Change) -> Result<Value, String> {
+        let definition = self.registry.definition(self.ctx.snapshot, &self.request.resource);
+        let version = definition.as_deref().map(|d| d.version(&kind.api_version()));
+        let builtin = Kind::from_gvk(&kind.group, &kind.version, &kind.kind);
+        changed(tree, change, fieldowners::shape(builtin, version))
     }
 }
 

@@ -121,3 +121,65 @@ async fn fields_of_a_converted_version_select() {
     r.delete_collection(&caller, &resource, &query("v2", "host=h1"), &DeleteOptions::default()).await.expect("deleted");
     assert_eq!(names(&r, &resource, &query("v2", "")).await, ["z"]);
 }
+
+async fn create(r: &Registry, resource: &Resource, tree: Value) -> Result<Value, ApiError> {
+    let object = codec::from_value(resource, tree).expect("decodes");
+    let key = object.key();
+    let made = r.create(&caller(), &Target::new(resource.clone(), key), object, &WriteOptions::default()).await?;
+    Ok(codec::to_value(made.entry.object()))
+}
+
+#[tokio::test]
+async fn policies_see_the_version_that_their_rules_match() {
+    let (r, resource) = with_places(&[]).await;
+    let constraints = |group: &str, version: &str, plural: &str| {
+        json!({ "resourceRules": [{ "apiGroups": [group], "apiVersions": [version], "resources": [plural], "operations": ["CREATE"] }] })
+    };
+    let validating = |name: &str, constraints: Value, expression: &str| {
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": { "name": name },
+            "spec": { "matchConstraints": constraints, "validations": [{ "expression": expression, "messageExpression": "request.kind.version + ' of ' + request.requestKind.version" }] },
+        })
+    };
+    let mutating = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": { "name": "ports" },
+        "spec": {
+            "matchConstraints": constraints("example.com", "v2", "places"), "reinvocationPolicy": "Never", "failurePolicy": "Fail",
+            "mutations": [{ "patchType": "JSONPatch", "jsonPatch": { "expression": "[JSONPatch{op: 'replace', path: '/port', value: '9' + object.port}]" } }],
+        },
+    });
+    let binding = |kind: &str, name: &str, spec: Value| {
+        let mut spec = spec;
+        spec["policyName"] = name.into();
+        json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": { "name": name }, "spec": spec })
+    };
+    let hosts = validating("hosts", constraints("example.com", "v2", "places"), "object.host.startsWith('h')");
+    let scalers = validating("scalers", constraints("autoscaling", "v1", "horizontalpodautoscalers"), "object.spec.targetCPUUtilizationPercentage < 50");
+    for (kind, tree) in [(Kind::ValidatingAdmissionPolicy, hosts), (Kind::ValidatingAdmissionPolicy, scalers), (Kind::MutatingAdmissionPolicy, mutating)] {
+        let name = tree["metadata"]["name"].as_str().expect("a name").to_owned();
+        create(&r, &kind.into(), tree).await.expect("a policy");
+        let (bound, spec) = match kind {
+            Kind::MutatingAdmissionPolicy => (Kind::MutatingAdmissionPolicyBinding, json!({})),
+            _ => (Kind::ValidatingAdmissionPolicyBinding, json!({ "validationActions": ["Deny"] })),
+        };
+        create(&r, &bound.into(), binding(bound.info().kind, &name, spec)).await.expect("a binding");
+    }
+    let place = |name: &str, at: &str| json!({ "apiVersion": "example.com/v1", "kind": "Place", "metadata": { "name": name, "namespace": "a" }, "at": at });
+    let made = create(&r, &resource, place("x", "h1:80")).await.expect("admitted");
+    assert_eq!((&made["apiVersion"], &made["at"]), (&json!("example.com/v1"), &json!("h1:980")));
+    let e = create(&r, &resource, place("y", "g1:80")).await.expect_err("refused");
+    assert!(e.message.ends_with("ValidatingAdmissionPolicy 'hosts' with binding 'hosts' denied request: v2 of v1"), "{}", e.message);
+    let scaler = |percent: i32| {
+        json!({
+            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": { "name": format!("s{percent}"), "namespace": "a" },
+            "spec": {
+                "maxReplicas": 3, "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "d" },
+                "metrics": [{ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": percent } } }],
+            },
+        })
+    };
+    let kind = Kind::HorizontalPodAutoscaler.into();
+    create(&r, &kind, scaler(40)).await.expect("admitted");
+    let e = create(&r, &kind, scaler(60)).await.expect_err("refused");
+    assert!(e.message.ends_with("denied request: v1 of v2"), "{}", e.message);
+}

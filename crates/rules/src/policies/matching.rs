@@ -1,12 +1,13 @@
-//! Which writes a policy or binding is about: rules, exclusions, equivalent resources, selectors of namespaces and objects.
-//! Docs: "Match constraints".
+//! Which writes a policy, a binding or a webhook is about: rules, exclusions, equivalent resources, selectors of namespaces
+//! and objects. Docs: "Match constraints"; "Dynamic Admission Control: Matching requests".
 
 use crate::context::{Ctx, Operation, Request};
 use crate::read::items;
-use kinds::api::admissionregistration::v1::{MatchResources, NamedRuleWithOperations};
+use kinds::api::admissionregistration::v1::{MatchResources, NamedRuleWithOperations, RuleWithOperations};
 use kinds::api::core::v1::Namespace;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kinds::{ApiError, Kind, LabelSelector, Object, Resource, Selector};
+use serde_json::Value;
 
 /// What no policy is asked about, by group. Docs: "API kinds exempt from admission validation".
 const EXEMPT: &[(&str, &[&str])] = &[
@@ -35,15 +36,84 @@ pub struct Gvk {
     pub kind: String,
 }
 
-/// A write, as policies are asked about it.
+impl Gvk {
+    /// What a tree says that it is.
+    #[must_use]
+    pub fn of(tree: &Value) -> Self {
+        let text = |key: &str| tree[key].as_str().unwrap_or_default();
+        let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+        Self { group: group.into(), version: version.into(), kind: text("kind").into() }
+    }
+
+    /// `group/version`, or the version alone in the core group.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+}
+
+/// A resource and the kind of what is sent to it: as the client named them, or as the rule that matched does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Invocation {
+    pub resource: Gvr,
+    pub kind: Gvk,
+}
+
+/// A write, as policies and webhooks are asked about it.
 pub struct Asked<'a> {
     pub ctx: &'a Ctx<'a>,
     pub request: &'a Request,
-    /// The resource and kind as the client named them.
-    pub resource: Gvr,
-    pub kind: Gvk,
+    /// As the client named them.
+    pub named: Invocation,
     pub object: Option<&'a Object>,
     pub old: Option<&'a Object>,
+}
+
+/// One rule, of a policy or of a webhook.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule<'r> {
+    /// Names of objects; none: any.
+    names: &'r [String],
+    operations: &'r [String],
+    groups: &'r [String],
+    /// `None`: any.
+    versions: Option<&'r [String]>,
+    resources: &'r [String],
+    scope: Option<&'r str>,
+}
+
+impl<'r> From<&'r NamedRuleWithOperations> for Rule<'r> {
+    fn from(r: &'r NamedRuleWithOperations) -> Self {
+        Self {
+            names: items(&r.resource_names),
+            operations: items(&r.operations),
+            groups: items(&r.api_groups),
+            versions: Some(items(&r.api_versions)),
+            resources: items(&r.resources),
+            scope: r.scope.as_deref(),
+        }
+    }
+}
+
+impl<'r> From<&'r RuleWithOperations> for Rule<'r> {
+    fn from(r: &'r RuleWithOperations) -> Self {
+        Self {
+            names: &[],
+            operations: items(&r.operations),
+            groups: items(&r.api_groups),
+            versions: Some(items(&r.api_versions)),
+            resources: items(&r.resources),
+            scope: r.scope.as_deref(),
+        }
+    }
+}
+
+impl Rule<'_> {
+    /// The same for any version.
+    #[must_use]
+    pub fn of_any_version(self) -> Self {
+        Self { versions: None, ..self }
+    }
 }
 
 fn of_kind(k: Kind) -> Gvr {
@@ -61,7 +131,7 @@ impl Asked<'_> {
     /// Whether policies are never asked: a broken one could not be mended otherwise, and nobody could ask who may do what.
     #[must_use]
     pub fn is_exempt(&self) -> bool {
-        EXEMPT.iter().any(|(group, plurals)| *group == self.resource.group && plurals.contains(&&*self.resource.plural))
+        EXEMPT.iter().any(|(group, plurals)| *group == self.named.resource.group && plurals.contains(&&*self.named.resource.plural))
     }
 
     /// Other names under which the same objects are served.
@@ -77,69 +147,82 @@ impl Asked<'_> {
                 served.map(|v| Gvr { group: c.group.clone(), version: v.name.clone(), plural: c.plural.clone() }).collect()
             }
         };
-        all.into_iter().filter(|g| *g != self.resource).collect()
+        all.into_iter().filter(|g| *g != self.named.resource).collect()
     }
 
     /// Whether the write is matched, and as what.
     ///
     /// # Errors
     /// A selector that needs a namespace which is not there.
-    pub fn matched(&self, m: Option<&MatchResources>) -> Result<Option<(Gvr, Gvk)>, ApiError> {
-        let own = || (self.resource.clone(), self.kind.clone());
-        let Some(m) = m else { return Ok(Some(own())) };
-        let namespaced = self.in_selected_namespace(m.namespace_selector.as_ref());
-        if matches!(namespaced, Ok(false)) || !self.has_selected_labels(m.object_selector.as_ref()) {
+    pub fn matched(&self, m: Option<&MatchResources>) -> Result<Option<Invocation>, ApiError> {
+        let Some(m) = m else { return Ok(Some(self.named.clone())) };
+        let selector = |s: &Option<LabelSelector>| s.as_ref().map_or_else(Selector::everything, |s| Selector::from_label_selector(Some(s)));
+        let namespaced = self.in_selected_namespace(&selector(&m.namespace_selector));
+        if matches!(namespaced, Ok(false)) || !self.has_selected_labels(&selector(&m.object_selector)) {
             return Ok(None);
         }
         let equivalent = m.match_policy.as_deref() != Some("Exact");
-        if self.by_rules(items(&m.exclude_resource_rules), equivalent).is_some() {
+        let by = |rules: &[NamedRuleWithOperations]| self.by_rules(rules.iter().map(Rule::from), equivalent);
+        if by(items(&m.exclude_resource_rules)).is_some() {
             return Ok(None);
         }
         let rules = items(&m.resource_rules);
-        let found = if rules.is_empty() { Some(own()) } else { self.by_rules(rules, equivalent) };
+        let found = if rules.is_empty() { Some(self.named.clone()) } else { by(rules) };
         match found {
             Some(found) => namespaced.map(|_| Some(found)),
             None => Ok(None),
         }
     }
 
-    fn by_rules(&self, rules: &[NamedRuleWithOperations], equivalent: bool) -> Option<(Gvr, Gvk)> {
-        if rules.iter().any(|r| self.fits(r, &self.resource)) {
-            return Some((self.resource.clone(), self.kind.clone()));
+    /// What the first rule that fits knows the write as; with `equivalent`, other versions of the resource fit too.
+    pub fn by_rules<'r>(&self, rules: impl Iterator<Item = Rule<'r>> + Clone, equivalent: bool) -> Option<Invocation> {
+        let own = &self.named;
+        if rules.clone().any(|r| self.fits(&r, &own.resource)) {
+            return Some(own.clone());
         }
-        if !equivalent || rules.is_empty() {
+        if !equivalent || rules.clone().next().is_none() {
             return None;
         }
         let others = self.equivalents();
-        let found = rules.iter().find_map(|r| others.iter().find(|o| self.fits(r, o)))?;
-        let kind = Kind::from_gvr(&found.group, &found.version, &found.plural);
-        let kind = kind.map_or_else(|| self.kind.kind.clone(), |k| k.info().kind.to_owned());
-        Some((found.clone(), Gvk { group: found.group.clone(), version: found.version.clone(), kind }))
+        let mut rules = rules;
+        let found = rules.find_map(|r| others.iter().find(|o| self.fits(&r, o)))?;
+        // A subresource's kind is the same under every name of its resource.
+        let resources_own = (&own.kind.group, &own.kind.version) == (&own.resource.group, &own.resource.version);
+        let kind = if resources_own {
+            let kind = Kind::from_gvr(&found.group, &found.version, &found.plural);
+            let kind = kind.map_or_else(|| own.kind.kind.clone(), |k| k.info().kind.to_owned());
+            Gvk { group: found.group.clone(), version: found.version.clone(), kind }
+        } else {
+            own.kind.clone()
+        };
+        Some(Invocation { resource: found.clone(), kind })
     }
 
-    fn fits(&self, rule: &NamedRuleWithOperations, resource: &Gvr) -> bool {
-        let listed = |all: &Option<Vec<String>>, value: &str| items(all).iter().any(|a| a == "*" || a == value);
+    fn fits(&self, rule: &Rule<'_>, resource: &Gvr) -> bool {
+        let listed = |all: &[String], value: &str| all.iter().any(|a| a == "*" || a == value);
         let cluster = self.request.resource.builtin() == Some(Kind::Namespace) || self.namespace().is_empty();
-        let scope = match rule.scope.as_deref() {
+        let scope = match rule.scope {
             Some("Namespaced") => !cluster,
             Some("Cluster") => cluster,
             _ => true,
         };
-        let resources = items(&rule.resources).iter().any(|r| {
+        let resources = rule.resources.iter().any(|r| {
             let (plural, sub) = r.split_once('/').unwrap_or((r, ""));
             (plural == "*" || plural == resource.plural) && (sub == "*" || sub == self.request.subresource)
         });
-        let names = items(&rule.resource_names);
         scope
             && resources
-            && (names.is_empty() || names.contains(&self.request.name))
-            && listed(&rule.operations, super::operation(self.request.operation))
-            && listed(&rule.api_groups, &resource.group)
-            && listed(&rule.api_versions, &resource.version)
+            && (rule.names.is_empty() || rule.names.contains(&self.request.name))
+            && listed(rule.operations, super::operation(self.request.operation))
+            && listed(rule.groups, &resource.group)
+            && rule.versions.is_none_or(|v| listed(v, &resource.version))
     }
 
-    fn in_selected_namespace(&self, selector: Option<&LabelSelector>) -> Result<bool, ApiError> {
-        let Some(selector) = selector.map(|s| Selector::from_label_selector(Some(s))) else { return Ok(true) };
+    /// Whether the namespace of the write is selected.
+    ///
+    /// # Errors
+    /// 404 when the selector needs a namespace that is not there.
+    pub fn in_selected_namespace(&self, selector: &Selector) -> Result<bool, ApiError> {
         let own = self.request.resource.builtin() == Some(Kind::Namespace);
         let name = self.namespace();
         if selector.is_everything() || (name.is_empty() && !own) {
@@ -154,8 +237,9 @@ impl Asked<'_> {
         Ok(selector.matches(found.metadata.labels.as_ref()))
     }
 
-    fn has_selected_labels(&self, selector: Option<&LabelSelector>) -> bool {
-        let Some(selector) = selector.map(|s| Selector::from_label_selector(Some(s))) else { return true };
+    /// Whether the object, or the one that was, has labels that are selected.
+    #[must_use]
+    pub fn has_selected_labels(&self, selector: &Selector) -> bool {
         selector.is_everything()
             || [self.object, self.old].into_iter().flatten().any(|o| selector.matches(o.meta().labels.as_ref()))
     }

@@ -3,7 +3,8 @@
 
 use super::compiled::{Compiled, Mutation, PatchKind, Programs};
 use super::environment::{self, Given, Variables};
-use super::matching::Asked;
+use super::matching::{Asked, Gvk};
+use super::turning::{Missing, Parts, Wanted};
 use super::validating::{name, shown_name};
 use super::{Authority, namespace, parameters, request};
 use cache::Entry;
@@ -24,24 +25,33 @@ pub enum Change {
     Json(Value),
 }
 
-/// Carries out a change of an object.
-pub type Apply<'f> = dyn FnMut(&Value, &Change) -> Result<Value, String> + 'f;
+/// Carries out a change of an object of a kind.
+pub type Apply<'f> = dyn Fn(&Value, &Gvk, &Change) -> Result<Value, String> + 'f;
 
-/// Lets the policies change a write. `parts` are the object, the old one and the options as JSON; what comes back is the
-/// object, if it was changed. In a second round (`again`) only those run that may be reinvoked.
+/// Why the policies did not come to a result.
+#[derive(Debug)]
+pub enum Unchanged {
+    /// This has to be turned first: then run again from the beginning.
+    Wanted(Box<Wanted>),
+    /// A policy that cannot be carried out and does not say to ignore it.
+    Refused(ApiError),
+}
+
+/// Lets the policies change a write; what comes back is the object in its own kind, if it was changed. In a second round
+/// (`again`) only those run that may be reinvoked.
 ///
 /// # Errors
-/// A policy that cannot be carried out and does not say to ignore it.
+/// As [`Unchanged`] says.
 pub fn mutate(
     asked: &Asked<'_>,
     programs: &Programs,
-    parts: &dyn Fn() -> [Value; 3],
-    (apply, again): (&mut Apply<'_>, bool),
-) -> Result<Option<Value>, ApiError> {
+    parts: &Parts<'_>,
+    (apply, again): (&Apply<'_>, bool),
+) -> Result<Option<Value>, Unchanged> {
     let table = |k: Kind| asked.ctx.snapshot.table(&k.into()).filter(|t| !t.is_empty());
     let Some(bindings) = table(Kind::MutatingAdmissionPolicyBinding) else { return Ok(None) };
     let Some(policies) = table(Kind::MutatingAdmissionPolicy).filter(|_| !asked.is_exempt()) else { return Ok(None) };
-    let mut run = Run { asked, programs, make: parts, parts: None, apply, changed: false };
+    let mut run = Run { asked, programs, parts, now: None, apply, changed: false };
     let mut pairs = Vec::new();
     for entry in policies.iter() {
         let Object::MutatingAdmissionPolicy(policy) = entry.object() else { continue };
@@ -74,67 +84,72 @@ pub fn mutate(
         }
     }
     let changed = run.changed;
-    Ok(run.parts.filter(|_| changed).map(|[object, ..]| object))
+    Ok(run.now.filter(|_| changed).map(|[object, ..]| object))
 }
 
 struct Run<'r, 'f> {
     asked: &'r Asked<'r>,
     programs: &'r Programs,
-    make: &'r dyn Fn() -> [Value; 3],
-    parts: Option<[Value; 3]>,
-    apply: &'r mut Apply<'f>,
+    parts: &'r Parts<'r>,
+    /// The object in its own kind as the policies have left it, the one that was, and the options.
+    now: Option<[Value; 3]>,
+    apply: &'r Apply<'f>,
     changed: bool,
 }
 
 impl Run<'_, '_> {
     /// Runs one binding's mutations; `true` when they changed the object.
-    fn binding(&mut self, entry: &Arc<Entry>, policy: &MutatingAdmissionPolicy, b: &MutatingAdmissionPolicyBinding) -> Result<bool, ApiError> {
+    fn binding(&mut self, entry: &Arc<Entry>, policy: &MutatingAdmissionPolicy, b: &MutatingAdmissionPolicyBinding) -> Result<bool, Unchanged> {
         match self.run(entry, policy, b) {
             Ok(changed) => {
                 self.changed |= changed;
                 Ok(changed)
             }
+            Err(Missing::Wanted(wanted)) => Err(Unchanged::Wanted(wanted)),
             Err(_) if policy.spec.as_ref().and_then(|s| s.failure_policy.as_deref()) == Some("Ignore") => Ok(false),
-            Err(why) => {
+            Err(Missing::Failed(why)) => {
                 let (p, bound) = (name(&policy.metadata), name(&b.metadata));
                 let text = format!("policy '{p}' with binding '{bound}' denied request: {why}");
-                Err(ApiError::forbidden(&self.asked.request.resource, shown_name(self.asked), text))
+                Err(Unchanged::Refused(ApiError::forbidden(&self.asked.request.resource, shown_name(self.asked), text)))
             }
         }
     }
 
-    fn run(&mut self, entry: &Arc<Entry>, policy: &MutatingAdmissionPolicy, b: &MutatingAdmissionPolicyBinding) -> Result<bool, String> {
+    fn run(&mut self, entry: &Arc<Entry>, policy: &MutatingAdmissionPolicy, b: &MutatingAdmissionPolicyBinding) -> Result<bool, Missing> {
         let (none, unbound) = (Default::default(), Default::default());
         let spec = policy.spec.as_ref().unwrap_or(&none);
         let bound = b.spec.as_ref().unwrap_or(&unbound);
-        let Some(shown) = self.asked.matched(spec.match_constraints.as_ref()).map_err(|e| e.message)? else { return Ok(false) };
-        if self.asked.matched(bound.match_resources.as_ref()).map_err(|e| e.message)?.is_none() {
+        let matched = |m| self.asked.matched(m).map_err(|e| Missing::Failed(e.message));
+        let Some(found) = matched(spec.match_constraints.as_ref())? else { return Ok(false) };
+        if matched(bound.match_resources.as_ref())?.is_none() {
             return Ok(false);
         }
-        let params = parameters::find(self.asked, spec.param_kind.as_ref(), bound.param_ref.as_ref());
-        let params = params.map_err(|why| format!("failed to configure binding: {why}"))?;
+        let params = parameters::find(self.asked, spec.param_kind.as_ref(), bound.param_ref.as_ref(), self.parts);
+        let params = params.map_err(|e| match e {
+            Missing::Failed(why) => Missing::Failed(format!("failed to configure binding: {why}")),
+            wanted @ Missing::Wanted(_) => wanted,
+        })?;
         let compiled = self.programs.of(entry);
-        let parts = match self.parts.take() {
-            Some(p) => p,
-            None => (self.make)(),
+        let [own, was, options] = self.now.get_or_insert_with(self.parts.make);
+        let unconverted = |e| match e {
+            Missing::Failed(why) => Missing::Failed(format!("failed to convert object version: {why}")),
+            wanted @ Missing::Wanted(_) => wanted,
         };
-        let request = request(self.asked, &shown, &parts[2]);
-        let [mut object, old, options] = parts;
-        let before = object.clone();
-        let mut outcome = Ok(());
+        let before = self.parts.turned(own, &found.kind).map_err(unconverted)?;
+        let old = self.parts.turned(was, &found.kind).map_err(unconverted)?;
+        let request = request(self.asked, &found, options);
+        let mut object = before.clone();
         for p in &params {
-            outcome = self.mutations(&compiled, &mut object, &old, (&request, p));
-            if outcome.is_err() {
-                object.clone_from(&before);
-                break;
-            }
+            self.mutations(&compiled, (&mut object, &found.kind), &old, (&request, p)).map_err(Missing::Failed)?;
         }
         let changed = object != before;
-        self.parts = Some([object, old, options]);
-        outcome.map(|()| changed)
+        if let Some([own, ..]) = self.now.as_mut().filter(|_| changed) {
+            *own = self.parts.turned(&object, &Gvk::of(own)).map_err(unconverted)?;
+        }
+        Ok(changed)
     }
 
-    fn mutations(&mut self, compiled: &Compiled, object: &mut Value, old: &Value, (request, params): (&Value, &Value)) -> Result<(), String> {
+    fn mutations(&self, compiled: &Compiled, (object, kind): (&mut Value, &Gvk), old: &Value, (request, params): (&Value, &Value)) -> Result<(), String> {
         let namespace = namespace(self.asked);
         let authority = Authority { snapshot: self.asked.ctx.snapshot, user: self.asked.ctx.user };
         let question = environment::question(request);
@@ -145,7 +160,7 @@ impl Run<'_, '_> {
                 return Ok(());
             }
             let change = change(compiled, m, &given, &mut left)?;
-            let next = (self.apply)(object, &change).map_err(|why| failed(m, &why))?;
+            let next = (self.apply)(object, kind, &change).map_err(|why| failed(m, &why))?;
             *object = next;
         }
         Ok(())

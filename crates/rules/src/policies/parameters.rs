@@ -1,6 +1,7 @@
 //! Parameters: the objects that a binding names for its policy. Docs: "Parameter resources".
 
-use super::matching::Asked;
+use super::matching::{Asked, Gvk};
+use super::turning::{Missing, Parts};
 use cache::Snapshot;
 use kinds::api::admissionregistration::v1::{ParamKind, ParamRef};
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -9,19 +10,18 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// The resource of a kind.
-fn resource(snapshot: &Snapshot, kind: &ParamKind) -> Option<Resource> {
-    let (api_version, name) = (kind.api_version.as_deref().unwrap_or_default(), kind.kind.as_deref().unwrap_or_default());
-    if let Some(k) = Kind::from_api_version(api_version, name) {
+#[must_use]
+pub fn resource_of(snapshot: &Snapshot, kind: &Gvk) -> Option<Resource> {
+    if let Some(k) = Kind::from_gvk(&kind.group, &kind.version, &kind.kind) {
         return Some(k.into());
     }
-    let (group, version) = api_version.split_once('/')?;
     let crd = snapshot.list::<CustomResourceDefinition>("").find(|d| {
-        d.spec.group == group && d.spec.names.kind == name && d.spec.versions.iter().any(|v| v.name == version && v.served)
+        d.spec.group == kind.group && d.spec.names.kind == kind.kind && d.spec.versions.iter().any(|v| v.name == kind.version && v.served)
     })?;
     Some(Resource::Custom(Arc::new(CustomResource {
-        group: group.to_owned(),
+        group: kind.group.clone(),
         plural: crd.spec.names.plural.clone(),
-        kind: name.to_owned(),
+        kind: kind.kind.clone(),
         namespaced: crd.spec.scope == "Namespaced",
     })))
 }
@@ -30,13 +30,25 @@ fn resource(snapshot: &Snapshot, kind: &ParamKind) -> Option<Resource> {
 ///
 /// # Errors
 /// Parameters that are not there though they must be, and references that fit no write like this.
-pub(super) fn find(asked: &Asked<'_>, kind: Option<&ParamKind>, reference: Option<&ParamRef>) -> Result<Vec<Value>, String> {
+pub(super) fn find(
+    asked: &Asked<'_>,
+    kind: Option<&ParamKind>,
+    reference: Option<&ParamRef>,
+    parts: &Parts<'_>,
+) -> Result<Vec<Value>, Missing> {
     let (Some(kind), Some(reference)) = (kind, reference) else { return Ok(vec![Value::Null]) };
+    let (api_version, name) = (kind.api_version.as_deref().unwrap_or_default(), kind.kind.as_deref().unwrap_or_default());
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let kind = Gvk { group: group.into(), version: version.into(), kind: name.into() };
+    let found = stored(asked, &kind, reference).map_err(Missing::Failed)?;
+    found.iter().map(|p| parts.turned(p, &kind)).collect()
+}
+
+/// The parameters in the version that they are stored in.
+fn stored(asked: &Asked<'_>, kind: &Gvk, reference: &ParamRef) -> Result<Vec<Value>, String> {
     let snapshot = asked.ctx.snapshot;
-    let resource = resource(snapshot, kind).ok_or_else(|| {
-        let (api_version, name) = (kind.api_version.as_deref().unwrap_or_default(), kind.kind.as_deref().unwrap_or_default());
-        format!("failed to find resource referenced by paramKind: '{api_version}, Kind={name}'")
-    })?;
+    let resource = resource_of(snapshot, kind)
+        .ok_or_else(|| format!("failed to find resource referenced by paramKind: '{}, Kind={}'", kind.api_version(), kind.kind))?;
     let told = reference.namespace.as_deref().filter(|n| !n.is_empty());
     let namespace = match (resource.namespaced(), told) {
         (false, Some(_)) => return Err("paramRef.namespace must not be provided for a cluster-scoped `paramKind`".into()),

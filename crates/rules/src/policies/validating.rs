@@ -3,7 +3,8 @@
 
 use super::compiled::{Compiled, Programs, Validation};
 use super::environment::{self, Given, Variables};
-use super::matching::Asked;
+use super::matching::{Asked, Gvk};
+use super::turning::{Missing, Parts, Wanted};
 use super::{Authority, namespace, parameters, request};
 use cache::Entry;
 use cel::cost::{CALL_BUDGET, REQUEST_BUDGET};
@@ -13,6 +14,7 @@ use kinds::error::Cause;
 use kinds::{ApiError, Kind, Object};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Where failures with the action `Audit` are told.
@@ -37,20 +39,23 @@ struct Failure {
     place: usize,
 }
 
-/// Judges a write. `object`, `old` and `options` are its parts as JSON; they are asked for only when a policy matches.
-pub fn validate(asked: &Asked<'_>, programs: &Programs, parts: &dyn Fn() -> [Value; 3]) -> Verdict {
+/// Judges a write.
+///
+/// # Errors
+/// What has to be turned first: then judge again.
+pub fn validate(asked: &Asked<'_>, programs: &Programs, parts: &Parts<'_>) -> Result<Verdict, Box<Wanted>> {
     let mut verdict = Verdict::default();
     let table = |k: Kind| asked.ctx.snapshot.table(&k.into()).filter(|t| !t.is_empty());
-    let Some(bindings) = table(Kind::ValidatingAdmissionPolicyBinding) else { return verdict };
-    let Some(policies) = table(Kind::ValidatingAdmissionPolicy).filter(|_| !asked.is_exempt()) else { return verdict };
-    let mut run = Run { asked, programs, parts, shown: None, denials: Vec::new(), failures: Vec::new(), verdict: &mut verdict };
+    let Some(bindings) = table(Kind::ValidatingAdmissionPolicyBinding) else { return Ok(verdict) };
+    let Some(policies) = table(Kind::ValidatingAdmissionPolicy).filter(|_| !asked.is_exempt()) else { return Ok(verdict) };
+    let mut run = Run { asked, programs, parts, own: None, turned: Vec::new(), denials: Vec::new(), failures: Vec::new(), verdict: &mut verdict };
     for entry in policies.iter() {
         let Object::ValidatingAdmissionPolicy(policy) = entry.object() else { continue };
         for binding in bindings.iter() {
             if let Object::ValidatingAdmissionPolicyBinding(b) = binding.object()
                 && b.spec.policy_name == entry.key.name
             {
-                run.binding(entry, policy, b);
+                run.binding(entry, policy, b)?;
             }
         }
     }
@@ -59,49 +64,63 @@ pub fn validate(asked: &Asked<'_>, programs: &Programs, parts: &dyn Fn() -> [Val
         verdict.annotations.insert(FAILURES.to_owned(), Value::Array(failures).to_string());
     }
     verdict.denied = denials.into_iter().next();
-    verdict
+    Ok(verdict)
 }
 
 struct Run<'r> {
     asked: &'r Asked<'r>,
     programs: &'r Programs,
-    parts: &'r dyn Fn() -> [Value; 3],
-    shown: Option<[Value; 3]>,
+    parts: &'r Parts<'r>,
+    /// The parts as the write has them.
+    own: Option<Rc<[Value; 3]>>,
+    /// The object and the one that was, in the kinds that were matched so far.
+    turned: Vec<(Gvk, Rc<[Value; 2]>)>,
     denials: Vec<ApiError>,
     failures: Vec<Value>,
     verdict: &'r mut Verdict,
 }
 
 impl Run<'_> {
-    fn binding(&mut self, entry: &Arc<Entry>, policy: &ValidatingAdmissionPolicy, b: &ValidatingAdmissionPolicyBinding) {
+    /// The object and the one that was as `kind`, and the options.
+    fn shown(&mut self, kind: &Gvk) -> Result<(Rc<[Value; 2]>, Rc<[Value; 3]>), Missing> {
+        let own = Rc::clone(self.own.get_or_insert_with(|| Rc::new((self.parts.make)())));
+        if let Some((_, known)) = self.turned.iter().find(|(k, _)| k == kind) {
+            return Ok((Rc::clone(known), own));
+        }
+        let made = Rc::new([self.parts.turned(&own[0], kind)?, self.parts.turned(&own[1], kind)?]);
+        self.turned.push((kind.clone(), Rc::clone(&made)));
+        Ok((made, own))
+    }
+
+    fn binding(&mut self, entry: &Arc<Entry>, policy: &ValidatingAdmissionPolicy, b: &ValidatingAdmissionPolicyBinding) -> Result<(), Box<Wanted>> {
         let none = Default::default();
         let spec = policy.spec.as_ref().unwrap_or(&none);
         let fails = spec.failure_policy.as_deref() != Some("Ignore");
-        let matched = self.asked.matched(spec.match_constraints.as_ref());
-        let shown = match matched {
-            Ok(Some(shown)) => shown,
-            Ok(None) => return,
-            Err(e) => return self.misfit(fails, policy, b, &e.message),
+        let bound = |m| self.asked.matched(m);
+        let found = match (bound(spec.match_constraints.as_ref()), bound(b.spec.match_resources.as_ref())) {
+            (Ok(Some(found)), Ok(Some(_))) => found,
+            (Ok(None), _) | (Ok(Some(_)), Ok(None)) => return Ok(()),
+            (Err(e), _) | (_, Err(e)) => return Ok(self.misfit(fails, policy, b, &e.message)),
         };
-        match self.asked.matched(b.spec.match_resources.as_ref()) {
-            Ok(Some(_)) => {}
-            Ok(None) => return,
-            Err(e) => return self.misfit(fails, policy, b, &e.message),
-        }
-        let params = match parameters::find(self.asked, spec.param_kind.as_ref(), b.spec.param_ref.as_ref()) {
+        let params = match parameters::find(self.asked, spec.param_kind.as_ref(), b.spec.param_ref.as_ref(), self.parts) {
             Ok(params) => params,
-            Err(why) => return self.misfit(fails, policy, b, &format!("failed to configure binding: {why}")),
+            Err(Missing::Wanted(wanted)) => return Err(wanted),
+            Err(Missing::Failed(why)) => return Ok(self.misfit(fails, policy, b, &format!("failed to configure binding: {why}"))),
+        };
+        let (objects, own) = match self.shown(&found.kind) {
+            Ok(shown) => shown,
+            Err(Missing::Wanted(wanted)) => return Err(wanted),
+            Err(Missing::Failed(why)) => return Ok(self.misfit(fails, policy, b, &format!("failed to convert object version: {why}"))),
         };
         let compiled = self.programs.of(entry);
-        let parts = self.shown.take().unwrap_or_else(self.parts);
-        let request = request(self.asked, &shown, &parts[2]);
+        let request = request(self.asked, &found, &own[2]);
         let namespace = namespace(self.asked);
         let authority = Authority { snapshot: self.asked.ctx.snapshot, user: self.asked.ctx.user };
         let question = environment::question(&request);
         for p in &params {
             let given = Given {
-                object: &parts[0],
-                old: &parts[1],
+                object: &objects[0],
+                old: &objects[1],
                 request: &request,
                 params: p,
                 namespace: &namespace,
@@ -109,18 +128,22 @@ impl Run<'_> {
                 question: &question,
             };
             let (failures, notes) = evaluate(&compiled, &given, fails);
-            for (key, value) in notes {
-                let key = format!("{}/{key}", entry.key.name);
-                let all = self.verdict.annotations.entry(key).or_default();
-                if !all.split(", ").any(|v| v == value) {
-                    *all = if all.is_empty() { value } else { format!("{all}, {value}") };
-                }
-            }
+            self.note(&entry.key.name, notes);
             for f in failures {
                 self.failed(policy, b, &f);
             }
         }
-        self.shown = Some(parts);
+        Ok(())
+    }
+
+    /// Annotations of the audit event: several values of one key stand beside each other.
+    fn note(&mut self, policy: &str, notes: Vec<(String, String)>) {
+        for (key, value) in notes {
+            let all = self.verdict.annotations.entry(format!("{policy}/{key}")).or_default();
+            if !all.split(", ").any(|v| v == value) {
+                *all = if all.is_empty() { value } else { format!("{all}, {value}") };
+            }
+        }
     }
 
     /// A policy that cannot be applied: its failure policy decides.
