@@ -2,12 +2,14 @@
 //! Docs: "Dynamic Admission Control" (operation CONNECT); API reference: PodExecOptions and its kin.
 
 use crate::call::Call;
+use crate::request::RequestInfo;
 use kinds::{ApiError, Kind, ObjectKey, Target};
 use registry::admit::Connect;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
-/// Asks admission about a connection before it is made.
-pub(crate) async fn admit(call: &Call) -> Result<(), ApiError> {
+/// Asks admission about a connection before it is made; the request says then what admission made of it.
+pub(crate) async fn admit(call: &mut Call) -> Result<(), ApiError> {
     let info = &call.info;
     let (kind, options_kind) = match info.resource.as_str() {
         "pods" => (Kind::Pod, pod_options(&info.subresource)),
@@ -23,7 +25,30 @@ pub(crate) async fn admit(call: &Call) -> Result<(), ApiError> {
     let options = options(call, options_kind);
     let key = ObjectKey::new(info.namespace.clone(), info.name.clone());
     let connect = Connect { kind: options_kind, options: &options };
-    call.shared.registry.admit_connect(&call.caller, &Target::new(kind, key).sub(subresource), connect).await
+    let changed = call.shared.registry.admit_connect(&call.caller, &Target::new(kind, key).sub(subresource), connect).await?;
+    if let Some(changed) = changed {
+        say(&changed, options_kind, Arc::make_mut(&mut call.info));
+    }
+    Ok(())
+}
+
+/// Changed options as the request would have said them.
+fn say(options: &Value, kind: &str, info: &mut RequestInfo) {
+    const FLAGS: [&str; 4] = ["stdin", "stdout", "stderr", "tty"];
+    let list = |key: &str| options[key].as_array().into_iter().flatten();
+    let mut said = Vec::new();
+    match kind {
+        "PodExecOptions" | "PodAttachOptions" => {
+            said.extend(FLAGS.iter().filter(|f| options[**f] == true).map(|f| ((*f).to_owned(), "true".to_owned())));
+            said.extend(options["container"].as_str().map(|c| ("container".to_owned(), c.to_owned())));
+            said.extend(list("command").filter_map(Value::as_str).map(|w| ("command".to_owned(), w.to_owned())));
+        }
+        "PodPortForwardOptions" => said.extend(list("ports").map(|p| ("ports".to_owned(), p.to_string()))),
+        _ => return info.rest = options["path"].as_str().unwrap_or_default().to_owned(),
+    }
+    let ours = |k: &str| FLAGS.contains(&k) || ["container", "command", "ports"].contains(&k);
+    info.query.retain(|(k, _)| !ours(k));
+    info.query.extend(said);
 }
 
 fn pod_options(subresource: &str) -> &'static str {

@@ -216,11 +216,11 @@ async fn answer(mut call: Call) -> Result<Reply, ApiError> {
     match info.subresource.as_str() {
         "log" if info.resource == "pods" && info.group.is_empty() => return kubelet::stream(call).await,
         "exec" | "attach" | "portforward" if info.resource == "pods" && info.group.is_empty() => {
-            connect::admit(&call).await?;
+            connect::admit(&mut call).await?;
             return kubelet::stream(call).await;
         }
         "proxy" if info.group.is_empty() && matches!(info.resource.as_str(), "pods" | "services" | "nodes") => {
-            connect::admit(&call).await?;
+            connect::admit(&mut call).await?;
             return kubelet::proxy(call).await;
         }
         _ => {}

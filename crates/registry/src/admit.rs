@@ -25,6 +25,7 @@ use kinds::{ApiError, ManagedFieldsEntry, Object, ObjectKey, Target, WriteOption
 use rules::admission;
 use rules::admission::quota::Charge;
 use rules::{Ctx, Operation, Request};
+use serde_json::Value;
 
 /// One write on its way through admission.
 pub(crate) struct Admission<'a> {
@@ -106,16 +107,17 @@ impl Admission<'_> {
     }
 
     /// The webhooks that change, for what in-tree plugins have no word on: deletes, connects, reviews, parts of objects.
-    pub(crate) async fn mutate_outside(
-        &self,
-        mut object: Option<Object>,
-        old: Option<&Object>,
-    ) -> Result<Option<Object>, ApiError> {
+    pub(crate) async fn mutate_outside(&self, object: Option<Object>, old: Option<&Object>) -> Result<Option<Object>, ApiError> {
+        self.rounds(object, old).await.map(|(object, _)| object)
+    }
+
+    /// What the webhooks made of the object, and of the options of a CONNECT.
+    async fn rounds(&self, mut object: Option<Object>, old: Option<&Object>) -> Result<(Option<Object>, Option<Value>), ApiError> {
         if let Some(o) = object {
             object = Some(self.policies_mutate(o, old, false).await?);
         }
         let ask = self.ask();
-        let Some(hooks) = self.hooks(Phase::Mutate, &ask) else { return Ok(object) };
+        let Some(hooks) = self.hooks(Phase::Mutate, &ask) else { return Ok((object, None)) };
         let whole = self.whole(old);
         let old = whole.as_ref().or(old);
         let mut round = Round::default();
@@ -124,7 +126,7 @@ impl Admission<'_> {
             round.again();
             object = hooks.mutate(&ask, object, old, &mut round).await?;
         }
-        Ok(object)
+        Ok((object, round.options))
     }
 
     /// The policies and webhooks that refuse.
@@ -208,18 +210,23 @@ impl Registry {
         object.ok_or_else(|| ApiError::internal("admission took the object away"))
     }
 
-    /// Admits a connection to a pod, service or node: `exec`, `attach`, `portforward`, `proxy`.
+    /// Admits a connection to a pod, service or node: `exec`, `attach`, `portforward`, `proxy`. What comes back are its options,
+    /// if a webhook changed them.
     ///
     /// # Errors
     /// The refusal of a webhook or policy.
-    pub async fn admit_connect(&self, caller: &Caller, target: &Target, connect: Connect<'_>) -> Result<(), ApiError> {
+    pub async fn admit_connect(&self, caller: &Caller, target: &Target, connect: Connect<'_>) -> Result<Option<Value>, ApiError> {
         let snapshot = self.snapshot();
         let ctx = self.ctx(&snapshot, caller);
         let request = request_of(target, Operation::Connect, false);
-        let (given, connect) = (Given::Nothing, Some(connect));
-        let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle: &settle, connect };
-        admission.mutate_outside(None, None).await?;
-        admission.validate_outside(None, None).await
+        let given = Given::Nothing;
+        let mut admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle: &settle, connect: Some(connect) };
+        let (_, changed) = admission.rounds(None, None).await?;
+        if let Some(options) = &changed {
+            admission.connect = Some(Connect { options, ..connect });
+        }
+        admission.validate_outside(None, None).await?;
+        Ok(changed)
     }
 }
 

@@ -49,6 +49,8 @@ enum Failure {
 /// What one call came to.
 struct Called {
     object: Option<Object>,
+    /// The options of a CONNECT, if the webhook changed them.
+    options: Option<Value>,
     changed: bool,
 }
 
@@ -172,16 +174,24 @@ impl Webhooks {
         ask: &Ask<'_>,
         (asked, shown): (&Invocation, &Invocation),
         (object, old): (Option<&Object>, Option<&Object>),
-        mark: &str,
+        (options, mark): (Option<&Value>, &str),
     ) -> Result<Called, Failure> {
         let spoken = self.spoken(ask, &shown.kind, object).await.map_err(Failure::Internal)?;
         let spoken_old = self.spoken(ask, &shown.kind, old).await.map_err(Failure::Internal)?;
-        let object_json = object_json(ask, spoken.as_deref());
+        let object_json = object_json(options, spoken.as_deref());
         let old_json = spoken_old.map(|o| codec::encode(&o));
         let jsons = (object_json.as_deref(), old_json.as_deref());
         let verdict = self.ask(Phase::Mutate, hook, ask, (asked, shown), jsons).await?;
+        let unchanged = || Called { object: object.cloned(), options: None, changed: false };
         let patched = match &spoken {
             _ if is_empty_patch(&verdict.patch)? => None,
+            None if options.is_some() => {
+                let before = options.cloned().unwrap_or_default();
+                let after = patched_tree(hook, before.clone(), &verdict)?;
+                let changed = before != after;
+                note_mutation(ask, hook, mark, changed, &verdict);
+                return Ok(Called { options: changed.then_some(after), changed, ..unchanged() });
+            }
             Some(o) => Some((o.as_ref(), patched(hook, o, &shown.kind, &ask.request.resource, &verdict)?)),
             None => {
                 let text = format!("admission webhook {:?} attempted to modify the object, which is not supported for this operation", hook.name);
@@ -190,12 +200,12 @@ impl Webhooks {
         };
         let changed = patched.as_ref().is_some_and(|(before, after)| *before != after);
         note_mutation(ask, hook, mark, changed, &verdict);
-        let Some((_, mut after)) = patched else { return Ok(Called { object: object.cloned(), changed: false }) };
+        let Some((_, mut after)) = patched else { return Ok(unchanged()) };
         if spoken.as_deref() != object {
             after = self.stored(ask, after, object).await.map_err(Failure::Internal)?;
         }
         (ask.settle)(&mut after);
-        Ok(Called { object: Some(after), changed })
+        Ok(Called { object: Some(after), options: None, changed })
     }
 
     /// An object as the kind that a webhook's rule matched.
@@ -252,7 +262,7 @@ impl Webhooks {
     ) -> Result<(), Failure> {
         let spoken = self.spoken(ask, &shown.kind, object).await.map_err(Failure::Internal)?;
         let spoken_old = self.spoken(ask, &shown.kind, old).await.map_err(Failure::Internal)?;
-        let object_json = object_json(ask, spoken.as_deref());
+        let object_json = object_json(ask.connect.map(|c| c.options), spoken.as_deref());
         let old_json = spoken_old.map(|o| codec::encode(&o));
         let jsons = (object_json.as_deref(), old_json.as_deref());
         self.ask(Phase::Validate, hook, ask, (asked, shown), jsons).await.map(|_| ())
@@ -289,10 +299,10 @@ fn place_of(
     Ok(place)
 }
 
-fn object_json(ask: &Ask<'_>, object: Option<&Object>) -> Option<Vec<u8>> {
-    match (object, &ask.connect) {
+fn object_json(options: Option<&Value>, object: Option<&Object>) -> Option<Vec<u8>> {
+    match (object, options) {
         (Some(o), _) => Some(codec::encode(o)),
-        (None, Some(c)) => serde_json::to_vec(c.options).ok(),
+        (None, Some(options)) => serde_json::to_vec(options).ok(),
         (None, None) => None,
     }
 }
@@ -305,14 +315,19 @@ fn is_empty_patch(patch: &[u8]) -> Result<bool, Failure> {
     Ok(list.is_empty())
 }
 
-fn patched(hook: &Hook, object: &Object, kind: &Gvk, resource: &Resource, verdict: &Verdict) -> Result<Object, Failure> {
+/// A tree with a webhook's patch.
+fn patched_tree(hook: &Hook, mut tree: Value, verdict: &Verdict) -> Result<Value, Failure> {
     if verdict.patch_type != "JSONPatch" {
         let why = format!("unsupported patch type {:?}", verdict.patch_type);
         tracing::debug!(webhook = hook.name, "A webhook answered with a patch of an unknown type");
         return Err(Failure::Calling { why, code: 500 });
     }
-    let mut tree = codec::to_value(object);
     patch::json::apply(&mut tree, &verdict.patch).map_err(|e| Failure::Internal(ApiError::internal(e)))?;
+    Ok(tree)
+}
+
+fn patched(hook: &Hook, object: &Object, kind: &Gvk, resource: &Resource, verdict: &Verdict) -> Result<Object, Failure> {
+    let tree = patched_tree(hook, codec::to_value(object), verdict)?;
     let internal = |e: codec::DecodeError| Failure::Internal(ApiError::internal(e));
     match Kind::from_gvk(&kind.group, &kind.version, &kind.kind).filter(|_| object.kind().is_some()) {
         Some(k) => {
@@ -372,6 +387,7 @@ impl Hooks for Webhooks {
     ) -> Fut<'a, Option<Object>> {
         Box::pin(async move {
             let Some(all) = self.compiled(Phase::Mutate, ask.ctx.snapshot) else { return Ok(object) };
+            let mut options = round.options.clone().or_else(|| ask.connect.map(|c| c.options.clone()));
             if round.second && round.left != object {
                 // In-tree plugins changed it again: everyone who asked for it looks once more.
                 round.due.append(&mut round.called.clone());
@@ -384,10 +400,14 @@ impl Hooks for Webhooks {
                 let Some(shown) = self.invocation(hook, ask, &question).await? else { continue };
                 let asked = question.named;
                 let (begun, mark) = (Instant::now(), format!("round_{}_index_{i}", u8::from(round.second)));
-                let outcome = self.change(hook, ask, (&asked, &shown), (object.as_ref(), old), &mark).await;
+                let outcome = self.change(hook, ask, (&asked, &shown), (object.as_ref(), old), (options.as_ref(), &mark)).await;
                 let (changed, failure) = match outcome {
                     Ok(called) => {
                         object = called.object;
+                        if called.options.is_some() {
+                            options.clone_from(&called.options);
+                            round.options = called.options;
+                        }
                         (called.changed, None)
                     }
                     Err(f) => (false, Some(f)),

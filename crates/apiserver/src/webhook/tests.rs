@@ -10,9 +10,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kinds::api::core::v1::ConfigMap;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kinds::{ApiError, Kind, Object, ObjectKey, ObjectMeta, Resource, Revision, Target, WriteOptions};
+use kinds::{ApiError, Kind, Object, ObjectMeta, Resource, Revision, WriteOptions};
 use parking_lot::Mutex;
-use registry::admit::{Ask, Given, Hooks, Notes, Phase, Round};
+use registry::admit::{Connect, Ask, Given, Hooks, Notes, Phase, Round};
 use rules::{Config, Ctx, Gates, Operation};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -158,33 +158,40 @@ fn map(data: &[(&str, &str)]) -> Object {
 struct Outcome {
     object: Result<Option<Object>, ApiError>,
     notes: Arc<Notes>,
+    round: Round,
 }
 
 /// Runs one phase on a ConfigMap's create.
 async fn run(snapshot: &Snapshot, phase: Phase, object: Object, dry_run: bool) -> Outcome {
+    let request = request(Kind::ConfigMap, "", Operation::Create, dry_run);
+    let options = WriteOptions { dry_run, ..WriteOptions::default() };
+    asked(snapshot, phase, (&request, Given::Create(&options)), Some(object), None).await
+}
+
+fn request(kind: Kind, subresource: &'static str, operation: Operation, dry_run: bool) -> rules::Request {
+    rules::Request { operation, resource: kind.into(), subresource, namespace: "a".into(), name: "m".into(), dry_run }
+}
+
+async fn asked(
+    snapshot: &Snapshot,
+    phase: Phase,
+    (request, given): (&rules::Request, Given<'_>),
+    object: Option<Object>,
+    connect: Option<Connect<'_>>,
+) -> Outcome {
     let caller = registry::Caller::noted(Arc::new(rules::User::new("joe", &["dev"])));
     let (gates, config) = (Gates::default(), settings());
     let ctx = Ctx { now: jiff::Timestamp::UNIX_EPOCH, snapshot, user: &caller.user, gates: &gates, config: &config, ids: &Ids };
-    let target = Target::new(Kind::ConfigMap, ObjectKey::new("a", "m"));
-    let request = rules::Request {
-        operation: Operation::Create,
-        resource: target.resource,
-        subresource: "",
-        namespace: "a".into(),
-        name: "m".into(),
-        dry_run,
-    };
-    let options = WriteOptions { dry_run, ..WriteOptions::default() };
-    let ask = Ask { ctx: &ctx, request: &request, caller: &caller, given: Given::Create(&options), settle: &|_| {}, connect: None };
+    let ask = Ask { ctx: &ctx, request, caller: &caller, given, settle: &|_| {}, connect };
     let metrics = Arc::new(HookMetrics::new(&base::metrics::Registry::default()));
     let hooks = Webhooks::new(Arc::new(Caller::default()), Arc::new(Ids), metrics);
     assert!(hooks.concern(phase, &ask));
     let mut round = Round::default();
     let object = match phase {
-        Phase::Mutate => hooks.mutate(&ask, Some(object), None, &mut round).await,
-        Phase::Validate => hooks.validate(&ask, Some(&object), None).await.map(|()| None),
+        Phase::Mutate => hooks.mutate(&ask, object, None, &mut round).await,
+        Phase::Validate => hooks.validate(&ask, object.as_ref(), None).await.map(|()| None),
     };
-    Outcome { object, notes: caller.notes.clone().expect("noted") }
+    Outcome { object, notes: caller.notes.clone().expect("noted"), round }
 }
 
 fn settings() -> Config {
@@ -296,6 +303,25 @@ async fn failures_count_by_their_policy() {
     let service = json!({ "clientConfig": { "service": { "namespace": "a", "name": "none", "path": "/p" } } });
     let e = fails(s.hook("gone", service)).await.object.expect_err("no service").message;
     assert!(e.ends_with("Post \"https://none.a.svc:443/p?timeout=10s\": service \"none\" not found"), "{e}");
+}
+
+#[tokio::test]
+async fn options_of_a_connection_can_be_changed() {
+    let s = server(|_, question| {
+        let container = question["object"]["container"].as_str().unwrap_or_default().to_owned();
+        patch(json!([{ "op": "add", "path": "/container", "value": container + "x" }]))
+    })
+    .await;
+    let rules = json!([{ "operations": ["CONNECT"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods/exec"] }]);
+    let hooks = vec![s.hook("first", json!({ "rules": rules })), s.hook("second", json!({ "rules": rules }))];
+    let w = world(Kind::MutatingWebhookConfiguration, hooks);
+    let options = json!({ "kind": "PodExecOptions", "apiVersion": "v1", "command": ["sh"] });
+    let connect = Connect { kind: "PodExecOptions", options: &options };
+    let request = request(Kind::Pod, "exec", Operation::Connect, false);
+    let outcome = asked(&w, Phase::Mutate, (&request, Given::Nothing), None, Some(connect)).await;
+    assert_eq!(outcome.object, Ok(None));
+    let changed = json!({ "kind": "PodExecOptions", "apiVersion": "v1", "command": ["sh"], "container": "xx" });
+    assert_eq!(outcome.round.options, Some(changed));
 }
 
 #[tokio::test]

@@ -81,6 +81,8 @@ pub struct Round {
     pub due: BTreeSet<String>,
     /// The object as the webhooks left it.
     pub left: Option<Object>,
+    /// The options of a CONNECT as the webhooks left them, if one changed them.
+    pub options: Option<Value>,
 }
 
 impl Round {
