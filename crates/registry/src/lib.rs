@@ -23,6 +23,7 @@ pub mod image;
 pub mod keys;
 pub mod list;
 pub mod masters;
+pub mod presence;
 pub mod modify;
 pub mod patching;
 mod ports;

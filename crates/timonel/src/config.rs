@@ -119,7 +119,8 @@ fn outward(bind: IpAddr) -> IpAddr {
     probe().filter(|a| !a.is_unspecified()).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-fn host_name() -> Result<String> {
+/// The name of this machine, in the form that names of objects have.
+pub(crate) fn host_name() -> Result<String> {
     let text = std::fs::read_to_string("/proc/sys/kernel/hostname").context("reading the host name")?;
     Ok(text.trim().to_lowercase().replace('_', "-"))
 }

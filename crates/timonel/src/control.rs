@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use kinds::Api;
 use registry::bootstrap::Values;
 use registry::masters::Master;
+use registry::presence::Presence;
 use registry::sealing::Storage;
 use registry::{Caller, Feed, LocalApi, Registry, Settings};
 use rustls::RootCertStore;
@@ -118,7 +119,8 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let server = tokio::spawn(serve(listener, tls, shared));
     screen.step(&format!("API server on port {}", config.port));
     let master = Master { address: config.advertise, port: config.port };
-    duties::start(&registry, master, shutdown);
+    let presence = Presence::of(&crate::config::host_name()?, SocketAddr::new(master.address, master.port), &ids.uid());
+    duties::start(&registry, master, presence, shutdown);
     let manager = start_manager(config, &registry, (&material, &tokens), &clock, &ids, &metrics, shutdown);
     let scheduler = start_scheduler(config, &registry, &clock, &ids, &metrics, &manager, shutdown);
     screen.step("controllers and scheduler started");

@@ -4,6 +4,7 @@
 use jiff::SignedDuration;
 use registry::Registry;
 use registry::masters::{MASTER_EVERY, MASTER_LIVES, Master};
+use registry::presence::{ABSENT_EVERY, PRESENT_EVERY, Presence};
 use registry::repair::Leaks;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,11 +28,13 @@ async fn rest(long: Duration, shutdown: &CancellationToken) -> bool {
 }
 
 /// Starts them all.
-pub(crate) fn start(registry: &Arc<Registry>, master: Master, shutdown: &CancellationToken) {
+pub(crate) fn start(registry: &Arc<Registry>, master: Master, presence: Presence, shutdown: &CancellationToken) {
     tokio::spawn(compact(Arc::clone(registry), shutdown.clone()));
     tokio::spawn(cool(Arc::clone(registry), shutdown.clone()));
     tokio::spawn(repair(Arc::clone(registry), shutdown.clone()));
     tokio::spawn(announce(Arc::clone(registry), master, shutdown.clone()));
+    tokio::spawn(present(Arc::clone(registry), presence, shutdown.clone()));
+    tokio::spawn(sweep(Arc::clone(registry), shutdown.clone()));
 }
 
 /// Forgets history that is older than one interval, and Events that nobody needs any more, as often as that.
@@ -82,6 +85,26 @@ async fn announce(registry: Arc<Registry>, master: Master, shutdown: Cancellatio
         };
         if !rest(pause, &shutdown).await {
             return;
+        }
+    }
+}
+
+/// Keeps the lease that says who this server is.
+async fn present(registry: Arc<Registry>, presence: Presence, shutdown: CancellationToken) {
+    loop {
+        if let Err(e) = registry.renew_presence(&presence).await {
+            tracing::warn!(err = %e, "The lease of this server was not renewed");
+        }
+        if !rest(PRESENT_EVERY, &shutdown).await {
+            return;
+        }
+    }
+}
+
+async fn sweep(registry: Arc<Registry>, shutdown: CancellationToken) {
+    while rest(ABSENT_EVERY, &shutdown).await {
+        if let Err(e) = registry.sweep_presence().await {
+            tracing::warn!(err = %e, "Leases of servers that are gone stay for now");
         }
     }
 }

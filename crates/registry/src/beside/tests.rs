@@ -1,6 +1,7 @@
 //! Two servers over one store decide at the same time, and nothing is given away twice.
 
 use crate::masters::Master;
+use crate::presence::Presence;
 use crate::repair::Leaks;
 use crate::{Caller, Registry, Settings};
 use base::{Clock, Ids};
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use kinds::api::core::v1::{ConfigMap, Endpoints, Namespace, ResourceQuota, ResourceQuotaSpec, Service, ServicePort, ServiceSpec};
+use kinds::api::coordination::v1::Lease;
 use kinds::api::networking::v1::IPAddress;
 use kinds::{ApiError, DeleteOptions, Kind, Object, ObjectKey, ObjectMeta, QuantityText, Target, WriteOptions};
 use std::collections::BTreeSet;
@@ -102,7 +104,7 @@ async fn pair() -> (Arc<Common>, Arc<Moving>, [Arc<Registry>; 2]) {
     let engine = Arc::new(Common(Embedded::open_on(Arc::new(MemoryDisk::default()), Options::default()).expect("opens")));
     let clock = Arc::new(Moving(AtomicU64::new(0)));
     let servers = [server(&engine, &clock).await, server(&engine, &clock).await];
-    for name in ["a", "default"] {
+    for name in ["a", "default", "kube-system"] {
         let metadata = ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() };
         create(&servers[0], Kind::Namespace, "", Namespace { metadata, ..Namespace::default() }).await.expect("a namespace");
     }
@@ -234,4 +236,23 @@ async fn every_living_server_is_an_endpoint() {
     servers[1].catch_up().await.expect("the store answers");
     servers[1].withdraw_master(master(1)).await.expect("withdrawn");
     assert_eq!(addresses().await, ["10.0.0.1"], "the last one stays");
+}
+
+#[tokio::test]
+async fn a_lease_says_who_a_server_is() {
+    let (_engine, clock, servers) = pair().await;
+    let r = &servers[0];
+    let of = |host: &str, uid: &str| Presence::of(host, ([10, 0, 0, 1], 6443).into(), uid);
+    let all = || r.snapshot().list::<Lease>("kube-system").cloned().collect::<Vec<_>>();
+    r.renew_presence(&of("vm", "1")).await.expect("written");
+    r.renew_presence(&of("other", "2")).await.expect("written");
+    let name = |l: &Arc<Lease>| l.metadata.name.clone().unwrap_or_default();
+    let first = all().into_iter().find(|l| l.metadata.labels.as_ref().is_some_and(|l| l["kubernetes.io/hostname"] == "vm")).expect("a lease");
+    // As kube-apiserver v1.36.2 calls itself on a host of this name.
+    assert_eq!(name(&first), "apiserver-wlv32tlttr4jl3gtroqexyxapa");
+    assert_eq!(first.spec.as_ref().and_then(|s| s.holder_identity.clone()), Some(format!("{}_1", name(&first))));
+    clock.0.fetch_add(3_601, Ordering::Relaxed);
+    r.renew_presence(&of("vm", "3")).await.expect("renewed");
+    r.sweep_presence().await.expect("swept");
+    assert_eq!(all().iter().map(name).collect::<Vec<_>>(), [name(&first)]);
 }
