@@ -13,6 +13,7 @@ use kinds::{
     ApiError, DeleteOptions, FieldErrors, Kind, Object, ObjectKey, Patch, PatchKind, Path, Resource, Revision, Selector, Target, WriteOptions,
 };
 use registry::{Answer, Asked, Continue, FieldValidation, ListQuery, VersionMatch};
+use registry::scaling;
 use rules::scale;
 use std::sync::Arc;
 
@@ -40,7 +41,8 @@ async fn answer(call: Call, served: Served) -> Result<Reply, ApiError> {
         ("list", "") => list(call, served).await,
         ("watch", "") => watching::watch(call, served).await,
         ("get", "scale") => get_scale(&call, &served),
-        ("update" | "patch", "scale") => put_scale(call, served).await,
+        ("update", "scale") => put_scale(call, served).await,
+        ("patch", "scale") => patch_scale(call, served).await,
         ("get", sub) => get(&call, &served, sub).await,
         ("create", "") => create(call, served).await,
         ("create", "binding" | "eviction" | "token") => create_below(call, served).await,
@@ -348,10 +350,7 @@ fn patch_kind(call: &Call) -> Result<PatchKind, ApiError> {
     })
 }
 
-async fn patch(mut call: Call, served: Served) -> Result<Reply, ApiError> {
-    let options = options(&call)?;
-    let target = target(&call, &served)?;
-    let kind = patch_kind(&call)?;
+fn check_patch_options(call: &Call, kind: PatchKind) -> Result<(), ApiError> {
     if kind == PatchKind::Apply && call.info.param("fieldManager").is_none_or(str::is_empty) {
         let wrong = |e: &mut FieldErrors| e.required(&Path::new("fieldManager"), "is required for apply patch");
         return Err(ApiError::invalid_options("PatchOptions", wrong));
@@ -360,6 +359,14 @@ async fn patch(mut call: Call, served: Served) -> Result<Reply, ApiError> {
         let wrong = |e: &mut FieldErrors| e.forbidden(&Path::new("force"), "may not be specified for non-apply patch");
         return Err(ApiError::invalid_options("PatchOptions", wrong));
     }
+    Ok(())
+}
+
+async fn patch(mut call: Call, served: Served) -> Result<Reply, ApiError> {
+    let options = options(&call)?;
+    let target = target(&call, &served)?;
+    let kind = patch_kind(&call)?;
+    check_patch_options(&call, kind)?;
     let spoken = served.kind.map_or_else(|| served.resource.clone(), Resource::Builtin);
     let asked = Asked { spoken, validation: body::validation(&call)? };
     let bytes = body::read(&mut call).await?;
@@ -558,46 +565,36 @@ fn success(call: &Call, code: u16) -> Reply {
 
 fn get_scale(call: &Call, served: &Served) -> Result<Reply, ApiError> {
     let entry = call.shared.registry.get(&served.resource, &key(call))?;
-    output::object(call, 200, &shown_scale(call.shared.registry.scale_of(&served.resource, entry.object())?))
-}
-
-/// A scale as it is shown: no replicas are wanted by not saying how many.
-fn shown_scale(mut scale: kinds::api::autoscaling::v1::Scale) -> Object {
-    if let Some(spec) = &mut scale.spec {
-        spec.replicas = spec.replicas.filter(|n| *n != 0);
-    }
-    Object::from(scale)
+    output::object(call, 200, &scaling::shown(call.shared.registry.scale_of(&served.resource, entry.object())?))
 }
 
 async fn put_scale(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let options = options(&call)?;
     let key = key(&call);
-    let patched = call.info.verb == "patch";
-    let kind = if patched { Some(patch_kind(&call)?) } else { None };
     let bytes = body::read(&mut call).await?;
-    let json = match kind {
-        Some(kind) => {
-            let entry = call.shared.registry.get(&served.resource, &key)?;
-            let mut tree = codec::to_value(&shown_scale(call.shared.registry.scale_of(&served.resource, entry.object())?));
-            if let Some(meta) = tree.get_mut("metadata").and_then(|m| m.as_object_mut()) {
-                // Patches of scale are unconditional unless they say a version themselves.
-                meta.remove("resourceVersion");
-            }
-            let patch = patch_body(kind, &bytes)?;
-            match kind {
-                PatchKind::Json => patch::json::apply(&mut tree, &patch).map_err(|e| ApiError::bad_request(e.to_string()))?,
-                _ => patch::merge::apply(&mut tree, serde_json::from_slice(&patch).map_err(|e| ApiError::bad_request(e.to_string()))?),
-            }
-            serde_json::to_vec(&tree).map_err(ApiError::internal)?.into()
-        }
-        None => body::to_json(call.request.headers(), bytes)?,
-    };
+    let json = body::to_json(call.request.headers(), bytes)?;
     let object = codec::decode(Kind::Scale, &json).map_err(|e| ApiError::bad_request(e.to_string()))?;
-    if !patched {
-        tell_posted(&call, &object);
-    }
+    tell_posted(&call, &object);
     let Object::Scale(wanted) = object else { return Err(ApiError::no_such_path()) };
-    let registry = &call.shared.registry;
-    let answer = registry.set_scale(&call.caller, &served.resource, &key, &wanted, &options).await?;
-    output::object(&call, 200, &shown_scale(registry.scale_of(&served.resource, answer.entry.object())?))
+    let answer = call.shared.registry.set_scale(&call.caller, &served.resource, &key, &wanted, &options).await?;
+    scaled(&call, &served, &answer)
+}
+
+async fn patch_scale(mut call: Call, served: Served) -> Result<Reply, ApiError> {
+    let options = options(&call)?;
+    let kind = patch_kind(&call)?;
+    check_patch_options(&call, kind)?;
+    let validation = body::validation(&call)?;
+    let bytes = body::read(&mut call).await?;
+    let patch = Patch { kind, body: patch_body(kind, &bytes)? };
+    let whose = (&served.resource, &key(&call));
+    let answer = call.shared.registry.patch_scale(&call.caller, whose, &patch, &options, validation).await?;
+    scaled(&call, &served, &answer)
+}
+
+fn scaled(call: &Call, served: &Served, answer: &Answer) -> Result<Reply, ApiError> {
+    let scale = call.shared.registry.scale_of(&served.resource, answer.entry.object())?;
+    let mut reply = output::object(call, 200, &scaling::shown(scale))?;
+    respond::warn(&mut reply, &answer.warnings);
+    Ok(reply)
 }

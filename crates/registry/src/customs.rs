@@ -184,7 +184,7 @@ impl Registry {
     }
 }
 
-fn scaled(definition: &Definition) -> Option<&customs::ScalePaths> {
+pub(crate) fn scaled(definition: &Definition) -> Option<&customs::ScalePaths> {
     let others = || definition.versions.iter().find_map(|v| v.scale.as_ref());
     definition.storage().scale.as_ref().or_else(others)
 }

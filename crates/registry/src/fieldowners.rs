@@ -7,7 +7,7 @@ use kinds::apimachinery::pkg::apis::meta::v1::FieldsV1;
 use kinds::{Kind, ManagedFieldsEntry, Object, Time};
 use std::sync::Arc;
 use patch::Shape;
-use patch::apply::{Writer, tracked};
+use patch::apply::{Managed, Writer, tracked};
 use rules::customs::Version;
 use serde_json::Value;
 
@@ -98,8 +98,13 @@ pub(crate) fn settle(
     let ignore = reset_by(subresource, object.kind(), version);
     let writer = Writer { manager, api_version: &api_version, subresource, now: &time, ignore };
     let managed = tracked(live, tree, shape(object.kind(), version), writer);
+    object.meta_mut().managed_fields = entries(&managed);
+}
+
+/// The managed fields of an object's metadata.
+pub(crate) fn entries(managed: &Managed) -> Option<Vec<ManagedFieldsEntry>> {
     let list: Vec<ManagedFieldsEntry> = managed.entries().into_iter().map(entry).collect();
-    object.meta_mut().managed_fields = (!list.is_empty()).then_some(list);
+    (!list.is_empty()).then_some(list)
 }
 
 fn entry(mut tree: Value) -> ManagedFieldsEntry {

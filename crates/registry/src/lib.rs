@@ -30,6 +30,7 @@ mod ports;
 pub mod prepared;
 pub mod registry;
 pub mod repair;
+pub mod scaling;
 pub mod sealing;
 pub mod source;
 pub mod subresources;

@@ -21,7 +21,7 @@ pub(crate) enum Next<'a> {
     Replace(Object),
     /// It is computed from the current one, and again when that has changed.
     Compute(&'a (dyn Fn(&Entry) -> Result<Object, ApiError> + Sync)),
-    /// The same through the `scale` subresource: admission is shown scales.
+    /// The same through the `scale` subresource: admission is shown scales, and the field owners are settled.
     Scale(&'a (dyn Fn(&Entry) -> Result<Object, ApiError> + Sync)),
     /// The same, with its field owners settled (server-side apply).
     Apply(&'a (dyn Fn(&Entry) -> Result<Object, ApiError> + Sync)),
@@ -162,7 +162,7 @@ impl Registry {
         let definition = definition.as_deref();
         customs::shape(definition, &mut object);
         keep_system_fields(&mut object, old);
-        let track = !matches!(next, Next::Apply(_));
+        let track = !matches!(next, Next::Apply(_) | Next::Scale(_));
         let owned = |object: &mut Object| {
             let (manager, version) = (self.manager(options, caller), customs::spoken(definition, object));
             fieldowners::settle(&manager, target.subresource, ctx.now, object, (Some(old), version));

@@ -48,7 +48,7 @@ impl Asked {
     }
 
     /// What is to be stored, from what the client sees.
-    fn decode(&self, target: &Target, tree: Value, patch: &Patch) -> Result<Object, ApiError> {
+    pub(crate) fn decode(&self, target: &Target, tree: Value, patch: &Patch) -> Result<Object, ApiError> {
         if let Some(why) = self.misfit(&tree, patch) {
             return Err(unreadable(&tree, patch, &why));
         }
@@ -117,16 +117,12 @@ impl Registry {
         if patch.kind == PatchKind::Apply {
             return self.apply(caller, target, patch, options, asked).await;
         }
-        let Asked { spoken, validation } = asked;
+        let spoken = &asked.spoken;
         let warnings = Mutex::new(Vec::new());
         let next = |old: &Entry| {
             let mut tree = asked.tree(old)?;
             apply(&mut tree, patch, spoken.builtin())?;
-            let found = self.strict(spoken, &tree, *validation)?;
-            if *validation == FieldValidation::Strict && !found.is_empty() {
-                return Err(unreadable(&tree, patch, &format!("strict decoding error: {}", found.join(", "))));
-            }
-            *warnings.lock() = found;
+            *warnings.lock() = self.strictly(asked, &tree, patch)?;
             asked.decode(target, tree, patch)
         };
         let answer = self.modify(caller, target, options, Next::Compute(&next)).await;
@@ -147,9 +143,7 @@ impl Registry {
     ) -> Result<Answer, ApiError> {
         // Unknown fields have no owner: applying them fails, whatever the validation.
         let spoken = &asked.spoken;
-        let config: Value =
-            serde_json::from_slice(&patch.body).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?;
-        check_config(&config, spoken, target)?;
+        let config = config(patch, spoken, target)?;
         let api_version = config["apiVersion"].as_str().unwrap_or_default().to_owned();
         let time = fieldowners::stamp(self.now());
         let definition = self.definition(&self.snapshot(), &target.resource);
@@ -187,7 +181,7 @@ impl Registry {
     }
 }
 
-fn conflicts(e: ApplyError) -> ApiError {
+pub(crate) fn conflicts(e: ApplyError) -> ApiError {
     match e {
         ApplyError::Conflicts { message, causes } => {
             let cause = |c: patch::apply::Conflict| Cause {
@@ -240,7 +234,7 @@ fn parsed_object(body: &[u8]) -> Result<Value, ApiError> {
     Err(ApiError::bad_request(why))
 }
 
-fn apply(tree: &mut Value, patch: &Patch, kind: Option<Kind>) -> Result<(), ApiError> {
+pub(crate) fn apply(tree: &mut Value, patch: &Patch, kind: Option<Kind>) -> Result<(), ApiError> {
     match patch.kind {
         PatchKind::Json => {
             parsed(&patch.body)?;
@@ -264,6 +258,12 @@ fn apply(tree: &mut Value, patch: &Patch, kind: Option<Kind>) -> Result<(), ApiE
 }
 
 /// What an applied configuration must say of itself.
+pub(crate) fn config(patch: &Patch, spoken: &Resource, target: &Target) -> Result<Value, ApiError> {
+    let config = serde_json::from_slice(&patch.body).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?;
+    check_config(&config, spoken, target)?;
+    Ok(config)
+}
+
 fn check_config(config: &Value, spoken: &Resource, target: &Target) -> Result<(), ApiError> {
     if !config.is_object() {
         let word = if config.is_array() { "array" } else { "string" };
@@ -305,6 +305,15 @@ fn status(error: &PatchError) -> ApiError {
 }
 
 impl Registry {
+    /// What a strict reader says of a patched tree.
+    pub(crate) fn strictly(&self, asked: &Asked, tree: &Value, patch: &Patch) -> Result<Vec<String>, ApiError> {
+        let found = self.strict(&asked.spoken, tree, asked.validation)?;
+        if asked.validation == FieldValidation::Strict && !found.is_empty() {
+            return Err(unreadable(tree, patch, &format!("strict decoding error: {}", found.join(", "))));
+        }
+        Ok(found)
+    }
+
     fn strict(&self, resource: &Resource, tree: &Value, validation: FieldValidation) -> Result<Vec<String>, ApiError> {
         if validation == FieldValidation::Ignore {
             return Ok(Vec::new());

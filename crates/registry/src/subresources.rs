@@ -1,14 +1,12 @@
-//! Subresources that write a part of an object: scale, binding, eviction, finalize, approval, ephemeral containers,
+//! Subresources that write a part of an object: binding, eviction, finalize, approval, ephemeral containers,
 //! resize. Each keeps everything of the stored object but its own part.
 
-use crate::admit::Given;
 use crate::modify::Next;
 use crate::registry::{Answer, Caller, Registry};
 use cache::Entry;
 use kinds::api::core::v1::{Binding, Pod, PodCondition};
 use kinds::api::policy::v1::{Eviction, PodDisruptionBudget};
 use kinds::{ApiError, DeleteOptions, Kind, Object, ObjectKey, Resource, Selector, Target, Time, Typed, WriteOptions};
-use rules::Operation;
 use std::sync::Arc;
 
 /// Puts only the subresource's part of `object` over the stored one.
@@ -146,48 +144,6 @@ impl Registry {
         let target = Target::new(Kind::PodDisruptionBudget, ObjectKey::of(&budget.metadata)).sub("status");
         let write = WriteOptions { dry_run: options.dry_run.is_some(), ..WriteOptions::default() };
         self.modify(caller, &target, &write, Next::Compute(&next)).await.map(|_| ())
-    }
-
-    /// Sets the replicas that a `Scale` asks for.
-    ///
-    /// # Errors
-    /// As an update of the scaled object.
-    pub async fn set_scale(
-        &self,
-        caller: &Caller,
-        resource: &Resource,
-        key: &ObjectKey,
-        scale: &kinds::api::autoscaling::v1::Scale,
-        options: &WriteOptions,
-    ) -> Result<Answer, ApiError> {
-        let stored = self.get(resource, key)?;
-        let part = Target::new(resource.clone(), key.clone()).sub("scale");
-        let before = Object::from(self.scale_of(resource, stored.object())?);
-        let how = (&part, Operation::Update, Given::Update(options));
-        let shown = self.admit_part(caller, how, Object::from(scale.clone()), Some(&before)).await?;
-        let Object::Scale(scale) = &shown else { return Err(ApiError::internal("a scale became something else")) };
-        let replicas = scale.spec.as_ref().and_then(|s| s.replicas).unwrap_or(0);
-        if replicas < 0 {
-            let mut errors = kinds::FieldErrors::default();
-            errors.invalid(&kinds::Path::new("spec.replicas"), replicas, "must be greater than or equal to 0");
-            return Err(ApiError::invalid("autoscaling", "Scale", &key.name, &errors));
-        }
-        let version = scale.metadata.resource_version.clone().filter(|v| !v.is_empty());
-        let uid = scale.metadata.uid.clone().filter(|u| !u.is_empty());
-        let next = |old: &Entry| {
-            let mut object = old.object().clone();
-            self.set_replicas(resource, &mut object, replicas)?;
-            // Without a version of the client's it is the stored one: some kinds take no unconditional update.
-            if version.is_some() {
-                object.meta_mut().resource_version.clone_from(&version);
-            }
-            if uid.is_some() {
-                object.meta_mut().uid.clone_from(&uid);
-            }
-            Ok(object)
-        };
-        let target = Target::new(resource.clone(), key.clone());
-        self.modify(caller, &target, options, Next::Scale(&next)).await
     }
 }
 

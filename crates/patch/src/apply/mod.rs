@@ -7,6 +7,7 @@
 mod managed;
 mod migrate;
 mod path;
+mod scale;
 mod set;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod walk;
 pub use managed::{ANCIENT_CHANGES, BEFORE_FIRST_APPLY, Id, MAX_UPDATE_MANAGERS, Managed, Operation, Owned};
 pub use migrate::{LAST_APPLIED, upgrade_client_side};
 pub use path::{Element, Scalar};
+pub use scale::SCALE_VERSION;
 pub use set::{Node, Set};
 pub use typed::complete;
 pub use walk::{Comparison, compare, field_set, merge, remove};
