@@ -114,6 +114,16 @@ impl TypeMeta {
     }
 }
 
+/// A text whose version is `old`, in another one that has the same fields.
+pub(crate) fn renamed(json: Bytes, old: &str, new: &str) -> Bytes {
+    if !TypeMeta::read(&json).is_ok_and(|m| m.api_version == old) {
+        return json;
+    }
+    let Ok(mut tree) = serde_json::from_slice::<serde_json::Value>(&json) else { return json };
+    tree["apiVersion"] = new.into();
+    serde_json::to_vec(&tree).map_or(json, Into::into)
+}
+
 /// Where kube-apiserver registers what a delete may carry; it names the place in its answers.
 const OPTIONS_SCHEME: &str = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27";
 

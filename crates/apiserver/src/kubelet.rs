@@ -57,7 +57,7 @@ pub(crate) async fn stream(mut call: Call) -> Result<Reply, ApiError> {
     let snapshot = call.shared.registry.snapshot();
     let pod = snapshot.find::<Pod>(&key).ok_or_else(|| ApiError::not_found(&Kind::Pod.into(), &key.name))?.clone();
     if verb == "log" && call.request.method() != Method::GET {
-        return Err(ApiError::method_not_supported(&Kind::Pod.into(), call.info.verb));
+        return Err(ApiError::no_such_verb());
     }
     let container = if verb == "portforward" { String::new() } else { container(&pod, call.info.param("container"), &verb)? };
     let node_name = pod.spec.as_ref().and_then(|s| s.node_name.clone()).unwrap_or_default();

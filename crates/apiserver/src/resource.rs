@@ -507,10 +507,13 @@ async fn delete_collection(mut call: Call, served: Served) -> Result<Reply, ApiE
     output::list(&call, &served, &listing)
 }
 
+/// Evictions are taken in this version too, though it is not served.
+const OLD_EVICTION: &str = "policy/v1beta1";
+
 async fn create_below(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let options = options(&call)?;
     let bytes = body::read(&mut call).await?;
-    let json = body::to_json(call.request.headers(), bytes)?;
+    let mut json = body::to_json(call.request.headers(), bytes)?;
     let kind = match call.info.subresource.as_str() {
         "binding" => Kind::Binding,
         "eviction" => Kind::Eviction,
@@ -518,11 +521,17 @@ async fn create_below(mut call: Call, served: Served) -> Result<Reply, ApiError>
     };
     let i = kind.info();
     let spoken = Served { kind: Some(kind), group: i.group.into(), version: i.version.into(), ..served.clone() };
-    let (object, _) = body::object(&call, &spoken, &json)?;
+    if kind == Kind::Eviction {
+        json = body::renamed(json, OLD_EVICTION, "policy/v1");
+    }
+    let (mut object, _) = body::object(&call, &spoken, &json)?;
     tell_posted(&call, &object);
     let key = key(&call);
     let registry = &call.shared.registry;
     match &object {
+        Object::Binding(b) if b.metadata.name.as_deref().unwrap_or_default() != key.name => {
+            Err(ApiError::bad_request("name in URL does not match name in Binding object"))
+        }
         Object::Binding(b) => {
             check_binding(b)?;
             registry.bind(&call.caller, &key, b, &options).await?;
@@ -537,6 +546,8 @@ async fn create_below(mut call: Call, served: Served) -> Result<Reply, ApiError>
         }
         Object::TokenRequest(_) => {
             let target = Target::new(served.resource.clone(), key.clone()).sub("token");
+            registry.own_posted(&call.caller, &options, "token", &mut object);
+            object.meta_mut().uid = Some(call.shared.ids.uid());
             let shown = registry.admit_posted(&call.caller, &target, object, &options).await?;
             let Object::TokenRequest(t) = &shown else { return Err(ApiError::no_such_path()) };
             crate::reviews::token(&call, &key, t)
@@ -573,10 +584,13 @@ async fn put_scale(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let key = key(&call);
     let bytes = body::read(&mut call).await?;
     let json = body::to_json(call.request.headers(), bytes)?;
-    let object = codec::decode(Kind::Scale, &json).map_err(|e| ApiError::bad_request(e.to_string()))?;
+    let i = Kind::Scale.info();
+    let spoken = Served { kind: Some(Kind::Scale), group: i.group.into(), version: i.version.into(), definition: None, ..served.clone() };
+    let (object, warnings) = body::object(&call, &spoken, &json)?;
     tell_posted(&call, &object);
     let Object::Scale(wanted) = object else { return Err(ApiError::no_such_path()) };
-    let answer = call.shared.registry.set_scale(&call.caller, &served.resource, &key, &wanted, &options).await?;
+    let mut answer = call.shared.registry.set_scale(&call.caller, &served.resource, &key, &wanted, &options).await?;
+    answer.warnings.extend(warnings);
     scaled(&call, &served, &answer)
 }
 

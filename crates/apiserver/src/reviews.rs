@@ -53,7 +53,7 @@ pub(crate) async fn answer(mut call: Call, served: &Served) -> Result<Reply, Api
     let target = Target::new(kind, ObjectKey::new(call.info.namespace.clone(), String::new()));
     let dry_run = call.info.param("dryRun") == Some("All");
     let options = kinds::WriteOptions { dry_run, ..crate::resource::options(&call)? };
-    call.shared.registry.own_posted(&call.caller, &options, &mut object);
+    call.shared.registry.own_posted(&call.caller, &options, "", &mut object);
     let object = call.shared.registry.admit_posted(&call.caller, &target, object, &options).await?;
     let done = review(&call, object).await?;
     let mut reply = output::object(&call, 201, &done)?;

@@ -188,9 +188,10 @@ impl Registry {
     }
 
     /// Notes who sent what is answered and not stored.
-    pub fn own_posted(&self, caller: &Caller, options: &WriteOptions, object: &mut Object) {
+    pub fn own_posted(&self, caller: &Caller, options: &WriteOptions, subresource: &str, object: &mut Object) {
         let (manager, now) = (self.manager(options, caller), self.now());
-        crate::fieldowners::settle(&manager, "", now, object, (None, None));
+        settle(object);
+        crate::fieldowners::settle(&manager, subresource, now, object, (None, None));
     }
 
     /// The same for a part of a stored object (`scale`).

@@ -130,14 +130,7 @@ impl Registry {
         }
         let held = object.meta().finalizers.as_ref().is_some_and(|f| !f.is_empty()) || is_held_namespace(&object);
         if deleting {
-            let left_s = old.meta().deletion_grace_period_seconds.unwrap_or(0);
-            if grace_s < left_s {
-                let meta = object.meta_mut();
-                meta.deletion_grace_period_seconds = Some(grace_s);
-                let shift = SignedDuration::from_secs(grace_s - left_s);
-                let at = old.meta().deletion_timestamp.as_ref().map_or(now, |t| t.0);
-                meta.deletion_timestamp = Some(Time(at.checked_add(shift).unwrap_or(at)));
-            }
+            shorten(&mut object, grace_s);
             let waits = object.meta().deletion_grace_period_seconds.unwrap_or(0) > 0;
             return (held || waits).then_some(object);
         }
@@ -152,11 +145,15 @@ impl Registry {
 
     /// How a deleted object is shown: a pod ends with its grace over.
     fn last_seen(&self, old: Arc<Entry>) -> Arc<Entry> {
-        if !matches!(old.object(), Object::Pod(_)) || old.meta().deletion_timestamp.is_some() {
+        if !matches!(old.object(), Object::Pod(_)) {
             return old;
         }
         let mut object = crate::fieldowners::whole(old.object(), &old.json);
-        mark_deleted(&mut object, whole_seconds(self.clock.now()), 0, true);
+        if old.meta().deletion_timestamp.is_some() {
+            shorten(&mut object, 0);
+        } else {
+            mark_deleted(&mut object, whole_seconds(self.clock.now()), 0, true);
+        }
         unsaved(object)
     }
 
@@ -296,6 +293,17 @@ fn propagate(object: &mut Object, options: &DeleteOptions, old: &Object) {
 fn is_held_namespace(object: &Object) -> bool {
     let spec = object.typed::<Namespace>().and_then(|n| n.spec.as_ref());
     spec.and_then(|s| s.finalizers.as_ref()).is_some_and(|f| !f.is_empty())
+}
+
+/// A deletion that is under way may come sooner.
+fn shorten(object: &mut Object, grace_s: i64) {
+    let meta = object.meta_mut();
+    let left_s = meta.deletion_grace_period_seconds.unwrap_or(0);
+    if grace_s < left_s {
+        meta.deletion_grace_period_seconds = Some(grace_s);
+        let sooner = |at: Timestamp| at.checked_sub(SignedDuration::from_secs(left_s - grace_s)).unwrap_or(at);
+        meta.deletion_timestamp = meta.deletion_timestamp.take().map(|t| Time(sooner(t.0)));
+    }
 }
 
 /// Sets the times of deletion; what ends gracefully has another generation by it.

@@ -21,6 +21,8 @@ pub(crate) enum Next<'a> {
     Replace(Object),
     /// It is computed from the current one, and again when that has changed.
     Compute(&'a (dyn Fn(&Entry) -> Result<Object, ApiError> + Sync)),
+    /// The same; nobody comes to own what changes.
+    Unowned(&'a (dyn Fn(&Entry) -> Result<Object, ApiError> + Sync)),
     /// The same through the `scale` subresource: admission is shown scales, and the field owners are settled.
     Scale(&'a (dyn Fn(&Entry) -> Result<Object, ApiError> + Sync)),
     /// The same, with its field owners settled (server-side apply).
@@ -106,7 +108,7 @@ impl Registry {
         let seen = turned.as_ref().unwrap_or(&*old);
         let object = match next {
             Next::Replace(o) => o.clone(),
-            Next::Compute(f) | Next::Scale(f) | Next::Apply(f) => f(seen).map_err(fail)?,
+            Next::Compute(f) | Next::Unowned(f) | Next::Scale(f) | Next::Apply(f) => f(seen).map_err(fail)?,
         };
         let unconditional = object.meta().resource_version.as_deref().is_none_or(str::is_empty);
         let whole = matches!(next, Next::Replace(_));
@@ -162,15 +164,15 @@ impl Registry {
         let definition = definition.as_deref();
         customs::shape(definition, &mut object);
         keep_system_fields(&mut object, old);
-        let track = !matches!(next, Next::Apply(_) | Next::Scale(_));
         let owned = |object: &mut Object| {
             let (manager, version) = (self.manager(options, caller), customs::spoken(definition, object));
             fieldowners::settle(&manager, target.subresource, ctx.now, object, (Some(old), version));
         };
-        // What admission adds to the whole object is owned by nobody.
-        let whole_first = target.subresource.is_empty();
-        if track && whole_first {
-            owned(&mut object);
+        // What admission adds is owned by nobody; what an endpoint drops later is owned all the same, as upstream.
+        match next {
+            Next::Apply(_) | Next::Scale(_) => {}
+            Next::Unowned(_) => object.meta_mut().managed_fields = codec::managed_fields(&old.json),
+            Next::Replace(_) | Next::Compute(_) => owned(&mut object),
         }
         let settle = |o: &mut Object| {
             crate::admit::settle(o);
@@ -187,9 +189,6 @@ impl Registry {
         rules::gated::drop_disabled(ctx.gates, &mut object, Some(old.object()));
         if whole {
             rules::allocate(&ctx, &mut object, Some(old.object()))?;
-        }
-        if track && !whole_first {
-            owned(&mut object);
         }
         let mut errors = FieldErrors::default();
         match (target.subresource, whole) {

@@ -93,6 +93,12 @@ impl Registry {
         let stored = self.get(resource, key)?;
         let before = self.scale_of(resource, stored.object())?;
         let manager = self.manager(options, caller);
+        if let Wish::Replace(Scale { metadata, .. }) = wish
+            && let Some(name) = metadata.name.as_deref().filter(|n| *n != key.name)
+        {
+            let why = format!("the name of the object ({name}) does not match the name on the URL ({})", key.name);
+            return Err(ApiError::bad_request(why));
+        }
         let Wanted { scale, owners, warnings } = match wish {
             Wish::Replace(scale) => Wanted { scale: (*scale).clone(), owners: None, warnings: Vec::new() },
             Wish::Patch(patch, validation) => self.patched(target, &stored, (patch, *validation), (&manager, options.force))?,
@@ -159,9 +165,7 @@ impl Registry {
             tree = patch::apply::apply(Some(&tree), &config, shape(), writer, force).map_err(patching::conflicts)?;
             owners = Managed::read(&tree);
         } else {
-            // Patches are unconditional unless they say a version themselves.
-            let meta = tree["metadata"].as_object_mut();
-            meta.map(|meta| ["resourceVersion", "managedFields"].map(|k| meta.remove(k)));
+            tree["metadata"].as_object_mut().map(|meta| meta.remove("managedFields"));
             patching::apply(&mut tree, patch, asked.spoken.builtin())?;
             warnings = self.strictly(&asked, &tree, patch)?;
         }

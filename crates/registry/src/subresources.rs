@@ -4,6 +4,7 @@
 use crate::modify::Next;
 use crate::registry::{Answer, Caller, Registry};
 use cache::Entry;
+use kinds::error::Details;
 use kinds::api::core::v1::{Binding, Pod, PodCondition};
 use kinds::api::policy::v1::{Eviction, PodDisruptionBudget};
 use kinds::{ApiError, DeleteOptions, Kind, Object, ObjectKey, Resource, Selector, Target, Time, Typed, WriteOptions};
@@ -79,7 +80,7 @@ impl Registry {
         let Object::Binding(binding) = &shown else { return Err(ApiError::internal("a binding became something else")) };
         let now = crate::registry::whole_seconds(self.clock.now());
         let next = |old: &Entry| bound(old, binding, Time(now));
-        self.modify(caller, &target, options, Next::Compute(&next)).await
+        self.modify(caller, &target, options, Next::Unowned(&next)).await
     }
 
     /// Evicts a pod, unless a disruption budget forbids it. Docs: "API-initiated Eviction".
@@ -105,7 +106,7 @@ impl Registry {
         if options.dry_run.is_none() {
             let now = Time(crate::registry::whole_seconds(self.clock.now()));
             let next = move |old: &Entry| Ok(disrupted(old, &now));
-            self.modify(caller, &target.clone().sub("status"), &WriteOptions::default(), Next::Compute(&next)).await?;
+            self.modify(caller, &target.clone().sub("status"), &WriteOptions::default(), Next::Unowned(&next)).await?;
         }
         self.delete_admitted(caller, &target, &options, false).await.map(|_| ())
     }
@@ -143,18 +144,23 @@ impl Registry {
         let next = move |old: &Entry| spend(old, &name, &now);
         let target = Target::new(Kind::PodDisruptionBudget, ObjectKey::of(&budget.metadata)).sub("status");
         let write = WriteOptions { dry_run: options.dry_run.is_some(), ..WriteOptions::default() };
-        self.modify(caller, &target, &write, Next::Compute(&next)).await.map(|_| ())
+        self.modify(caller, &target, &write, Next::Unowned(&next)).await.map(|_| ())
     }
 }
 
 fn bound(old: &Entry, binding: &Binding, now: Time) -> Result<Object, ApiError> {
     let resource = Resource::from(Kind::Pod);
-    let conflict = |why: String| Err(ApiError::conflict(&resource, &old.key.name, why));
+    // What is wrong with the binding is told of the subresource.
+    let conflict = |why: String| {
+        let text = format!("Operation cannot be fulfilled on pods/binding {:?}: {why}", old.key.name);
+        let details = Details { name: old.key.name.to_string(), kind: "pods/binding".to_owned(), ..Details::default() };
+        Err(ApiError::new(409, "Conflict", text).with_details(details))
+    };
     let Object::Pod(pod) = old.object() else { return Err(ApiError::not_found(&resource, &old.key.name)) };
     let mut pod = Pod::clone(pod);
     if binding.metadata.uid.as_ref().is_some_and(|u| !u.is_empty() && Some(u) != pod.metadata.uid.as_ref()) {
         let (want, have) = (binding.metadata.uid.clone().unwrap_or_default(), old.uid());
-        return conflict(format!("Precondition failed: UID in precondition: {want}, UID in object meta: {have}"));
+        return Err(ApiError::conflict(&resource, &old.key.name, format!("Precondition failed: UID in precondition: {want}, UID in object meta: {have}")));
     }
     if pod.metadata.deletion_timestamp.is_some() {
         return conflict(format!("pod {} is being deleted, cannot be assigned to a host", old.key.name));
@@ -191,7 +197,6 @@ fn bound(old: &Entry, binding: &Binding, now: Time) -> Result<Object, ApiError> 
 fn disrupted(old: &Entry, now: &Time) -> Object {
     let Object::Pod(pod) = old.object() else { return old.object().clone() };
     let mut pod = Pod::clone(pod);
-    let generation = pod.metadata.generation;
     let conditions = pod.status.get_or_insert_default().conditions.get_or_insert_default();
     let before = conditions.iter().find(|c| c.type_ == "DisruptionTarget" && c.status == "True");
     let since = before.and_then(|c| c.last_transition_time.clone()).unwrap_or_else(|| now.clone());
@@ -202,7 +207,6 @@ fn disrupted(old: &Entry, now: &Time) -> Object {
         reason: Some("EvictionByEvictionAPI".into()),
         message: Some("Eviction API: evicting".into()),
         last_transition_time: Some(since),
-        observed_generation: generation,
         ..PodCondition::default()
     });
     pod.into()

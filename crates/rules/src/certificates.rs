@@ -1,5 +1,7 @@
 //! CertificateSigningRequests. Docs: "Certificates and Certificate Signing Requests".
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use crate::names::{self, NameRule};
 use crate::read::items;
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old};
@@ -49,9 +51,14 @@ const SIGNER_MAX: usize = 571;
 
 fn validate(c: &CertificateSigningRequest, e: &mut FieldErrors) {
     let path = Path::new("spec");
-    if crate::pem::request(&c.spec.request.0).is_none() {
-        let at = path.child("request");
-        e.invalid(&at, Bare("[]".into()), "PEM block type must be CERTIFICATE REQUEST");
+    let at = path.child("request");
+    match crate::pem::request(&c.spec.request.0) {
+        None => e.invalid(&at, Bare("[]".into()), "PEM block type must be CERTIFICATE REQUEST"),
+        Some(block) => {
+            if let Some(why) = crate::pem::problem(&block) {
+                e.invalid(&at, STANDARD.encode(&c.spec.request.0), why);
+            }
+        }
     }
     let usages = items(&c.spec.usages);
     if usages.is_empty() {

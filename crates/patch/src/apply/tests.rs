@@ -199,7 +199,7 @@ fn custom_resources_merge_by_their_structural_schema() {
     let first = apply(None, &a, shape, writer("a", T1), false).expect("applies");
     assert_eq!(fields(&first, "a")["f:spec"]["f:any"], json!({"f:deep": {".": {}, "f:er": {}}}));
     let second = apply(Some(&first), &b, shape, writer("b", T2), false).expect("applies");
-    assert_eq!(second["spec"]["tags"], json!(["y", "x"]));
+    assert_eq!(second["spec"]["tags"], json!(["x", "y"]));
     assert_eq!(second["spec"]["hosts"].as_array().map(Vec::len), Some(2));
     let third = apply(Some(&second), &custom(json!({})), shape, writer("a", T2), false).expect("applies");
     assert_eq!(third["spec"], json!({"hosts": [{"name": "b", "port": 2}], "tags": ["y"]}));

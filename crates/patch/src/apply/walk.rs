@@ -207,25 +207,30 @@ pub fn merge(live: &Value, config: &Value, shape: Shape<'_>) -> Value {
     }
 }
 
-/// Items of the configuration in its order; those that only the object has keep their places between them.
+/// Items of the configuration in its order. Those that only the object has come before them, but not before an item that both
+/// have and that precedes them in the object.
 fn merge_lists(live: &[Value], config: &[Value], shape: Shape<'_>, form: Form) -> Vec<Value> {
     let mine: Vec<Element> = live.iter().map(|item| element(item, shape, form)).collect();
     let theirs: Vec<Element> = config.iter().map(|item| element(item, shape, form)).collect();
     let mut out = Vec::with_capacity(live.len() + config.len());
     let mut next = 0;
     for (at, item) in config.iter().enumerate() {
-        // The object's own items that stand before this one's old place come first.
-        if let Some(place) = mine.iter().position(|e| *e == theirs[at]) {
-            while next <= place {
-                if !theirs.contains(&mine[next]) {
-                    out.push(live[next].clone());
-                }
-                next += 1;
+        let shared = theirs[at..].iter().find(|e| mine.contains(e));
+        while let Some(own) = mine.get(next) {
+            match () {
+                () if !theirs.contains(own) => out.push(live[next].clone()),
+                () if Some(own) == shared && *own != theirs[at] => break,
+                () => {}
             }
-            out.push(if form == Form::Map { merge(&live[place], item, shape.element()) } else { item.clone() });
-        } else {
-            out.push(item.clone());
+            next += 1;
+            if *own == theirs[at] {
+                break;
+            }
         }
+        out.push(match mine.iter().position(|e| *e == theirs[at]) {
+            Some(place) if form == Form::Map => merge(&live[place], item, shape.element()),
+            _ => item.clone(),
+        });
     }
     out.extend(live.iter().zip(&mine).skip(next).filter(|(_, e)| !theirs.contains(e)).map(|(item, _)| item.clone()));
     out
