@@ -231,6 +231,10 @@ async fn answer(mut call: Call) -> Result<Reply, ApiError> {
     let Some(served) = call.shared.served(&info.group, &info.version, &info.resource) else { return missing(&info.path) };
     call.caller.speaks = served.speaks();
     if reviews::is_virtual(&served) {
+        // What is only posted has no items.
+        if !info.name.is_empty() && served.kind != Some(kinds::Kind::ComponentStatus) {
+            return Err(ApiError::no_such_path());
+        }
         resource::check_verb(&call, &served)?;
         return reviews::answer(call, &served).await;
     }

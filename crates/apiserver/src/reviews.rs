@@ -43,9 +43,13 @@ pub(crate) async fn answer(mut call: Call, served: &Served) -> Result<Reply, Api
     let (mut object, warnings) = body::object(&call, served, &json)?;
     crate::resource::tell_posted(&call, &object);
     if let Object::Binding(b) = &object {
+        let options = crate::resource::options(&call)?;
+        if b.metadata.namespace.as_deref().is_some_and(|n| !n.is_empty() && n != call.info.namespace) {
+            return Err(ApiError::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+        }
         crate::resource::check_binding(b)?;
         let key = ObjectKey::new(call.info.namespace.clone(), b.metadata.name.clone().unwrap_or_default());
-        call.shared.registry.bind(&call.caller, &key, b, &kinds::WriteOptions::default()).await?;
+        call.shared.registry.bind(&call.caller, &key, b, &options).await?;
         let mut reply = output::object(&call, 201, &object)?;
         crate::respond::warn(&mut reply, &warnings);
         return Ok(reply);

@@ -422,6 +422,7 @@ impl Registry {
         let definition = self.definition(&snapshot, &target.resource);
         let definition = definition.as_deref();
         (rules.default)(&mut object);
+        let versioned = object.meta().resource_version.as_deref().is_some_and(|v| !v.is_empty());
         self.fill_metadata(&mut object);
         (rules.prepare_create)(&mut object);
         rules::gated::drop_disabled(ctx.gates, &mut object, None);
@@ -436,8 +437,9 @@ impl Registry {
         let (given, connect, settle) = (Given::Create(options), None, &crate::admit::settle);
         let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle, connect };
         let charges = admission.validate(&object, None).await?;
-        if object.meta().resource_version.as_deref().is_some_and(|v| !v.is_empty()) {
-            return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+        if versioned {
+            // The original says this without a reason.
+            return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
         let mut warnings = (rules.warnings)(&object, None);
         warnings.extend(admission::warnings(&ctx, &admission.request, &object));

@@ -134,7 +134,7 @@ pub fn qualified_name(s: &str) -> Complaints {
             *name
         }
         _ => {
-            return vec![format!("a qualified name {QUALIFIED_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')")];
+            return vec![format!("a valid label key {QUALIFIED_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')")];
         }
     };
     if name.is_empty() {

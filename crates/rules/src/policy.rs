@@ -131,6 +131,7 @@ pub(crate) const RUNTIME_ROW: Rules = Rules {
         meta::immutable_text(&n.handler, &o.handler, &Path::new("handler"), e);
     }),
     allow_unconditional_update: false,
+    allow_create_on_update: true,
     ..Rules::plain(Kind::RuntimeClass, NameRule::DnsSubdomain)
 };
 

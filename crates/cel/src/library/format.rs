@@ -125,7 +125,7 @@ fn qualified_name(s: &str) -> Result<Vec<String>, EvalError> {
         }
         _ => {
             return Ok(vec![format!(
-                "a qualified name {} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+                "a valid label key {} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
                 NAME_SAYS.trim_start_matches("name part ")
             )]);
         }

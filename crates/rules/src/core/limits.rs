@@ -11,6 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) const ROW: Rules = Rules {
     default: edit!(LimitRange, default),
+    prepare_create: edit!(LimitRange, |r: &mut LimitRange| {
+        // One without a name is called by its uid.
+        if r.metadata.name.as_deref().is_none_or(str::is_empty) {
+            r.metadata.name.clone_from(&r.metadata.uid);
+        }
+    }),
+    allow_create_on_update: true,
     validate: check!(LimitRange, validate),
     validate_update: check_with_old!(LimitRange, |n: &LimitRange, _: &LimitRange, e: &mut FieldErrors| validate(n, e)),
     ..Rules::plain(Kind::LimitRange, NameRule::DnsSubdomain)
