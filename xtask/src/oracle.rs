@@ -49,6 +49,9 @@ pub(crate) struct Args {
     /// Write the whole report here too, with the requests and both answers.
     #[arg(long, value_name = "FILE", default_value = "target/oracle.txt")]
     report: PathBuf,
+    /// Write every case that differs here, a line of JSON each.
+    #[arg(long, value_name = "FILE")]
+    cases: Option<PathBuf>,
 }
 
 impl Args {
@@ -77,6 +80,9 @@ async fn compared(args: &Args) -> Result<()> {
     done?;
     let file = root.join(&args.report);
     std::fs::write(&file, report.whole()).with_context(|| format!("writing {}", file.display()))?;
+    if let Some(cases) = &args.cases {
+        std::fs::write(cases, report.cases()).with_context(|| format!("writing {}", cases.display()))?;
+    }
     print!("{}{}", report.summary(), report.shares());
     println!("{} requests, {} answered alike, {} groups of differences; the whole is in {}",
         report.asked, report.alike, report.groups(), file.display());

@@ -20,21 +20,8 @@ use std::sync::Arc;
 /// Longest field manager name.
 const MANAGER_MAX: usize = 128;
 
-/// Kinds that are on their way out, and what is said of them to whoever asks for them.
-const DEPRECATED: &[(Kind, &str)] =
-    &[(Kind::Endpoints, "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")];
-
 /// Serves one request on a resource.
 pub(crate) async fn serve(call: Call, served: Served) -> Result<Reply, ApiError> {
-    let (accept, kind) = (call.accept, served.kind);
-    let served = answer(call, served).await;
-    let Some((_, warning)) = DEPRECATED.iter().find(|(k, _)| Some(*k) == kind) else { return served };
-    let mut reply = served.unwrap_or_else(|e| respond::failure(&e, accept));
-    respond::warn(&mut reply, &[(*warning).to_owned()]);
-    Ok(reply)
-}
-
-async fn answer(call: Call, served: Served) -> Result<Reply, ApiError> {
     check_scope(&call, &served)?;
     check_verb(&call, &served)?;
     match (call.info.verb, call.info.subresource.as_str()) {

@@ -2,6 +2,7 @@
 
 pub mod duration;
 pub mod emit;
+pub mod internal;
 pub mod object;
 pub mod openapi;
 pub mod proto;

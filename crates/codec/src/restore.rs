@@ -13,6 +13,28 @@ pub fn problem(tree: &Value, ty: &'static Type) -> Option<String> {
     message(tree, ty)
 }
 
+/// Numbers that do not fit their 32 bits lose the others, as that converter has it.
+pub fn narrow(tree: &mut Value, ty: &'static Type) {
+    let Value::Object(map) = tree else { return };
+    for f in ty.json_fields() {
+        let Some(value) = map.get_mut(f.json()) else { continue };
+        let inner = f.ty().filter(|ty| ty.special().is_none());
+        match (f.kind(), value, inner) {
+            (Kind::List, Value::Array(list), Some(ty)) => list.iter_mut().for_each(|v| narrow(v, ty)),
+            (Kind::Map, Value::Object(map), Some(ty)) => map.values_mut().for_each(|v| narrow(v, ty)),
+            (Kind::Object, value, Some(ty)) => narrow(value, ty),
+            (Kind::Int32, Value::Number(n), _) => {
+                // The lower half is what is wanted.
+                #[allow(clippy::cast_possible_truncation)]
+                if let Some(kept) = n.as_i64().map(|n| n as i32) {
+                    *n = kept.into();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Go's kind of a tree's value.
 fn kind_of(value: &Value) -> &'static str {
     match value {

@@ -167,7 +167,7 @@ fn plain(kind: Peek, text: &[u8]) -> String {
 }
 
 fn time_problem(text: &str, layout: &str) -> Option<String> {
-    let rest = unread_time(text.as_bytes());
+    let rest = unread_time(text.as_bytes(), layout.contains(MICROS));
     let (at, element) = rest?;
     let rest = String::from_utf8_lossy(&text.as_bytes()[at..]).into_owned();
     if element.is_empty() {
@@ -176,8 +176,11 @@ fn time_problem(text: &str, layout: &str) -> Option<String> {
     Some(format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {element:?}"))
 }
 
+/// The fraction of a second in Go's layout of times in microseconds.
+const MICROS: &str = ".000000";
+
 /// Where an RFC 3339 text stops to be one, and the element of Go's layout that was expected there.
-fn unread_time(text: &[u8]) -> Option<(usize, &'static str)> {
+fn unread_time(text: &[u8], micros: bool) -> Option<(usize, &'static str)> {
     let elements: [(usize, &str); 11] =
         [(4, "2006"), (0, "-"), (2, "01"), (0, "-"), (2, "02"), (0, "T"), (2, "15"), (0, ":"), (2, "04"), (0, ":"), (2, "05")];
     let mut at = 0;
@@ -190,7 +193,14 @@ fn unread_time(text: &[u8]) -> Option<(usize, &'static str)> {
         }
         at += length;
     }
-    if text.get(at) == Some(&b'.') {
+    if micros {
+        // Neither more nor fewer digits than the layout has.
+        let fraction = text.get(at..at + MICROS.len());
+        if !fraction.is_some_and(|f| f[0] == b'.' && f[1..].iter().all(u8::is_ascii_digit)) {
+            return Some((at, MICROS));
+        }
+        at += MICROS.len();
+    } else if text.get(at) == Some(&b'.') {
         at += 1;
         while text.get(at).is_some_and(u8::is_ascii_digit) {
             at += 1;

@@ -1,5 +1,6 @@
 //! Validation errors with the path of the field, worded as Kubernetes words them.
 
+use crate::Object;
 use crate::error::Cause;
 use std::fmt::{self, Display};
 
@@ -68,12 +69,25 @@ impl Wrong {
 }
 
 /// One field error. `value` is the bad value as it is printed (strings quoted), empty where none is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FieldError {
     pub wrong: Wrong,
     pub path: Path,
     pub value: String,
     pub detail: String,
+    /// What is still to be shown of objects.
+    pub told: Option<Box<Told>>,
+}
+
+/// A part of an object that is shown as Kubernetes' own struct of that name; with `old`, the difference from that.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// The struct; `[]` before it for a list of such.
+    pub layout: &'static str,
+    /// A JSON pointer.
+    pub at: &'static str,
+    pub new: Object,
+    pub old: Option<Object>,
 }
 
 impl FieldError {
@@ -129,12 +143,12 @@ impl Shown for Bare {
 }
 
 /// All that is wrong with an object, in the order it was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FieldErrors(pub Vec<FieldError>);
 
 impl FieldErrors {
     fn push(&mut self, wrong: Wrong, path: &Path, value: String, detail: impl Into<String>) {
-        self.0.push(FieldError { wrong, path: path.clone(), value, detail: detail.into() });
+        self.0.push(FieldError { wrong, path: path.clone(), value, detail: detail.into(), told: None });
     }
     /// A field that must be there is not.
     pub fn required(&mut self, path: &Path, detail: impl Into<String>) {
@@ -143,6 +157,16 @@ impl FieldErrors {
     /// A value breaks a rule.
     pub fn invalid(&mut self, path: &Path, value: impl Shown, detail: impl Into<String>) {
         self.push(Wrong::Invalid, path, value.shown(), detail);
+    }
+    /// A value breaks a rule, and is a part of `new`.
+    pub fn invalid_part(&mut self, path: &Path, (layout, at): (&'static str, &'static str), new: Object, detail: impl Into<String>) {
+        let told = Some(Box::new(Told { layout, at, new, old: None }));
+        self.0.push(FieldError { wrong: Wrong::Invalid, path: path.clone(), value: String::new(), detail: detail.into(), told });
+    }
+    /// A part may not change; what changed is told.
+    pub fn forbidden_change(&mut self, path: &Path, (layout, at): (&'static str, &'static str), (new, old): (Object, Object), detail: impl Into<String>) {
+        let told = Some(Box::new(Told { layout, at, new, old: Some(old) }));
+        self.0.push(FieldError { wrong: Wrong::Forbidden, path: path.clone(), value: String::new(), detail: detail.into(), told });
     }
     /// A value is none of the allowed ones.
     pub fn not_supported(&mut self, path: &Path, value: impl Shown, allowed: &[&str]) {

@@ -10,6 +10,8 @@ use std::sync::Arc;
 /// At most this many writes of one wave are under way at once.
 const PARALLEL_MAX: usize = 64;
 const FIELD_MANAGER: &str = "kube-controller-manager";
+/// Definitions are tended by kube-apiserver itself.
+const OF_THE_SERVER: (&str, &str) = ("apiextensions-controller", "kube-apiserver");
 const TERMINATING_CAUSE: &str = "NamespaceTerminating";
 
 /// A step that failed.
@@ -110,7 +112,8 @@ impl Hands {
     }
 
     async fn write(&self, action: &Action) -> Result<Revision, ApiError> {
-        let options = WriteOptions { field_manager: FIELD_MANAGER.to_owned(), ..WriteOptions::default() };
+        let manager = if self.component == OF_THE_SERVER.0 { OF_THE_SERVER.1 } else { FIELD_MANAGER };
+        let options = WriteOptions { field_manager: manager.to_owned(), ..WriteOptions::default() };
         let written = match action {
             Action::Create { object } => {
                 let target = Target::new(object.resource(), object.key());

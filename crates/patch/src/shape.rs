@@ -117,10 +117,16 @@ impl<'a> Shape<'a> {
     pub fn key_default(self, key: &str) -> Option<Value> {
         match self.element().child(key)? {
             Shape::Field(field) => {
-                let text = field.default()?;
-                let value: Value = serde_json::from_str(text).ok()?;
-                // A zero default marks a plain value that is always present; it is not a default of the schema.
-                (value != "" && value != 0).then_some(value)
+                if let Some(text) = field.default() {
+                    return serde_json::from_str(text).ok();
+                }
+                // What is always present has its zero value for a default.
+                match field.kind() {
+                    _ if field.emit() != schema::Emit::Always => None,
+                    schema::Kind::String | schema::Kind::Enum => Some(Value::from("")),
+                    schema::Kind::Int32 | schema::Kind::Int64 => Some(Value::from(0)),
+                    _ => None,
+                }
             }
             Shape::Part(schema) => schema.get("default").cloned(),
             _ => None,

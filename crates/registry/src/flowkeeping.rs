@@ -5,14 +5,18 @@
 use crate::bootstrap::flow_objects;
 use crate::registry::{Caller, Registry, rules_of, whole_seconds};
 use cache::Snapshot;
-use kinds::api::flowcontrol::v1::{FlowSchema, FlowSchemaCondition, PriorityLevelConfiguration};
-use kinds::{ApiError, DeleteOptions, Kind, Object, Target, Time, WriteOptions};
+use jiff::Timestamp;
+use kinds::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
+use kinds::{ApiError, DeleteOptions, Kind, Object, ObjectKey, Patch, PatchKind, Target, WriteOptions};
+use serde_json::json;
 use std::sync::Arc;
 
 /// `true`: the server owns the spec.
 const AUTOUPDATE: &str = "apf.kubernetes.io/autoupdate-spec";
 /// The manager that kube-apiserver writes these objects as.
 const MANAGER: &str = "api-priority-and-fairness-config-producer-v1";
+/// The one that it tells their status as.
+const CONSUMER: &str = "api-priority-and-fairness-config-consumer-v1";
 
 impl Registry {
     /// Creates, mends and removes bootstrap objects and tells schemas about their levels. Doing it again changes nothing.
@@ -37,7 +41,7 @@ impl Registry {
             tolerate(done)?;
         }
         self.remove_unwanted(&caller, &snapshot, &wanted).await?;
-        self.tell_dangling(&caller, &options).await
+        self.tell_dangling(&caller).await
     }
 
     async fn remove_unwanted(&self, caller: &Caller, snapshot: &Snapshot, wanted: &[Object]) -> Result<(), ApiError> {
@@ -54,7 +58,7 @@ impl Registry {
         Ok(())
     }
 
-    async fn tell_dangling(&self, caller: &Caller, options: &WriteOptions) -> Result<(), ApiError> {
+    async fn tell_dangling(&self, caller: &Caller) -> Result<(), ApiError> {
         let snapshot = self.snapshot();
         let schemas: Vec<Arc<FlowSchema>> = snapshot.list::<FlowSchema>("").cloned().collect();
         for schema in schemas {
@@ -66,23 +70,27 @@ impl Registry {
             if now.is_some_and(|c| c.status.as_deref() == Some(status) && c.message.as_deref().is_some_and(|m| m.contains(&format!("{level:?}")))) {
                 continue;
             }
-            let mut told = FlowSchema::clone(&schema);
-            let condition = FlowSchemaCondition {
-                type_: Some("Dangling".into()),
-                status: Some(status.into()),
-                reason: Some(reason.into()),
-                message: Some(format!("This FlowSchema references the PriorityLevelConfiguration object named {level:?} {end}")),
-                last_transition_time: Some(Time(whole_seconds(self.now()))),
-            };
-            let all = told.status.get_or_insert_default().conditions.get_or_insert_default();
-            all.retain(|c| c.type_.as_deref() != Some("Dangling"));
-            all.push(condition);
-            let mut target = Target::new(Kind::FlowSchema, Object::from(told.clone()).key());
+            let name = schema.metadata.name.as_deref().unwrap_or_default();
+            let told = dangling(name, status, reason, &format!("{level:?} {end}"), self.now());
+            let mut target = Target::new(Kind::FlowSchema, ObjectKey::of(&schema.metadata));
             target.subresource = "status";
-            tolerate(self.update(caller, &target, told.into(), options).await.map(|_| ()))?;
+            let options = WriteOptions { field_manager: CONSUMER.to_owned(), force: true, ..WriteOptions::default() };
+            tolerate(self.patch(caller, &target, &told, &options).await.map(|_| ()))?;
         }
         Ok(())
     }
+}
+
+/// The condition, as it is applied.
+fn dangling(name: &str, status: &str, reason: &str, end: &str, now: Timestamp) -> Patch {
+    let message = format!("This FlowSchema references the PriorityLevelConfiguration object named {end}");
+    let time = whole_seconds(now).to_string();
+    let condition = json!({"type": "Dangling", "status": status, "reason": reason, "message": message, "lastTransitionTime": time});
+    let info = Kind::FlowSchema.info();
+    let config = json!({
+        "apiVersion": format!("{}/{}", info.group, info.version), "kind": info.kind, "metadata": {"name": name}, "status": {"conditions": [condition]},
+    });
+    Patch { kind: PatchKind::Apply, body: config.to_string().into_bytes() }
 }
 
 /// Another server or user was faster: the next round sees.

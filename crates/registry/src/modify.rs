@@ -182,11 +182,11 @@ impl Registry {
         let (given, connect) = (Given::Update(options), None);
         let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle: &settle, connect };
         object = self.mutate_update(&admission, next, object, old).await?;
+        rules::gated::drop_disabled(ctx.gates, &mut object, Some(old.object()));
         let whole = match definition {
             Some(d) => customs::prepare_update(d, target.subresource, &mut object, old.object()),
             None => prepare(rules, target.subresource, &mut object, old.object()),
         };
-        rules::gated::drop_disabled(ctx.gates, &mut object, Some(old.object()));
         if whole {
             rules::allocate(&ctx, &mut object, Some(old.object()))?;
         }

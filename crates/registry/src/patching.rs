@@ -48,9 +48,19 @@ impl Asked {
     }
 
     /// What is to be stored, from what the client sees.
-    pub(crate) fn decode(&self, target: &Target, tree: Value, patch: &Patch) -> Result<Object, ApiError> {
-        if let Some(why) = self.misfit(&tree, patch) {
-            return Err(unreadable(&tree, patch, &why));
+    pub(crate) fn decode(&self, target: &Target, mut tree: Value, patch: &Patch) -> Result<Object, ApiError> {
+        let ty = self.ty();
+        if let (PatchKind::Strategic | PatchKind::Apply, Some(ty)) = (patch.kind, ty) {
+            codec::restore::narrow(&mut tree, ty);
+        }
+        if let Some(why) = ty.and_then(|ty| misfit(&tree, patch, ty)) {
+            return Err(match patch.kind {
+                PatchKind::Apply => self.unconverted(patch, &why),
+                _ => unreadable(&tree, patch, &why),
+            });
+        }
+        if let Some(ty) = ty {
+            codec::emit::drop_empty(&mut tree, ty);
         }
         let object = codec::from_value(&self.spoken, tree).map_err(|e| {
             let mut errors = FieldErrors::default();
@@ -64,15 +74,34 @@ impl Asked {
         }
     }
 
-    /// What does not fit the kind's structs.
-    fn misfit(&self, tree: &Value, patch: &Patch) -> Option<String> {
+    /// The kind's structs.
+    fn ty(&self) -> Option<&'static schema::Type> {
         let info = self.spoken.builtin()?.info();
-        let ty = schema::types().by_gvk(info.group, info.version, info.kind)?;
-        if patch.kind == PatchKind::Strategic {
-            return codec::restore::problem(tree, ty);
-        }
-        codec::validate_shape::check(tree.to_string().as_bytes(), ty).ok().flatten()
+        schema::types().by_gvk(info.group, info.version, info.kind)
     }
+
+    /// 500 about an applied configuration after which the object cannot be read.
+    fn unconverted(&self, patch: &Patch, why: &str) -> ApiError {
+        let config: Value = serde_json::from_slice(&patch.body).unwrap_or_default();
+        let text = |k: &str| config["metadata"][k].as_str().unwrap_or_default().to_owned();
+        let kind = self.spoken.builtin().map_or_else(String::new, |k| {
+            let i = k.info();
+            format!("{}/{}, Kind={}", i.group, i.version, i.kind)
+        });
+        let (namespace, name) = (text("namespace"), text("name"));
+        let why = format!(
+            "failed to convert new object ({namespace}/{name}; {kind}) to proper version: unable to convert unstructured object to {kind}: {why}"
+        );
+        ApiError::new(500, "", why)
+    }
+}
+
+/// What does not fit the kind's structs.
+fn misfit(tree: &Value, patch: &Patch, ty: &'static schema::Type) -> Option<String> {
+    if matches!(patch.kind, PatchKind::Strategic | PatchKind::Apply) {
+        return codec::restore::problem(tree, ty);
+    }
+    codec::validate_shape::check(tree.to_string().as_bytes(), ty).ok().flatten()
 }
 
 /// 422 about no object in particular: what a patch led to cannot be read. A strategic patch is shown itself, as Go prints it.

@@ -568,7 +568,9 @@ pub(crate) fn refuse(object: &Object, errors: &FieldErrors) -> Result<(), ApiErr
     let api_version = object.api_version();
     let group = api_version.split_once('/').map_or("", |(g, _)| g);
     let name = object.meta().name.clone().unwrap_or_default();
-    Err(ApiError::invalid(group, object.kind_name(), &name, errors))
+    let mut errors = errors.clone();
+    codec::internal::tell(&mut errors);
+    Err(ApiError::invalid(group, object.kind_name(), &name, &errors))
 }
 
 /// Puts the request's namespace into the object, or refuses another one.

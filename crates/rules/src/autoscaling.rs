@@ -1,6 +1,6 @@
 //! HorizontalPodAutoscalers, as v2 stores them. Docs: "Horizontal Pod Autoscaling".
 
-use crate::checks::{complain, quantity_not_negative};
+use crate::checks::{complain, not_negative_opt, quantity_not_negative};
 use crate::names::{self, NameRule};
 use crate::quantities::spell_opt;
 use crate::read::{amount, items, s};
@@ -22,7 +22,21 @@ pub(crate) const ROW: Rules = Rules {
     prepare_update: keep_status_alone!(HorizontalPodAutoscaler, HorizontalPodAutoscaler),
     prepare_status_update: keep_spec!(HorizontalPodAutoscaler, HorizontalPodAutoscaler),
     validate: check!(HorizontalPodAutoscaler, validate),
-    validate_update: check_with_old!(HorizontalPodAutoscaler, |n: &HorizontalPodAutoscaler, _: &HorizontalPodAutoscaler, e: &mut FieldErrors| validate(n, e)),
+    validate_update: check_with_old!(HorizontalPodAutoscaler, |n: &HorizontalPodAutoscaler, o: &HorizontalPodAutoscaler, e: &mut FieldErrors| {
+        let mut before = FieldErrors::default();
+        validate(o, &mut before);
+        validate(n, e);
+        // A version that was wrong before the rule came may stay so.
+        let version = "spec.scaleTargetRef.apiVersion";
+        if before.0.iter().any(|x| x.path.to_string() == version) {
+            e.0.retain(|x| x.path.to_string() != version);
+        }
+    }),
+    validate_status_update: check_with_old!(HorizontalPodAutoscaler, |n: &HorizontalPodAutoscaler, _: &HorizontalPodAutoscaler, e: &mut FieldErrors| {
+        let st = n.status.clone().unwrap_or_default();
+        not_negative_opt(st.current_replicas, &Path::new("status.currentReplicas"), e);
+        not_negative_opt(Some(st.desired_replicas), &Path::new("status.desiredReplicas"), e);
+    }),
     ..Rules::plain(Kind::HorizontalPodAutoscaler, NameRule::DnsSubdomain)
 };
 
@@ -92,7 +106,13 @@ fn validate(h: &HorizontalPodAutoscaler, e: &mut FieldErrors) {
         e.invalid(&path.child("maxReplicas"), spec.max_replicas, why);
     }
     reference(&spec.scale_target_ref, &path.child("scaleTargetRef"), e);
-    group_version(s(&spec.scale_target_ref.api_version), &path.child("scaleTargetRef").child("apiVersion"), e);
+    let (at, version) = (path.child("scaleTargetRef").child("apiVersion"), s(&spec.scale_target_ref.api_version));
+    if version.contains('/') {
+        group_version(version, &at, e);
+    } else if spec.scale_target_ref.kind != "ReplicationController" {
+        // Of what scales, only that is in the core group.
+        e.invalid(&at, version, "apiVersion must specify API group");
+    }
     for (i, m) in items(&spec.metrics).iter().enumerate() {
         metric(m, &path.child("metrics").index(i), e);
     }
@@ -131,10 +151,11 @@ fn group_version(text: &str, at: &Path, e: &mut FieldErrors) {
 const METRIC_TYPES: &[&str] = &["ContainerResource", "External", "Object", "Pods", "Resource"];
 
 fn metric(m: &MetricSpec, at: &Path, e: &mut FieldErrors) {
+    let known = METRIC_TYPES.contains(&m.type_.as_str());
     if m.type_.is_empty() {
         e.required(&at.child("type"), "must specify a metric source type");
-        e.not_supported(&at.child("type"), &m.type_, METRIC_TYPES);
-    } else if !METRIC_TYPES.contains(&m.type_.as_str()) {
+    }
+    if !known {
         e.not_supported(&at.child("type"), &m.type_, METRIC_TYPES);
     }
     let named = [
@@ -145,7 +166,13 @@ fn metric(m: &MetricSpec, at: &Path, e: &mut FieldErrors) {
         (m.container_resource.is_some(), "containerResource", "ContainerResource"),
     ];
     let set: Vec<_> = named.iter().filter(|(set, _, _)| *set).collect();
-    if !set.iter().any(|(_, _, kind)| *kind == m.type_) && METRIC_TYPES.contains(&m.type_.as_str()) {
+    // Only the first is looked into.
+    if let Some((_, field, _)) = set.first() {
+        source(m, field, &at.child(field), e);
+    }
+    if !known {
+        e.not_supported(&at.child("type"), &m.type_, METRIC_TYPES);
+    } else if !set.iter().any(|(_, _, kind)| *kind == m.type_) {
         let field = named.iter().find(|(_, _, kind)| *kind == m.type_).map_or("", |(_, f, _)| f);
         e.required(&at.child(field), "must populate information for the given metric source");
     }
@@ -154,34 +181,38 @@ fn metric(m: &MetricSpec, at: &Path, e: &mut FieldErrors) {
             e.forbidden(&at.child(field), "must populate the given metric source only");
         }
     }
-    if let Some(x) = &m.object {
-        object(x, &at.child("object"), e);
-    }
-    if let Some(x) = &m.external {
-        external(x, &at.child("external"), e);
-    }
-    if let Some(x) = &m.pods {
-        let at = at.child("pods");
-        identifier(&x.metric, &at.child("metric"), e);
-        target(&x.target, &at.child("target"), e);
-        if x.target.average_value.as_ref().is_none_or(|q| amount(q).is_zero()) {
-            e.required(&at.child("target").child("averageValue"), "must specify a positive target averageValue");
+}
+
+fn source(m: &MetricSpec, field: &str, at: &Path, e: &mut FieldErrors) {
+    match field {
+        "object" => m.object.iter().for_each(|x| object(x, at, e)),
+        "external" => m.external.iter().for_each(|x| external(x, at, e)),
+        "pods" => {
+            if let Some(x) = &m.pods {
+                identifier(&x.metric, &at.child("metric"), e);
+                target(&x.target, &at.child("target"), e);
+                if x.target.average_value.as_ref().is_none_or(|q| amount(q).is_zero()) {
+                    e.required(&at.child("target").child("averageValue"), "must specify a positive target averageValue");
+                }
+            }
         }
-    }
-    if let Some(x) = &m.container_resource {
-        let at = at.child("containerResource");
-        resource_metric(&x.name, true, &at.child("name"), e);
-        if x.container.is_empty() {
-            e.required(&at.child("container"), "must specify a container");
-        } else {
-            complain(&at.child("container"), &x.container, names::dns_label(&x.container), e);
+        "resource" => {
+            if let Some(x) = &m.resource {
+                resource_metric(&x.name, false, &at.child("name"), e);
+                resource_target(&x.target, &at.child("target"), e);
+            }
         }
-        resource_target(&x.target, &at.child("target"), e);
-    }
-    if let Some(x) = &m.resource {
-        let at = at.child("resource");
-        resource_metric(&x.name, false, &at.child("name"), e);
-        resource_target(&x.target, &at.child("target"), e);
+        _ => {
+            if let Some(x) = &m.container_resource {
+                resource_metric(&x.name, true, &at.child("name"), e);
+                if x.container.is_empty() {
+                    e.required(&at.child("container"), "must specify a container");
+                } else {
+                    complain(&at.child("container"), &x.container, names::dns_label(&x.container), e);
+                }
+                resource_target(&x.target, &at.child("target"), e);
+            }
+        }
     }
 }
 

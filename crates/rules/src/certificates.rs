@@ -53,7 +53,7 @@ fn validate(c: &CertificateSigningRequest, e: &mut FieldErrors) {
     let path = Path::new("spec");
     let at = path.child("request");
     match crate::pem::request(&c.spec.request.0) {
-        None => e.invalid(&at, Bare("[]".into()), "PEM block type must be CERTIFICATE REQUEST"),
+        None => e.invalid(&at, Bare("null".into()), "PEM block type must be CERTIFICATE REQUEST"),
         Some(block) => {
             if let Some(why) = crate::pem::problem(&block) {
                 e.invalid(&at, STANDARD.encode(&c.spec.request.0), why);
@@ -130,9 +130,10 @@ fn conditions_kept(n: &CertificateSigningRequest, o: &CertificateSigningRequest,
         if c.type_.is_empty() {
             e.required(&at.child("type"), "");
         }
-        let approval = ["Approved", "Denied", "Failed"].contains(&c.type_.as_str());
-        if approval && c.status != "True" {
-            e.not_supported(&at.child("status"), &c.status, &["True"]);
+        let allowed: &[&str] = if ["Approved", "Denied", "Failed"].contains(&c.type_.as_str()) { &["True"] } else { &["False", "True", "Unknown"] };
+        crate::checks::one_of(&c.status, allowed, &at.child("status"), e);
+        if new[..i].iter().any(|x| x.type_ == c.type_) {
+            e.duplicate(&at.child("type"), &c.type_);
         }
     }
 }

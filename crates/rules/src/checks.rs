@@ -26,6 +26,23 @@ pub(crate) fn not_negative_opt(n: Option<i32>, path: &Path, e: &mut FieldErrors)
     not_negative(i64::from(n.unwrap_or_default()), path, e);
 }
 
+/// Counters of a status that may not be more than there are replicas.
+pub(crate) fn not_more_than_replicas(counts: &[(&str, Option<i32>)], replicas: i32, path: &Path, e: &mut FieldErrors) {
+    for (name, n) in counts {
+        let n = n.unwrap_or_default();
+        if n > replicas {
+            e.invalid(&path.child(name), n, "cannot be greater than status.replicas");
+        }
+    }
+}
+
+/// How often names of new objects clashed: a number that never goes down, nor away.
+pub(crate) fn not_decremented(new: Option<i32>, old: Option<i32>, path: &Path, e: &mut FieldErrors) {
+    if old.is_some_and(|old| new.is_none_or(|new| new < old)) {
+        e.invalid(path, new.unwrap_or_default(), "cannot be decremented");
+    }
+}
+
 /// A port number.
 pub(crate) fn port(n: i32, path: &Path, e: &mut FieldErrors) {
     for m in names::port_number(n) {

@@ -95,11 +95,11 @@ pub(crate) const SLICE_ROW: Rules = Rules {
     }),
     validate: check!(ResourceSlice, slice),
     validate_update: check_with_old!(ResourceSlice, |n: &ResourceSlice, o: &ResourceSlice, e: &mut FieldErrors| {
-        slice(n, e);
         let path = Path::new("spec");
-        crate::meta::immutable_text(&n.spec.driver, &o.spec.driver, &path.child("driver"), e);
         crate::meta::immutable_text(&n.spec.pool.name, &o.spec.pool.name, &path.child("pool").child("name"), e);
+        crate::meta::immutable_text(&n.spec.driver, &o.spec.driver, &path.child("driver"), e);
         crate::meta::immutable_text(s(&n.spec.node_name), s(&o.spec.node_name), &path.child("nodeName"), e);
+        slice(n, e);
     }),
     fields: |o: &Object| {
         let mut all = vec![meta_fields(o).swap_remove(0)];
@@ -530,6 +530,10 @@ fn status(n: &ResourceClaim, o: &ResourceClaim, e: &mut FieldErrors) {
         e.too_many(&path.child("reservedFor"), holders.len(), RESERVED_MAX);
     }
     for (i, r) in holders.iter().enumerate() {
+        let at = path.child("reservedFor").index(i);
+        for (name, value) in [("resource", &r.resource), ("name", &r.name), ("uid", &r.uid)] {
+            crate::checks::present(value, &at.child(name), e);
+        }
         if holders[..i].iter().any(|x| x.uid == r.uid) {
             e.duplicate(&path.child("reservedFor").index(i).child("uid"), &r.uid);
         }

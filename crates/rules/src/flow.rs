@@ -21,10 +21,16 @@ pub(crate) const SCHEMA_ROW: Rules = Rules {
     prepare_status_update: keep_spec!(FlowSchema, FlowSchema),
     validate: check!(FlowSchema, schema),
     validate_update: check_with_old!(FlowSchema, |n: &FlowSchema, _: &FlowSchema, e: &mut FieldErrors| schema(n, e)),
+    validate_status_update: check_with_old!(FlowSchema, |n: &FlowSchema, _: &FlowSchema, e: &mut FieldErrors| {
+        let types = n.status.iter().flat_map(|s| items(&s.conditions)).map(|c| c.type_.as_deref().unwrap_or_default());
+        condition_types(types, e);
+    }),
     ..Rules::plain(Kind::FlowSchema, NameRule::DnsSubdomain)
 };
 
 const PRECEDENCE_MAX: i32 = 10_000;
+/// Who a flow can be from.
+const SUBJECTS: &[&str] = &["Group", "ServiceAccount", "User"];
 
 fn schema(f: &FlowSchema, e: &mut FieldErrors) {
     let none = FlowSchemaSpec::default();
@@ -160,7 +166,7 @@ fn subject(x: &Subject, at: &Path, e: &mut FieldErrors) {
         ("Group", x.group.is_some(), "group"),
         ("User", x.user.is_some(), "user"),
     ] {
-        if set && x.kind != kind {
+        if set && x.kind != kind && SUBJECTS.contains(&x.kind.as_str()) {
             e.forbidden(&at.child(name), format!("{name} is forbidden when subject kind is not '{kind}'"));
         }
     }
@@ -191,6 +197,21 @@ fn subject(x: &Subject, at: &Path, e: &mut FieldErrors) {
     }
 }
 
+/// Conditions have a type each, and no two the same.
+fn condition_types<'a>(types: impl Iterator<Item = &'a str>, e: &mut FieldErrors) {
+    let mut seen = Vec::new();
+    for (i, kind) in types.enumerate() {
+        let at = Path::new("status.conditions").index(i).child("type");
+        if seen.contains(&kind) {
+            e.duplicate(&at, kind);
+        }
+        seen.push(kind);
+        if kind.is_empty() {
+            e.required(&at, "");
+        }
+    }
+}
+
 pub(crate) const LEVEL_ROW: Rules = Rules {
     default: edit!(PriorityLevelConfiguration, level_defaults),
     prepare_create: fresh!(PriorityLevelConfiguration, PriorityLevelConfiguration),
@@ -198,6 +219,10 @@ pub(crate) const LEVEL_ROW: Rules = Rules {
     prepare_status_update: keep_spec!(PriorityLevelConfiguration, PriorityLevelConfiguration),
     validate: check!(PriorityLevelConfiguration, level),
     validate_update: check_with_old!(PriorityLevelConfiguration, |n: &PriorityLevelConfiguration, _: &PriorityLevelConfiguration, e: &mut FieldErrors| level(n, e)),
+    validate_status_update: check_with_old!(PriorityLevelConfiguration, |n: &PriorityLevelConfiguration, _: &PriorityLevelConfiguration, e: &mut FieldErrors| {
+        let types = n.status.iter().flat_map(|s| items(&s.conditions)).map(|c| c.type_.as_deref().unwrap_or_default());
+        condition_types(types, e);
+    }),
     ..Rules::plain(Kind::PriorityLevelConfiguration, NameRule::DnsSubdomain)
 };
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 /// Drops the fields of gates that are off, unless the stored object has them already.
 pub fn drop_disabled(gates: &Gates, new: &mut Object, old: Option<&Object>) {
+    drop_status(gates, new, old);
     let Some(spec) = pod_spec(new) else { return };
     let kept = old.and_then(pod_spec);
     let used = |has: fn(&PodSpec) -> bool| kept.is_some_and(has);
@@ -28,6 +29,19 @@ pub fn drop_disabled(gates: &Gates, new: &mut Object, old: Option<&Object>) {
     }
     if let Some(spec) = pod_spec_mut(new) {
         off.iter().for_each(|(_, _, drop)| drop(spec));
+    }
+}
+
+/// KEP-5517 (node allocatable resources in claims).
+fn drop_status(gates: &Gates, new: &mut Object, old: Option<&Object>) {
+    let used = |o: &Object| matches!(o, Object::Pod(p) if p.status.as_ref().is_some_and(|s| s.node_allocatable_resource_claim_statuses.is_some()));
+    if gates.on("DRANodeAllocatableResources") || !used(new) || old.is_some_and(used) {
+        return;
+    }
+    if let Object::Pod(p) = new
+        && let Some(s) = &mut Arc::make_mut(p).status
+    {
+        s.node_allocatable_resource_claim_statuses = None;
     }
 }
 

@@ -27,6 +27,12 @@ pub(crate) fn selector(s: &LabelSelector) -> Bare {
     Bare(format!("{{{}}}", members.join(",")))
 }
 
+/// The selector of a workload, which cannot be left out: one that says nothing was not given.
+#[must_use]
+pub(crate) fn workload_selector(s: &LabelSelector) -> Bare {
+    if *s == LabelSelector::default() { null() } else { selector(s) }
+}
+
 /// A map of texts as JSON.
 #[must_use]
 pub(crate) fn map(m: &BTreeMap<String, String>) -> Bare {

@@ -37,6 +37,7 @@ pub mod scale;
 pub mod services;
 pub mod stamps;
 mod storage;
+mod statuses;
 mod subresource;
 pub mod table;
 #[cfg(test)]

@@ -33,6 +33,7 @@ pub(crate) const BUDGET_ROW: Rules = Rules {
         let none = PodDisruptionBudgetStatus::default();
         let st = n.status.as_ref().unwrap_or(&none);
         let path = Path::new("status");
+        crate::statuses::conditions(items(&st.conditions), &path.child("conditions"), e);
         for (name, v) in [
             ("disruptionsAllowed", st.disruptions_allowed),
             ("currentHealthy", st.current_healthy),
@@ -128,6 +129,7 @@ pub(crate) const RUNTIME_ROW: Rules = Rules {
     }),
     validate: check!(RuntimeClass, runtime),
     validate_update: check_with_old!(RuntimeClass, |n: &RuntimeClass, o: &RuntimeClass, e: &mut FieldErrors| {
+        runtime(n, e);
         meta::immutable_text(&n.handler, &o.handler, &Path::new("handler"), e);
     }),
     allow_unconditional_update: false,
@@ -136,9 +138,13 @@ pub(crate) const RUNTIME_ROW: Rules = Rules {
 };
 
 fn runtime(c: &RuntimeClass, e: &mut FieldErrors) {
-    complain(&Path::new("handler"), &c.handler, names::dns_label(&c.handler), e);
+    if c.handler.is_empty() {
+        e.required(&Path::new("handler"), "");
+    } else {
+        complain(&Path::new("handler"), &c.handler, names::dns_label(&c.handler), e);
+    }
     for (k, q) in c.overhead.iter().flat_map(|o| o.pod_fixed.iter().flatten()) {
-        let at = Path::new("overhead.podFixed").key(k);
+        let at = Path::new("overhead.limits").key(k);
         container_resource_name(k, &at, e);
         resource_amount(k, q, &at, e);
     }

@@ -106,7 +106,7 @@ pub(crate) struct Options {
     /// Control plane alone.
     #[arg(long)]
     pub(crate) no_node: bool,
-    /// Parts that do not run: dns, proxy, names of controllers, or * for all controllers.
+    /// Parts that do not run: dns, proxy, scheduler, names of controllers, or * for all controllers.
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     pub(crate) disable: Vec<String>,
     /// Ask this registry first for images of HOST (of every registry unless HOST is given): [HOST=]URL; may be repeated.

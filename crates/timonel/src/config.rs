@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 /// The domain of cluster DNS.
 pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";
 /// What `--disable` may name beside controllers (`*` is all of these).
-const PARTS: [&str; 3] = ["dns", "proxy", "*"];
+const PARTS: [&str; 4] = ["dns", "proxy", "scheduler", "*"];
 /// First and last node port.
 pub(crate) const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 

@@ -52,7 +52,7 @@ pub(crate) struct Control {
     master: Master,
     server: JoinHandle<()>,
     manager: manager::Handle,
-    scheduler: manager::SchedulerHandle,
+    scheduler: Option<manager::SchedulerHandle>,
     stopping: watch::Sender<bool>,
 }
 
@@ -69,14 +69,19 @@ impl Control {
 
     /// Waits for the scheduler to fail; gives why.
     pub(crate) async fn scheduler_failed(&mut self) -> String {
-        self.scheduler.failed().await
+        match &mut self.scheduler {
+            Some(scheduler) => scheduler.failed().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Drains requests, stops controllers, closes the store.
     pub(crate) async fn stop(self) {
         self.stopping.send_replace(true);
         let _ = self.server.await;
-        self.scheduler.stopped().await;
+        if let Some(scheduler) = self.scheduler {
+            scheduler.stopped().await;
+        }
         self.manager.stopped().await;
         duties::withdraw(&self.registry, self.master).await;
         self.engine.close().await;
@@ -122,7 +127,7 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let presence = Presence::of(&crate::config::host_name()?, SocketAddr::new(master.address, master.port), &ids.uid());
     duties::start(&registry, master, presence, shutdown);
     let manager = start_manager(config, &registry, (&material, &tokens), &clock, &ids, &metrics, shutdown);
-    let scheduler = start_scheduler(config, &registry, &clock, &ids, &metrics, &manager, shutdown);
+    let scheduler = (!config.is_disabled("scheduler")).then(|| start_scheduler(config, &registry, &clock, &ids, &metrics, &manager, shutdown));
     screen.step("controllers and scheduler started");
     Ok(Control { registry, material, files, metrics, clock, ids, admin, engine, master, server, manager, scheduler, stopping })
 }

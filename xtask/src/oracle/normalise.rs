@@ -26,6 +26,11 @@ fn replace(value: &mut Value, name: &str) {
     match value {
         Value::Object(map) => map.iter_mut().for_each(|(k, v)| replace(v, k)),
         Value::Array(list) if name == "clusterIPs" => list.iter_mut().for_each(|v| replace(v, "clusterIP")),
+        Value::Array(list) if name == "managedFields" => {
+            list.iter_mut().for_each(|v| replace(v, ""));
+            // They stand by the second of their writes, and only then by name: where the second turned is chance.
+            list.sort_by_cached_key(|v| ["manager", "operation", "subresource", "apiVersion"].map(|k| v[k].to_string()));
+        }
         Value::Array(list) => {
             // Projected into the tokens of pods by builds of OpenShift alone.
             list.retain(|v| v["configMap"]["name"] != "openshift-service-ca.crt");
@@ -39,13 +44,11 @@ fn replace(value: &mut Value, name: &str) {
     }
 }
 
-/// What a message shows of two objects that differ begins with this: the notation is a known deviation.
-const DIFF: &str = "\n@@ ";
-
 /// A text with ids and the present time replaced.
 pub(crate) fn text(s: &str) -> String {
     let mut out = String::with_capacity(s.len());
-    let mut rest = s.split(DIFF).next().unwrap_or_default();
+    let sorted = embedded(s);
+    let mut rest = sorted.as_deref().unwrap_or(s);
     while let Some(c) = rest.chars().next() {
         let taken = if let Some(drawn) = rest.strip_prefix(TOKEN_VOLUME).filter(|d| d.len() >= DRAWN) {
             out.push_str(TOKEN_VOLUME);
@@ -69,6 +72,24 @@ pub(crate) fn text(s: &str) -> String {
         rest = &rest[taken..];
     }
     out
+}
+
+/// What a quoted object in a message begins with.
+const QUOTED: &str = "\"{\\\"";
+
+/// A message that quotes a whole object, with that object's members sorted: their order is a known deviation, also here.
+fn embedded(s: &str) -> Option<String> {
+    let from = s.find(QUOTED)?;
+    let mut escaped = false;
+    let end = s[from + 1..].char_indices().find(|(_, c)| {
+        let ends = *c == '"' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        ends
+    })?;
+    let to = from + 1 + end.0 + 1;
+    let inner: String = serde_json::from_str(&s[from..to]).ok()?;
+    let object: Value = serde_json::from_str(&inner).ok()?;
+    Some(format!("{}{}{}", &s[..from], tree(object), &s[to..]))
 }
 
 /// An address of the service range that the server drew: the corpus asks for those of 10.96 itself.

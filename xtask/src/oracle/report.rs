@@ -42,6 +42,8 @@ pub(crate) struct Report {
     /// Suite by suite: its name, and `asked` and `alike` when it began.
     suites: Vec<(String, usize, usize)>,
     found: BTreeMap<String, Group>,
+    /// Each case that differs, as a line of JSON.
+    cases: String,
 }
 
 struct Group {
@@ -58,12 +60,20 @@ impl Report {
         if differences.is_empty() {
             self.alike += 1;
         }
+        if !differences.is_empty() {
+            let _ = writeln!(self.cases, "{}", line(case, replies, &differences));
+        }
         for d in differences {
             let empty = || Group { times: 0, kinds: BTreeSet::new(), example: example(case, replies, &d) };
             let group = self.found.entry(format!("{}: {}", case.verb, d.signature)).or_insert_with(empty);
             group.times += 1;
             group.kinds.insert(case.kind.clone());
         }
+    }
+
+    /// Every case that differs, a line of JSON each.
+    pub(crate) fn cases(&self) -> &str {
+        &self.cases
     }
 
     /// What follows belongs to this suite.
@@ -116,6 +126,16 @@ impl Report {
             out
         })
     }
+}
+
+fn line(case: &Case, (kube, timonel): (&Reply, &Reply), differences: &[Difference]) -> serde_json::Value {
+    let told = |r: &Reply| serde_json::json!({"code": r.code, "body": String::from_utf8_lossy(&r.body)});
+    let Case { verb, label, ask, .. } = case;
+    serde_json::json!({
+        "verb": verb, "label": label, "method": ask.method, "path": ask.path, "sent": String::from_utf8_lossy(&ask.body),
+        "differences": differences.iter().map(|d| [&d.signature, &d.detail]).collect::<Vec<_>>(),
+        "kube": told(kube), "ours": told(timonel),
+    })
 }
 
 fn example(case: &Case, (kube, timonel): (&Reply, &Reply), d: &Difference) -> String {

@@ -11,10 +11,9 @@ use tokio::process::{Child, Command};
 use super::Args;
 use super::http::{Ask, Server};
 
+/// Where servers are looked for that run already.
 const TIMONEL_PORT: u16 = 17443;
 const KUBE_PORT: u16 = 17444;
-const ETCD_PORT: u16 = 17445;
-const ETCD_PEER_PORT: u16 = 17446;
 const SERVICE_CIDR: &str = "10.96.0.0/12";
 /// Longest wait until a server is ready; kube-apiserver may be an unoptimised build.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -40,23 +39,24 @@ impl Servers {
         let scratch = std::env::temp_dir().join(format!("timonel-oracle-{}", std::process::id()));
         std::fs::create_dir_all(&scratch)?;
         let (data, pki) = (scratch.join("data"), scratch.join("data/pki"));
+        let [timonel_port, kube_port, etcd_port, peer_port] = free_ports()?;
         let mut children = Vec::new();
         let mut timonel = logged(binary, &scratch, "timonel")?;
-        timonel.args(["server", "--no-node", "--disable", "*", "--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1"]);
-        timonel.args(["--service-cidr", SERVICE_CIDR, "--secure-port", &TIMONEL_PORT.to_string()]);
+        timonel.args(["server", "--no-node", "--disable", "*,scheduler", "--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1"]);
+        timonel.args(["--service-cidr", SERVICE_CIDR, "--secure-port", &timonel_port.to_string()]);
         timonel.arg("--data-dir").arg(&data).arg("--kubeconfig").arg(scratch.join("kubeconfig"));
         children.push(timonel.spawn().context("starting timonel")?);
-        let timonel = ready(&pki, TIMONEL_PORT, &scratch.join("timonel.log")).await?;
+        let timonel = ready(&pki, timonel_port, &scratch.join("timonel.log")).await?;
         let mut etcd = logged(&args.etcd, &scratch, "etcd")?;
-        let (client, peer) = (format!("http://127.0.0.1:{ETCD_PORT}"), format!("http://127.0.0.1:{ETCD_PEER_PORT}"));
+        let (client, peer) = (format!("http://127.0.0.1:{etcd_port}"), format!("http://127.0.0.1:{peer_port}"));
         etcd.arg("--data-dir").arg(scratch.join("etcd")).arg("--unsafe-no-fsync");
         etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client, "--listen-peer-urls", &peer]);
         etcd.args(["--initial-advertise-peer-urls", &peer, "--initial-cluster", &format!("default={peer}")]);
         children.push(etcd.spawn().context("starting etcd")?);
         let mut kube = logged(&args.kube_apiserver, &scratch, "kube-apiserver")?;
-        kube.args(kube_flags(&pki, &client));
+        kube.args(kube_flags(&pki, kube_port, &client));
         children.push(kube.spawn().context("starting kube-apiserver")?);
-        let kube = ready(&pki, KUBE_PORT, &scratch.join("kube-apiserver.log")).await?;
+        let kube = ready(&pki, kube_port, &scratch.join("kube-apiserver.log")).await?;
         Ok(Self { kube, timonel, children, scratch })
     }
 
@@ -69,6 +69,16 @@ impl Servers {
     }
 }
 
+/// Ports that nobody listens on now: runs beside one another do not meet.
+fn free_ports() -> Result<[u16; 4]> {
+    let held = [(); 4].map(|()| std::net::TcpListener::bind("127.0.0.1:0"));
+    let mut ports = [0; 4];
+    for (port, listener) in ports.iter_mut().zip(held) {
+        *port = listener?.local_addr()?.port();
+    }
+    Ok(ports)
+}
+
 fn logged(program: &Path, scratch: &Path, name: &str) -> Result<Command> {
     let log = File::create(scratch.join(format!("{name}.log")))?;
     let mut command = Command::new(program);
@@ -76,7 +86,7 @@ fn logged(program: &Path, scratch: &Path, name: &str) -> Result<Command> {
     Ok(command)
 }
 
-fn kube_flags(pki: &Path, etcd: &str) -> Vec<String> {
+fn kube_flags(pki: &Path, port: u16, etcd: &str) -> Vec<String> {
     let file = |flag: &str, name: &str| format!("--{flag}={}", pki.join(name).display());
     let mut flags = vec![
         file("tls-cert-file", "apiserver.crt"),
@@ -85,7 +95,7 @@ fn kube_flags(pki: &Path, etcd: &str) -> Vec<String> {
         file("service-account-key-file", "apiserver.crt"),
         file("service-account-signing-key-file", "apiserver.key"),
         format!("--etcd-servers={etcd}"),
-        format!("--secure-port={KUBE_PORT}"),
+        format!("--secure-port={port}"),
         format!("--service-cluster-ip-range={SERVICE_CIDR}"),
     ];
     flags.extend(

@@ -209,11 +209,22 @@ fn live_mutants(seed: &Seed, ty: &'static schema::Type, (kube, timonel): (&Reply
     changed(kube).into_iter().filter_map(pair).collect()
 }
 
+/// Asks once more with the newest version where a server's own controller wrote meanwhile: kube-apiserver has some.
+async fn current(server: &super::http::Server, ask: &Ask) -> Result<Reply> {
+    let reply = server.ask(ask).await?;
+    let modified = reply.code == 409 && String::from_utf8_lossy(&reply.body).contains("the object has been modified");
+    let (Some(path), true) = (ask.path.split(['?']).next(), modified) else { return Ok(reply) };
+    let now = server.ask(&Ask::bare("GET", path.trim_end_matches("/status"))).await?;
+    let mut again: Value = serde_json::from_slice(&ask.body)?;
+    again["metadata"]["resourceVersion"] = now.tree().unwrap_or_default()["metadata"]["resourceVersion"].clone();
+    server.ask(&Ask { body: again.to_string().into(), ..ask.clone() }).await
+}
+
 /// Puts each server's own object.
 async fn pairs(servers: &Servers, report: &mut Report, pairs: Vec<Pair>, (verb, path): (&str, &str)) -> Result<()> {
     let asked = |(label, theirs, ours): Pair| async move {
         let (theirs, ours) = (Ask::json("PUT", path, &theirs), Ask::json("PUT", path, &ours));
-        let (kube, timonel) = tokio::join!(servers.kube.ask(&theirs), servers.timonel.ask(&ours));
+        let (kube, timonel) = tokio::join!(current(&servers.kube, &theirs), current(&servers.timonel, &ours));
         Ok::<_, anyhow::Error>((label, theirs, kube?, timonel?))
     };
     let mut answers = stream::iter(pairs).map(asked).buffered(AT_ONCE);

@@ -28,6 +28,8 @@ const GATHER: Duration = Duration::from_millis(100);
 const WAKES: [Kind; 4] = [Kind::APIService, Kind::CustomResourceDefinition, Kind::Service, Kind::EndpointSlice];
 /// Who asks and writes.
 const AGGREGATOR: &str = "system:kube-aggregator";
+/// The manager that kube-apiserver writes as.
+const FIELD_MANAGER: &str = "kube-apiserver";
 
 /// What was found out about one server.
 struct Known {
@@ -185,7 +187,8 @@ impl Aggregator {
         }
         let target = Target::new(Kind::APIService, ObjectKey::cluster(name)).sub("status");
         let writer = Writer::new(AGGREGATOR, &["system:masters"]);
-        note(registry.update(&writer, &target, next.into(), &WriteOptions::default()).await.map(|_| ()));
+        let options = WriteOptions { field_manager: FIELD_MANAGER.to_owned(), ..WriteOptions::default() };
+        note(registry.update(&writer, &target, next.into(), &options).await.map(|_| ()));
     }
 }
 

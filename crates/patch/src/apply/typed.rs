@@ -36,21 +36,16 @@ fn visit(value: &Value, shape: Shape<'_>, path: &mut Vec<Element>, errors: &mut 
             let mut seen = BTreeSet::new();
             for (index, item) in list.iter().enumerate() {
                 let element = element(item, shape, form);
-                if let (Form::Map, Element::Key(keys)) = (form, &element)
-                    && let Some(missing) = shape.keys().into_iter().find(|key| !keys.iter().any(|(name, _)| name == key))
-                {
-                    let text = format!("{}: element {index}: associative list with keys has an element that omits key field {missing:?} (and doesn't have default value)", show(path));
-                    errors.push(text);
+                if form == Form::Map && let Some(problem) = nameless(item, &element, shape) {
+                    errors.push(format!("{}: element {index}: associative list with keys {problem}", show(path)));
                     continue;
                 }
                 if !seen.insert(element.clone()) {
                     errors.push(format!("{}: duplicate entries for key {element}", show(path)));
                 }
-                if form == Form::Map {
-                    path.push(element);
-                    visit(item, shape.element(), path, errors);
-                    path.pop();
-                }
+                path.push(element);
+                visit(item, shape.element(), path, errors);
+                path.pop();
             }
         }
         (Form::Map | Form::Set, other) => errors.push(format!("{}: expected list, got {}", show(path), go(other))),
@@ -68,7 +63,48 @@ fn visit(value: &Value, shape: Shape<'_>, path: &mut Vec<Element>, errors: &mut 
                 path.pop();
             }
         }
+        (Form::Atomic, other) => match container(shape) {
+            Some(word) => errors.push(format!("{}: expected {word}, got {}", show(path), go(other))),
+            None => errors.extend(scalar(other, shape).map(|problem| format!("{}: {problem}", show(path)))),
+        },
         _ => {}
+    }
+}
+
+/// Why an item cannot be told from others. Keys that are left out have defaults, or make another item of it.
+fn nameless(item: &Value, element: &Element, shape: Shape<'_>) -> Option<String> {
+    if item.is_null() {
+        return Some("may not have a null element".to_owned());
+    }
+    if !item.is_object() {
+        return Some("may not have non-map elements".to_owned());
+    }
+    let Element::Key(keys) = element else { return None };
+    let wanted: Vec<String> = shape.keys().into_iter().map(|k| format!("{k:?}")).collect();
+    (keys.is_empty() && !wanted.is_empty()).then(|| {
+        let list = wanted.join(" ");
+        format!("has an element that omits all key fields [{list}] (and doesn't have default values for any key fields)")
+    })
+}
+
+/// What a value of that shape holds others in.
+fn container(shape: Shape<'_>) -> Option<&'static str> {
+    let word = |kind: Kind, special: bool| match kind {
+        Kind::List => Some("list"),
+        Kind::Map => Some("map"),
+        Kind::Object if !special => Some("map"),
+        _ => None,
+    };
+    let special = |ty: Option<&'static Type>| ty.is_some_and(|ty| ty.special().is_some());
+    match shape {
+        Shape::Field(f) => word(f.kind(), special(f.ty())),
+        Shape::Element(f) => word(f.item(), special(f.ty())),
+        Shape::Part(schema) => match schema["type"].as_str() {
+            Some("array") => Some("list"),
+            Some("object") => Some("map"),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

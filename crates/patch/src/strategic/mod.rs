@@ -71,8 +71,8 @@ pub(crate) fn merge_map(mut original: Map<String, Value>, mut patch: Map<String,
 fn merge_key(original: &mut Map<String, Value>, key: String, value: Value, shape: Shape<'_>, depth: u32) -> Result<(), PatchError> {
     let merged = match (original.remove(&key), value) {
         (_, Value::Null) => return Ok(()),
-        // What the type does not have is nobody's to merge; decoding has its say about it.
-        (None, unknown) if shape.child(&key).is_none() => plain(unknown),
+        // What is not there is not merged with: it is taken as it comes.
+        (None, value @ (Value::Object(_) | Value::Array(_))) => plain(value),
         (before, Value::Object(patch)) => {
             let child = child(shape, &key)?;
             let before = match before {

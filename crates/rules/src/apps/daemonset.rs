@@ -1,6 +1,6 @@
 //! DaemonSets. Docs: "DaemonSet"; KEP-1591 (surge).
 
-use crate::checks::{int_or_percent, not_more_than_all, not_negative, not_negative_opt, scaled_value};
+use crate::checks::{int_or_percent, not_decremented, not_more_than_all, not_negative, not_negative_opt, scaled_value};
 use crate::core::pod::{default, template, warnings};
 use crate::meta::IMMUTABLE;
 use crate::names::NameRule;
@@ -21,11 +21,12 @@ pub(crate) const ROW: Rules = Rules {
     prepare_status_update: keep_spec!(DaemonSet, DaemonSet),
     validate: check!(DaemonSet, validate),
     validate_update: check_with_old!(DaemonSet, |n: &DaemonSet, o: &DaemonSet, e: &mut FieldErrors| {
-        validate(n, e);
-        let (Some(n), Some(o)) = (&n.spec, &o.spec) else { return };
-        if n.selector != o.selector {
-            e.invalid(&Path::new("spec.selector"), crate::json::selector(&n.selector), IMMUTABLE);
+        if let (Some(n), Some(o)) = (&n.spec, &o.spec)
+            && n.selector != o.selector
+        {
+            e.invalid(&Path::new("spec.selector"), crate::json::workload_selector(&n.selector), IMMUTABLE);
         }
+        validate(n, e);
     }),
     validate_status_update: check_with_old!(DaemonSet, validate_status),
     warnings: warnings!(DaemonSet, |n: &DaemonSet, _: Option<&DaemonSet>| n
@@ -133,6 +134,11 @@ fn validate_status(n: &DaemonSet, o: &DaemonSet, e: &mut FieldErrors) {
         ("numberMisscheduled", new.number_misscheduled),
         ("desiredNumberScheduled", new.desired_number_scheduled),
         ("numberReady", new.number_ready),
+    ] {
+        not_negative_opt(Some(v), &path.child(name), e);
+    }
+    not_negative(new.observed_generation.unwrap_or_default(), &path.child("observedGeneration"), e);
+    for (name, v) in [
         ("updatedNumberScheduled", new.updated_number_scheduled.unwrap_or_default()),
         ("numberAvailable", new.number_available.unwrap_or_default()),
         ("numberUnavailable", new.number_unavailable.unwrap_or_default()),
@@ -140,8 +146,5 @@ fn validate_status(n: &DaemonSet, o: &DaemonSet, e: &mut FieldErrors) {
     ] {
         not_negative_opt(Some(v), &path.child(name), e);
     }
-    not_negative(new.observed_generation.unwrap_or_default(), &path.child("observedGeneration"), e);
-    if new.collision_count.unwrap_or_default() < old.collision_count.unwrap_or_default() {
-        e.invalid(&path.child("collisionCount"), new.collision_count.unwrap_or_default(), "cannot be decremented");
-    }
+    not_decremented(new.collision_count, old.collision_count, &path.child("collisionCount"), e);
 }

@@ -1,6 +1,6 @@
 //! Deployments. Docs: "Deployments"; API reference "DeploymentSpec v1 apps".
 
-use crate::checks::{int_or_percent, not_more_than_all, not_negative_opt, scaled_value};
+use crate::checks::{int_or_percent, not_decremented, not_more_than_all, not_more_than_replicas, not_negative, not_negative_opt, scaled_value};
 use crate::core::pod::{default, template, warnings};
 use crate::meta::IMMUTABLE;
 use crate::names::NameRule;
@@ -123,7 +123,7 @@ fn rolling(r: &RollingUpdateDeployment, path: &Path, e: &mut FieldErrors) {
 fn selector_kept(n: &Deployment, o: &Deployment, e: &mut FieldErrors) {
     let (Some(n), Some(o)) = (&n.spec, &o.spec) else { return };
     if n.selector != o.selector {
-        e.invalid(&Path::new("spec.selector"), crate::json::selector(&n.selector), IMMUTABLE);
+        e.invalid(&Path::new("spec.selector"), crate::json::workload_selector(&n.selector), IMMUTABLE);
     }
 }
 
@@ -131,6 +131,7 @@ fn validate_status(n: &Deployment, o: &Deployment, e: &mut FieldErrors) {
     let none = DeploymentStatus::default();
     let (new, old) = (n.status.as_ref().unwrap_or(&none), o.status.as_ref().unwrap_or(&none));
     let path = Path::new("status");
+    not_negative(new.observed_generation.unwrap_or_default(), &path.child("observedGeneration"), e);
     for (name, v) in [
         ("replicas", new.replicas),
         ("updatedReplicas", new.updated_replicas),
@@ -142,22 +143,15 @@ fn validate_status(n: &Deployment, o: &Deployment, e: &mut FieldErrors) {
     ] {
         not_negative_opt(v, &path.child(name), e);
     }
-    let all = new.replicas.unwrap_or_default();
-    let why = "cannot be greater than status.replicas";
-    for (name, v) in [
+    let counts = [
         ("updatedReplicas", new.updated_replicas),
         ("readyReplicas", new.ready_replicas),
         ("availableReplicas", new.available_replicas),
-    ] {
-        if let Some(v) = v.filter(|v| *v > all) {
-            e.invalid(&path.child(name), v, why);
-        }
-    }
+    ];
+    not_more_than_replicas(&counts, new.replicas.unwrap_or_default(), &path, e);
     let (ready, available) = (new.ready_replicas.unwrap_or_default(), new.available_replicas.unwrap_or_default());
     if available > ready {
         e.invalid(&path.child("availableReplicas"), available, "cannot be greater than readyReplicas");
     }
-    if new.collision_count.unwrap_or_default() < old.collision_count.unwrap_or_default() {
-        e.invalid(&path.child("collisionCount"), new.collision_count.unwrap_or_default(), "cannot be decremented");
-    }
+    not_decremented(new.collision_count, old.collision_count, &path.child("collisionCount"), e);
 }

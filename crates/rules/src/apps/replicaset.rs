@@ -20,7 +20,7 @@ pub(crate) const ROW: Rules = Rules {
         validate(n, e);
         let (Some(n), Some(o)) = (&n.spec, &o.spec) else { return };
         if n.selector != o.selector {
-            e.invalid(&Path::new("spec.selector"), crate::json::selector(&n.selector), IMMUTABLE);
+            e.invalid(&Path::new("spec.selector"), crate::json::workload_selector(&n.selector), IMMUTABLE);
         }
     }),
     validate_status_update: check_with_old!(ReplicaSet, validate_status),
@@ -75,12 +75,7 @@ pub(crate) fn replica_counts(
         not_negative_opt(*n, &path.child(name), e);
     }
     crate::checks::not_negative(observed.unwrap_or_default(), &path.child("observedGeneration"), e);
-    for (name, n) in counts {
-        let n = n.unwrap_or_default();
-        if n > replicas {
-            e.invalid(&path.child(name), n, "cannot be greater than status.replicas");
-        }
-    }
+    crate::checks::not_more_than_replicas(counts, replicas, &path, e);
     let (ready, available) = (counts[1].1.unwrap_or_default(), counts[2].1.unwrap_or_default());
     if available > ready {
         e.invalid(&path.child("availableReplicas"), available, "cannot be greater than readyReplicas");

@@ -1,6 +1,6 @@
 //! StatefulSets. Docs: "StatefulSets"; KEP-1847 (claim retention), KEP-3335 (ordinals).
 
-use crate::checks::{complain, int_or_percent, not_more_than_all, not_negative, not_negative_opt, scaled_value};
+use crate::checks::{complain, int_or_percent, not_decremented, not_more_than_all, not_more_than_replicas, not_negative, not_negative_opt, scaled_value};
 use crate::core::pod::{default, template, warnings};
 use crate::names::{self, NameRule};
 use crate::read::{fill, items, s};
@@ -117,6 +117,11 @@ fn validate(d: &StatefulSet, e: &mut FieldErrors) {
         crate::core::claim::spec(c.spec.as_ref().unwrap_or(&none), &at, e);
     }
     template::of_running(&with_claims(spec), &selector, "StatefulSet", &path.child("template"), e);
+    if let Some(m) = &spec.template.metadata {
+        // Once more than for other workloads.
+        crate::meta::labels(m.labels.as_ref(), &path.child("template").child("labels"), e);
+        crate::meta::annotations(m.annotations.as_ref(), &path.child("template").child("annotations"), e);
+    }
     if !s(&spec.service_name).is_empty() {
         let name = s(&spec.service_name);
         complain(&path.child("serviceName"), name, names::dns_label(name), e);
@@ -217,16 +222,11 @@ fn validate_status(n: &StatefulSet, o: &StatefulSet, e: &mut FieldErrors) {
         not_negative_opt(v, &path.child(name), e);
     }
     not_negative(new.observed_generation.unwrap_or_default(), &path.child("observedGeneration"), e);
-    for (name, v) in counts {
-        if let Some(v) = v.filter(|v| *v > new.replicas) {
-            e.invalid(&path.child(name), v, "cannot be greater than status.replicas");
-        }
-    }
+    not_negative_opt(new.collision_count, &path.child("collisionCount"), e);
+    not_more_than_replicas(&counts, new.replicas, &path, e);
     if new.available_replicas.unwrap_or_default() > new.ready_replicas.unwrap_or_default() {
         let v = new.available_replicas.unwrap_or_default();
         e.invalid(&path.child("availableReplicas"), v, "cannot be greater than status.readyReplicas");
     }
-    if new.collision_count.unwrap_or_default() < old.collision_count.unwrap_or_default() {
-        e.invalid(&path.child("collisionCount"), new.collision_count.unwrap_or_default(), "cannot be decremented");
-    }
+    not_decremented(new.collision_count, old.collision_count, &path.child("collisionCount"), e);
 }

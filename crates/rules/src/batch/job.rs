@@ -19,7 +19,7 @@ pub(crate) const ROW: Rules = Rules {
     prepare_status_update: keep_spec!(Job, Job),
     validate: check!(Job, validate),
     validate_update: check_with_old!(Job, validate_update),
-    validate_status_update: check_with_old!(Job, validate_status),
+    validate_status_update: check_with_old!(Job, super::job_status::validate),
     warnings: warnings!(Job, |n: &Job, _: Option<&Job>| warn(n)),
     fields: fields!(Job, |j: &Job| {
         let n = j.status.as_ref().and_then(|s| s.succeeded).unwrap_or_default();
@@ -176,6 +176,9 @@ pub(super) fn validate_spec(spec: &JobSpec, path: &Path, selected: bool, e: &mut
             Some(sel) => meta::label_selector(Some(sel), meta::Values::Strict, &path.child("selector"), e),
         }
     }
+    failure_policy(spec, &path.child("podFailurePolicy"), e);
+    success_policy(spec, &path.child("successPolicy"), e);
+    replacement(spec, &path.child("podReplacementPolicy"), e);
     let at = path.child("template");
     template::validate(&spec.template, &at, e);
     let pod = spec.template.spec.as_ref();
@@ -196,15 +199,17 @@ pub(super) fn validate_spec(spec: &JobSpec, path: &Path, selected: bool, e: &mut
             e.invalid(&at.child("metadata").child("labels"), shown, UNMATCHED);
         }
     }
-    failure_policy(spec, &path.child("podFailurePolicy"), e);
-    success_policy(spec, &path.child("successPolicy"), e);
-    replacement(spec, &path.child("podReplacementPolicy"), e);
 }
 
 fn counts(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
     for (name, v) in [
         ("parallelism", spec.parallelism),
         ("completions", spec.completions),
+    ] {
+        not_negative_opt(v, &path.child(name), e);
+    }
+    not_negative(spec.active_deadline_seconds.unwrap_or_default(), &path.child("activeDeadlineSeconds"), e);
+    for (name, v) in [
         ("backoffLimit", spec.backoff_limit),
         ("ttlSecondsAfterFinished", spec.ttl_seconds_after_finished),
         ("backoffLimitPerIndex", spec.backoff_limit_per_index),
@@ -212,24 +217,8 @@ fn counts(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
     ] {
         not_negative_opt(v, &path.child(name), e);
     }
-    not_negative(spec.active_deadline_seconds.unwrap_or_default(), &path.child("activeDeadlineSeconds"), e);
-    let plain = spec.completion_mode.as_deref().is_none_or(|m| m == "NonIndexed");
-    for (name, n) in [("backoffLimitPerIndex", spec.backoff_limit_per_index), ("maxFailedIndexes", spec.max_failed_indexes)] {
-        if let Some(n) = n.filter(|_| plain) {
-            e.invalid(&path.child(name), n, "requires indexed completion mode");
-        }
-    }
-    if let Some(m) = spec.max_failed_indexes {
-        let at = path.child("maxFailedIndexes");
-        if spec.backoff_limit_per_index.is_none() {
-            e.required(&path.child("backoffLimitPerIndex"), "when maxFailedIndexes is specified");
-        }
-        if spec.completions.is_some_and(|c| m > c) {
-            e.invalid(&at, m, "must be less than or equal to completions");
-        }
-        if m > INDEXES_MAX {
-            e.invalid(&at, m, format!("must be less than or equal to {INDEXES_MAX}"));
-        }
+    if spec.max_failed_indexes.is_some() && spec.backoff_limit_per_index.is_none() {
+        e.required(&path.child("backoffLimitPerIndex"), "when maxFailedIndexes is specified");
     }
     if let Some(m) = spec.managed_by.as_deref() {
         if m.is_empty() {
@@ -252,6 +241,15 @@ fn counts(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
                 let why = format!("must be less than or equal to {INDEXED_PARALLELISM_MAX} when completion mode is Indexed");
                 e.invalid(&path.child("parallelism"), p, why);
             }
+            if let Some(m) = spec.max_failed_indexes {
+                let at = path.child("maxFailedIndexes");
+                if spec.completions.is_some_and(|c| m > c) {
+                    e.invalid(&at, m, "must be less than or equal to completions");
+                }
+                if m > INDEXES_MAX {
+                    e.invalid(&at, m, format!("must be less than or equal to {INDEXES_MAX}"));
+                }
+            }
             if spec.completions.is_some_and(|c| c > COMPLETIONS_SOFT) && spec.backoff_limit_per_index.is_some() {
                 const PARALLEL_MAX: i32 = 10_000;
                 if p > PARALLEL_MAX {
@@ -261,6 +259,12 @@ fn counts(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
             }
         }
         Some(other) => e.not_supported(&path.child("completionMode"), other, &["NonIndexed", "Indexed"]),
+    }
+    let plain = spec.completion_mode.as_deref().is_none_or(|m| m == "NonIndexed");
+    for (name, n) in [("backoffLimitPerIndex", spec.backoff_limit_per_index), ("maxFailedIndexes", spec.max_failed_indexes)] {
+        if let Some(n) = n.filter(|_| plain) {
+            e.invalid(&path.child(name), n, "requires indexed completion mode");
+        }
     }
 }
 
@@ -436,34 +440,40 @@ fn validate_update(n: &Job, o: &Job, e: &mut FieldErrors) {
     let none = JobSpec::default();
     let (new, old) = (n.spec.as_ref().unwrap_or(&none), o.spec.as_ref().unwrap_or(&none));
     let path = Path::new("spec");
+    // All of it is looked at twice.
+    validate(n, e);
     validate_spec(new, &path, true, e);
-    let elastic = s(&new.completion_mode) == "Indexed" && new.completions == new.parallelism;
+    let indexed = s(&new.completion_mode) == "Indexed";
+    let elastic = indexed && (new.completions.is_none() || new.completions == new.parallelism);
     if new.completions != old.completions && !elastic {
         let shown = new.completions.map_or("null".into(), |n| n.to_string());
-        let why = if s(&new.completion_mode) == "Indexed" { "can only be modified in tandem with spec.parallelism" } else { IMMUTABLE };
+        let why = if indexed { "can only be modified in tandem with spec.parallelism" } else { IMMUTABLE };
         e.invalid(&path.child("completions"), Bare(shown), why);
     }
     if new.selector != old.selector {
         let shown = new.selector.as_ref().map_or_else(crate::json::null, crate::json::selector);
         e.invalid(&path.child("selector"), shown, IMMUTABLE);
     }
-    template_kept(o, new, old, &path.child("template"), e);
+    template_kept((n, o), new, old, &path.child("template"), e);
     meta::immutable_text(s(&new.completion_mode), s(&old.completion_mode), &path.child("completionMode"), e);
     if new.pod_failure_policy != old.pod_failure_policy {
-        e.invalid(&path.child("podFailurePolicy"), Bare("null".into()), IMMUTABLE);
-    }
-    if new.success_policy != old.success_policy {
-        e.invalid(&path.child("successPolicy"), Bare("null".into()), IMMUTABLE);
+        e.invalid_part(&path.child("podFailurePolicy"), ("batch.PodFailurePolicy", "/spec/podFailurePolicy"), n.clone().into(), IMMUTABLE);
     }
     if new.backoff_limit_per_index != old.backoff_limit_per_index {
         let shown = new.backoff_limit_per_index.map_or("null".into(), |n| n.to_string());
         e.invalid(&path.child("backoffLimitPerIndex"), Bare(shown), IMMUTABLE);
     }
-    meta::immutable_text(s(&new.managed_by), s(&old.managed_by), &path.child("managedBy"), e);
+    if new.managed_by != old.managed_by {
+        let shown = new.managed_by.as_ref().map_or_else(crate::json::null, |m| Bare(format!("{m:?}")));
+        e.invalid(&path.child("managedBy"), shown, IMMUTABLE);
+    }
+    if new.success_policy != old.success_policy {
+        e.invalid_part(&path.child("successPolicy"), ("batch.SuccessPolicy", "/spec/successPolicy"), n.clone().into(), IMMUTABLE);
+    }
 }
 
 /// A job that has never started may still change how its pods are scheduled (KEP-2926).
-fn template_kept(o: &Job, new: &JobSpec, old: &JobSpec, path: &Path, e: &mut FieldErrors) {
+fn template_kept((n, o): (&Job, &Job), new: &JobSpec, old: &JobSpec, path: &Path, e: &mut FieldErrors) {
     let started = o.status.as_ref().is_some_and(|s| s.start_time.is_some());
     let mut t = new.template.clone();
     if on(old.suspend) && !started {
@@ -479,21 +489,6 @@ fn template_kept(o: &Job, new: &JobSpec, old: &JobSpec, path: &Path, e: &mut Fie
         }
     }
     if t != old.template {
-        e.invalid(path, Bare(format!("{:?}", new.template)), IMMUTABLE);
-    }
-}
-
-fn validate_status(n: &Job, _: &Job, e: &mut FieldErrors) {
-    let none = JobStatus::default();
-    let st = n.status.as_ref().unwrap_or(&none);
-    let path = Path::new("status");
-    for (name, v) in [
-        ("active", st.active),
-        ("succeeded", st.succeeded),
-        ("failed", st.failed),
-        ("ready", st.ready),
-        ("terminating", st.terminating),
-    ] {
-        not_negative_opt(v, &path.child(name), e);
+        e.invalid_part(path, ("PodTemplateSpec", "/spec/template"), n.clone().into(), IMMUTABLE);
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod cronjob;
 pub(crate) mod job;
+mod job_status;
 pub(crate) mod schedule;
 #[cfg(test)]
 mod tests;

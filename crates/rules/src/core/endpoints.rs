@@ -15,7 +15,12 @@ pub(crate) const ROW: Rules = Rules {
         }
     }),
     validate: check!(Endpoints, validate),
-    validate_update: check_with_old!(Endpoints, |n: &Endpoints, _: &Endpoints, e: &mut FieldErrors| validate(n, e)),
+    validate_update: check_with_old!(Endpoints, |n: &Endpoints, o: &Endpoints, e: &mut FieldErrors| {
+        // What was accepted once stays acceptable.
+        if n.subsets != o.subsets {
+            validate(n, e);
+        }
+    }),
     allow_create_on_update: true,
     ..Rules::plain(Kind::Endpoints, NameRule::DnsSubdomain)
 };
@@ -61,7 +66,9 @@ fn address(a: &EndpointAddress, at: &Path, e: &mut FieldErrors) {
     if let Some(n) = &a.node_name {
         complain(&at.child("nodeName"), n, names::dns_subdomain(n), e);
     }
-    if !bad {
+    if bad {
+        e.invalid(&at.child("ip"), &a.ip, "must be a valid IP address");
+    } else {
         special_ip(&a.ip, &at.child("ip"), e);
     }
 }

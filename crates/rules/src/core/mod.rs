@@ -3,7 +3,6 @@
 pub(crate) mod claim;
 pub(crate) mod config;
 pub(crate) mod controller;
-pub(crate) mod diff;
 pub(crate) mod endpoints;
 pub mod event;
 pub(crate) mod limits;

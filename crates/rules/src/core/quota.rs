@@ -1,13 +1,13 @@
 //! ResourceQuotas. Docs: "Resource Quotas".
 
-use crate::core::pod::resources::resource_amount;
-use crate::names::{self, NameRule};
+use crate::core::pod::resources::{resource_amount, resource_name};
+use crate::names::NameRule;
 use crate::quantities::round_up_milli;
 use crate::read::items;
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old};
 use kinds::api::core::v1::{ResourceQuota, ResourceQuotaSpec, ResourceQuotaStatus, ScopedResourceSelectorRequirement};
-use kinds::{FieldErrors, Kind, Path};
-use std::collections::BTreeSet;
+use kinds::{FieldErrors, Kind, Path, QuantityText};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) const ROW: Rules = Rules {
     default: edit!(ResourceQuota, |q: &mut ResourceQuota| {
@@ -25,6 +25,11 @@ pub(crate) const ROW: Rules = Rules {
     })),
     validate: check!(ResourceQuota, validate),
     validate_update: check_with_old!(ResourceQuota, validate_update),
+    validate_status_update: check_with_old!(ResourceQuota, |n: &ResourceQuota, _: &ResourceQuota, e: &mut FieldErrors| {
+        let status = n.status.clone().unwrap_or_default();
+        amounts(status.hard.as_ref(), &Path::new("status.hard"), e);
+        amounts(status.used.as_ref(), &Path::new("status.used"), e);
+    }),
     ..Rules::plain(Kind::ResourceQuota, NameRule::DnsSubdomain)
 };
 
@@ -43,20 +48,22 @@ pub(crate) const SCOPES: &[&str] = &[
 fn validate(q: &ResourceQuota, e: &mut FieldErrors) {
     let none = ResourceQuotaSpec::default();
     let spec = q.spec.as_ref().unwrap_or(&none);
-    for (k, v) in spec.hard.iter().flatten() {
-        let at = Path::new("spec.hard").key(k);
-        for m in names::qualified_name(k) {
-            e.invalid(&at, k, m);
-        }
+    amounts(spec.hard.as_ref(), &Path::new("spec.hard"), e);
+    scopes(spec, e);
+    for r in spec.scope_selector.iter().flat_map(|s| items(&s.match_expressions)) {
+        selector(r, &Path::new("spec.scopeSelector.matchExpressions"), e);
+    }
+}
+
+fn amounts(map: Option<&BTreeMap<String, QuantityText>>, path: &Path, e: &mut FieldErrors) {
+    for (k, v) in map.into_iter().flatten() {
+        let at = path.key(k);
+        resource_name(k, &at, e);
         let huge = k.starts_with("hugepages-") || k.starts_with("requests.hugepages-");
         if !k.contains('/') && !STANDARD.contains(&k.as_str()) && !huge {
             e.invalid(&at, k, "must be a standard resource for quota");
         }
         resource_amount(k, v, &at, e);
-    }
-    scopes(spec, e);
-    for r in spec.scope_selector.iter().flat_map(|s| items(&s.match_expressions)) {
-        selector(r, &Path::new("spec.scopeSelector.matchExpressions"), e);
     }
 }
 
@@ -92,7 +99,7 @@ fn selector(r: &ScopedResourceSelectorRequirement, at: &Path, e: &mut FieldError
     }
     let exists_only = !["PriorityClass", "VolumeAttributesClass"].contains(&r.scope_name.as_str());
     if exists_only && r.operator != "Exists" {
-        let why = "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
+        let why = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
         e.invalid(&at.child("operator"), &r.operator, why);
     }
     let n = items(&r.values).len();
@@ -114,7 +121,8 @@ fn validate_update(n: &ResourceQuota, o: &ResourceQuota, e: &mut FieldErrors) {
         q.spec.iter().flat_map(|s| items(&s.scopes).to_vec()).collect()
     };
     if set(n) != set(o) {
-        let list = n.spec.as_ref().map(|s| items(&s.scopes).to_vec()).unwrap_or_default();
-        e.invalid(&Path::new("spec.scopes"), crate::json::list(&list), "field is immutable");
+        let list = n.spec.as_ref().and_then(|s| s.scopes.clone()).filter(|l| !l.is_empty());
+        let shown = list.as_ref().map_or_else(crate::json::null, |l| crate::json::list(l));
+        e.invalid(&Path::new("spec.scopes"), shown, "field is immutable");
     }
 }

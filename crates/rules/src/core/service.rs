@@ -23,6 +23,10 @@ pub(crate) const ROW: Rules = Rules {
         service_update::validate(n, o, e);
         validate(n, e);
     }),
+    validate_status_update: check_with_old!(Service, |n: &Service, o: &Service, e: &mut FieldErrors| {
+        let balanced = n.spec.as_ref().is_some_and(|x| s(&x.type_) == "LoadBalancer");
+        crate::statuses::service(&n.status.clone().unwrap_or_default(), o.status.as_ref(), balanced, e);
+    }),
     warnings: warnings!(Service, |n: &Service, _: Option<&Service>| told(n)),
     allow_create_on_update: true,
     fields: fields!(Service, |x: &Service| {
@@ -286,22 +290,36 @@ fn addresses(spec: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
             e.invalid(&path.child("ipFamilyPolicy"), p, why);
         }
     }
-    if ips.len() > 2 {
-        e.invalid(&path.child("clusterIPs"), crate::json::list(ips), "may only hold up to 2 values");
-    }
+    cluster_ips(ips, families, &path.child("clusterIPs"), e);
+}
+
+fn cluster_ips(ips: &[String], families: &[String], path: &Path, e: &mut FieldErrors) {
+    let mut bad = false;
     for (i, ip) in ips.iter().enumerate() {
-        let at = path.child("clusterIPs").index(i);
-        if ip == NONE {
+        if i == 0 && ip == NONE {
             if ips.len() > 1 {
-                e.invalid(&at, ip, format!("'{NONE}' must be the first and only value"));
-                return;
+                e.invalid(path, crate::json::list(ips), format!("'{NONE}' must be the first and only value"));
+                bad = true;
             }
             continue;
         }
-        complain(&at, ip, names::ip(ip), e);
-        let family = if ip.contains(':') { "IPv6" } else { "IPv4" };
-        if names::ip(ip).is_empty() && families.get(i).is_some_and(|f| f != family) {
-            e.invalid(&at, ip, format!("expected an {} value as indicated by `ipFamilies[{i}]`", families[i]));
+        let why = names::ip(ip);
+        bad |= !why.is_empty();
+        complain(&path.index(i), ip, why, e);
+    }
+    if ips.len() > 2 {
+        e.invalid(path, crate::json::list(ips), "may only hold up to 2 values");
+    }
+    if bad {
+        return;
+    }
+    let six = |ip: &String| ip.contains(':');
+    if ips.len() > 1 && ips.iter().all(six) == ips.iter().any(six) {
+        e.invalid(path, crate::json::list(ips), "may specify no more than one IP for each IP family");
+    }
+    for (i, (ip, family)) in ips.iter().zip(families).enumerate().filter(|(_, (ip, _))| *ip != NONE) {
+        if (family == "IPv4" && six(ip)) || (family == "IPv6" && !six(ip)) {
+            e.invalid(&path.index(i), ip, format!("expected an {family} value as indicated by `ipFamilies[{i}]`"));
         }
     }
 }
@@ -348,11 +366,16 @@ fn load_balancer(spec: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
     if !balanced && spec.allocate_load_balancer_node_ports.is_some() {
         e.forbidden(&path.child("allocateLoadBalancerNodePorts"), why);
     }
+    load_balancer_class(spec, path, e);
+}
+
+/// The class of the load balancer: for services that ask for one.
+pub(super) fn load_balancer_class(spec: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
     if let Some(c) = &spec.load_balancer_class {
-        if balanced {
+        if s(&spec.type_) == "LoadBalancer" {
             complain(&path.child("loadBalancerClass"), c, names::qualified_name(c), e);
         } else {
-            e.forbidden(&path.child("loadBalancerClass"), why);
+            e.forbidden(&path.child("loadBalancerClass"), "may only be used when `type` is 'LoadBalancer'");
         }
     }
 }
@@ -371,11 +394,12 @@ fn traffic(spec: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
     } else if check != 0 {
         port(check, &path.child("healthCheckNodePort"), e);
     }
-    if needs_cluster_ip(spec) {
-        let policy = s(&spec.internal_traffic_policy);
-        if !["Cluster", "Local"].contains(&policy) {
+    match spec.internal_traffic_policy.as_deref() {
+        None if needs_cluster_ip(spec) => e.required(&path.child("internalTrafficPolicy"), ""),
+        Some(policy) if !["Cluster", "Local"].contains(&policy) => {
             e.not_supported(&path.child("internalTrafficPolicy"), policy, &["Cluster", "Local"]);
         }
+        _ => {}
     }
     if let Some(d) = &spec.traffic_distribution {
         let known = ["PreferClose", "PreferSameZone", "PreferSameNode"];

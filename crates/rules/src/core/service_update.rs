@@ -1,7 +1,7 @@
 //! Services over time: what a write without it keeps, what a change of type lets go, what may never change.
 
 use super::service::{
-    externally_accessible, needs_cluster_ip, needs_health_check, needs_node_port, no_status,
+    externally_accessible, is_headless, needs_cluster_ip, needs_health_check, needs_node_port, no_status,
 };
 use crate::read::{has, items, s};
 use kinds::api::core::v1::{Service, ServiceSpec};
@@ -139,25 +139,79 @@ const FIXED: &str = "may not change once set";
 pub(super) fn validate(n: &Service, o: &Service, e: &mut FieldErrors) {
     let (Some(new), Some(old)) = (&n.spec, &o.spec) else { return };
     let path = Path::new("spec");
-    let both = needs_cluster_ip(new) && needs_cluster_ip(old);
-    let (was, is) = (items(&old.cluster_ips), items(&new.cluster_ips));
-    if both && !was.is_empty() {
-        if was.first() != is.first() {
-            e.invalid(&path.child("clusterIPs").index(0), crate::json::list(is), FIXED);
-        }
-        if was.len() > 1 && is.len() > 1 && was[1] != is[1] {
-            e.invalid(&path.child("clusterIPs").index(1), crate::json::list(is), FIXED);
-        }
-    }
-    if both
-        && let (Some(a), Some(b)) = (items(&old.ip_families).first(), items(&new.ip_families).first())
-        && a != b
-    {
-        e.invalid(&path.child("ipFamilies").index(0), b, FIXED);
+    let external = [new, old].iter().any(|x| s(&x.type_) == "ExternalName");
+    if !external {
+        addresses_kept(new, old, &path, e);
+        families_kept(new, old, &path, e);
     }
     let class = |x: &ServiceSpec| x.load_balancer_class.clone();
     if s(&old.type_) == "LoadBalancer" && s(&new.type_) == "LoadBalancer" && class(old) != class(new) {
         let shown = class(new).map_or_else(crate::json::null, |c| kinds::field::Bare(format!("{c:?}")));
         e.invalid(&path.child("loadBalancerClass"), shown, FIXED);
     }
+    // The class is looked at here, and with the rest of the service again.
+    super::service::load_balancer_class(new, &path, e);
+    if needs_health_check(old) && needs_health_check(new) && old.health_check_node_port.unwrap_or_default() != new.health_check_node_port.unwrap_or_default() {
+        e.forbidden(&path.child("healthCheckNodePort"), crate::meta::IMMUTABLE);
+    }
+}
+
+/// The first address stays; a second one comes and goes with the policy (KEP-563).
+fn addresses_kept(new: &ServiceSpec, old: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
+    if is_headless(new) && is_headless(old) {
+        return;
+    }
+    let (is, was) = (items(&new.cluster_ips), items(&old.cluster_ips));
+    let at = path.child("clusterIPs");
+    let mut told = |i: usize, why: &str| e.invalid(&at.index(i), shown(&new.cluster_ips), why);
+    if was.len() == is.len() {
+        (0..was.len()).filter(|i| was[*i] != is[*i]).for_each(|i| told(i, FIXED));
+        return;
+    }
+    match (was.first(), is.first()) {
+        (Some(_), None) => told(0, "primary clusterIP can not be unset"),
+        (Some(a), Some(b)) if a != b => told(0, FIXED),
+        _ => {}
+    }
+    if was.len() > is.len() && is.len() == 1 {
+        single(new, path, "must be set to 'SingleStack' when releasing the secondary clusterIP", e);
+    }
+}
+
+fn families_kept(new: &ServiceSpec, old: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
+    if is_headless(new) || is_headless(old) {
+        return;
+    }
+    let (is, was) = (items(&new.ip_families), items(&old.ip_families));
+    let at = path.child("ipFamilies").index(0);
+    if was.len() == is.len() {
+        for _ in was.iter().zip(is).filter(|(a, b)| a != b) {
+            e.invalid(&at, shown(&new.ip_families), FIXED);
+        }
+        return;
+    }
+    let less = was.len() > is.len();
+    if less && items(&new.cluster_ips).is_empty() {
+        e.invalid(&at, shown(&new.ip_families), "primary ipFamily can not be unset");
+    }
+    if let (Some(a), Some(b)) = (was.first(), is.first())
+        && a != b
+    {
+        // The addresses are what is shown.
+        e.invalid(&at, shown(&new.cluster_ips), FIXED);
+    }
+    if less && is.len() == 1 {
+        single(new, path, "must be set to 'SingleStack' when releasing the secondary ipFamily", e);
+    }
+}
+
+fn single(new: &ServiceSpec, path: &Path, why: &str, e: &mut FieldErrors) {
+    if s(&new.ip_family_policy) != "SingleStack" {
+        let shown = new.ip_family_policy.as_ref().map_or_else(crate::json::null, |p| kinds::field::Bare(format!("{p:?}")));
+        e.invalid(&path.child("ipFamilyPolicy"), shown, why);
+    }
+}
+
+fn shown(list: &Option<Vec<String>>) -> kinds::field::Bare {
+    list.as_ref().filter(|l| !l.is_empty()).map_or_else(crate::json::null, |l| crate::json::list(l))
 }

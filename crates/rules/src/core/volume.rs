@@ -26,7 +26,11 @@ pub(crate) const ROW: Rules = Rules {
     })),
     validate: check!(PersistentVolume, validate),
     validate_update: check_with_old!(PersistentVolume, |n: &PersistentVolume, o: &PersistentVolume, e: &mut FieldErrors| {
-        validate(n, e);
+        // All of it is looked at twice.
+        for _ in 0..2 {
+            crate::table::check_new(&n.clone().into(), e);
+            validate(n, e);
+        }
         kept(n, o, e);
     }),
     ..Rules::plain(Kind::PersistentVolume, NameRule::DnsSubdomain)
@@ -37,7 +41,7 @@ fn default(v: &mut PersistentVolume) {
     fill(&mut status.phase, "Pending");
     let spec = v.spec.get_or_insert_default();
     fill(&mut spec.persistent_volume_reclaim_policy, "Retain");
-    fill(&mut spec.volume_mode, "Filesystem");
+    spec.volume_mode.get_or_insert_with(|| "Filesystem".into());
     round_up_milli(&mut spec.capacity);
     if let Some(h) = &mut spec.host_path {
         h.type_.get_or_insert_default();
@@ -131,11 +135,13 @@ fn validate(v: &PersistentVolume, e: &mut FieldErrors) {
         let name = s(&spec.storage_class_name);
         complain(&path.child("storageClassName"), name, names::dns_subdomain(name), e);
     }
-    one_of_opt(&spec.volume_mode, &["Block", "Filesystem"], &path.child("volumeMode"), e);
+    if let Some(m) = spec.volume_mode.as_deref().filter(|m| !["Block", "Filesystem"].contains(m)) {
+        e.not_supported(&path.child("volumeMode"), m, &["Block", "Filesystem"]);
+    }
 }
 
 /// The values that nodes' labels are compared with.
-fn affinity_values(r: &NodeSelector, at: &Path, e: &mut FieldErrors) {
+pub(crate) fn affinity_values(r: &NodeSelector, at: &Path, e: &mut FieldErrors) {
     for (i, t) in r.node_selector_terms.iter().enumerate() {
         for (j, x) in items(&t.match_expressions).iter().enumerate() {
             let at = at.child("nodeSelectorTerms").index(i).child("matchExpressions").index(j).child("values");
@@ -207,7 +213,6 @@ fn own_source(spec: &PersistentVolumeSpec, path: &Path, e: &mut FieldErrors) {
             ("controllerExpandSecretRef", &c.controller_expand_secret_ref),
             ("nodePublishSecretRef", &c.node_publish_secret_ref),
             ("nodeExpandSecretRef", &c.node_expand_secret_ref),
-            ("nodeStageSecretRef", &c.node_stage_secret_ref),
         ] {
             if let Some(r) = secret {
                 secret_reference(s(&r.name), s(&r.namespace), &at.child(name), e);
@@ -227,25 +232,42 @@ fn secret_reference(name: &str, namespace: &str, at: &Path, e: &mut FieldErrors)
     }
 }
 
+/// What holds the data stays; so does what a claim relies on.
 fn kept(n: &PersistentVolume, o: &PersistentVolume, e: &mut FieldErrors) {
     let none = PersistentVolumeSpec::default();
     let (new, old) = (n.spec.as_ref().unwrap_or(&none), o.spec.as_ref().unwrap_or(&none));
-    let mut m = new.clone();
-    m.access_modes.clone_from(&old.access_modes);
-    m.capacity.clone_from(&old.capacity);
-    m.claim_ref.clone_from(&old.claim_ref);
-    m.mount_options.clone_from(&old.mount_options);
-    m.node_affinity.clone_from(&old.node_affinity);
-    m.persistent_volume_reclaim_policy.clone_from(&old.persistent_volume_reclaim_policy);
-    m.storage_class_name.clone_from(&old.storage_class_name);
-    m.volume_attributes_class_name.clone_from(&old.volume_attributes_class_name);
-    m.volume_mode.clone_from(&old.volume_mode);
-    if m != *old {
+    let mut source = source_alone(new);
+    let before = source_alone(old);
+    // Secrets for growing can be added.
+    if let (Some(new), Some(old)) = (&mut source.csi, &before.csi)
+        && old.controller_expand_secret_ref.is_none()
+    {
+        new.controller_expand_secret_ref = None;
+    }
+    if source != before {
+        let whole = |spec| PersistentVolume { spec: Some(spec), ..Default::default() }.into();
         let why = "spec.persistentvolumesource is immutable after creation";
-        e.forbidden(&Path::new("spec.persistentvolumesource"), format!("{why}\n{}", crate::core::diff::lines(old, &m)));
+        let at = Path::new("spec.persistentvolumesource");
+        e.forbidden_change(&at, ("PersistentVolumeSource", "/spec"), (whole(source), whole(before)), why);
     }
-    crate::meta::immutable_text(s(&new.volume_mode), s(&old.volume_mode), &Path::new("spec.volumeMode"), e);
+    if new.volume_mode != old.volume_mode {
+        let shown = new.volume_mode.as_ref().map_or_else(crate::json::null, |m| Bare(format!("{m:?}")));
+        e.invalid(&Path::new("volumeMode"), shown, crate::meta::IMMUTABLE);
+    }
     if old.node_affinity.is_some() && new.node_affinity != old.node_affinity {
-        e.invalid(&Path::new("spec.nodeAffinity"), Bare("{}".into()), "field is immutable, except for updating from beta label to GA");
+        let why = "field is immutable, except for updating from beta label to GA";
+        e.invalid_part(&Path::new("nodeAffinity"), ("VolumeNodeAffinity", "/spec/nodeAffinity"), n.clone().into(), why);
     }
+    if old.volume_attributes_class_name.is_some() && new.volume_attributes_class_name.is_none() {
+        e.forbidden(&Path::new("spec.volumeAttributesClassName"), "update from non-nil value to nil is forbidden");
+    }
+}
+
+/// The spec without all that is no source.
+fn source_alone(spec: &PersistentVolumeSpec) -> PersistentVolumeSpec {
+    let mut m = spec.clone();
+    (m.access_modes, m.capacity, m.claim_ref, m.mount_options) = (None, None, None, None);
+    (m.node_affinity, m.persistent_volume_reclaim_policy, m.storage_class_name) = (None, None, None);
+    (m.volume_attributes_class_name, m.volume_mode) = (None, None);
+    m
 }

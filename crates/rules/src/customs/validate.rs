@@ -78,7 +78,7 @@ struct At<'a> {
 impl At<'_> {
     fn add(&mut self, wrong: Wrong, value: String, detail: String) {
         let path = if self.path.is_empty() { Path::default() } else { Path::new(self.path) };
-        self.errors.0.push(FieldError { wrong, path, value, detail });
+        self.errors.0.push(FieldError { wrong, path, value, detail, told: None });
     }
     fn invalid(&mut self, value: String, what: &str) {
         let detail = format!("{} in body {what}", self.path);
@@ -91,7 +91,7 @@ impl At<'_> {
     /// Errors of combined schemas belong to no field.
     fn combined(&mut self, what: &str) {
         let detail = format!("{:?} {what}", self.path);
-        self.errors.0.push(FieldError { wrong: Wrong::Invalid, path: Path::default(), value: "\"\"".into(), detail });
+        self.errors.0.push(FieldError { wrong: Wrong::Invalid, path: Path::default(), value: "\"\"".into(), detail, told: None });
     }
 }
 

@@ -5,30 +5,42 @@ use crate::meta::IMMUTABLE;
 use crate::names::{self, NameRule};
 use crate::read::{has, items, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, keep_spec, keep_status_alone};
-use kinds::api::networking::v1::{IPAddress, ServiceCIDR};
+use kinds::api::networking::v1::{IPAddress, ParentReference, ServiceCIDR};
 use kinds::field::Bare;
 use kinds::{FieldErrors, Kind, Path};
 
 pub(crate) const ROW: Rules = Rules {
     validate: check!(IPAddress, validate),
     validate_update: check_with_old!(IPAddress, |n: &IPAddress, o: &IPAddress, e: &mut FieldErrors| {
-        if n.spec != o.spec {
-            let p = &n.spec.parent_ref;
-            let shown = format!(
-                "{{\"Group\":{:?},\"Resource\":{:?},\"Namespace\":{:?},\"Name\":{:?}}}",
-                s(&p.group), p.resource, s(&p.namespace), p.name
-            );
-            e.invalid(&Path::new("spec.parentRef"), Bare(shown), IMMUTABLE);
+        validate(n, e);
+        let (is, was) = (&n.spec.parent_ref, &o.spec.parent_ref);
+        if (s(&is.group), &is.resource, s(&is.namespace), &is.name) != (s(&was.group), &was.resource, s(&was.namespace), &was.name) {
+            e.invalid(&Path::new("spec.parentRef"), parent(is), IMMUTABLE);
         }
     }),
     ..Rules::plain(Kind::IPAddress, NameRule::Own(|n, _| names::ip(n)))
 };
 
+/// A reference that says nothing is none.
+fn parent(p: &ParentReference) -> Bare {
+    if is_nothing(p) {
+        return crate::json::null();
+    }
+    Bare(format!("{{\"Group\":{:?},\"Resource\":{:?},\"Namespace\":{:?},\"Name\":{:?}}}", s(&p.group), p.resource, s(&p.namespace), p.name))
+}
+
+fn is_nothing(p: &ParentReference) -> bool {
+    p.resource.is_empty() && p.name.is_empty() && !has(&p.group) && !has(&p.namespace)
+}
+
 fn validate(a: &IPAddress, e: &mut FieldErrors) {
     let (p, at) = (&a.spec.parent_ref, Path::new("spec.parentRef"));
-    if p.resource.is_empty() && p.name.is_empty() && !has(&p.group) && !has(&p.namespace) {
+    if is_nothing(p) {
         e.required(&at, "");
         return;
+    }
+    if has(&p.group) {
+        complain(&at.child("group"), s(&p.group), names::dns_subdomain(s(&p.group)), e);
     }
     if p.resource.is_empty() {
         e.required(&at.child("resource"), "");
@@ -39,9 +51,6 @@ fn validate(a: &IPAddress, e: &mut FieldErrors) {
         e.required(&at.child("name"), "");
     } else {
         complain(&at.child("name"), &p.name, names::path_segment(&p.name), e);
-    }
-    if has(&p.group) {
-        complain(&at.child("group"), s(&p.group), names::dns_subdomain(s(&p.group)), e);
     }
     if has(&p.namespace) {
         complain(&at.child("namespace"), s(&p.namespace), names::path_segment(s(&p.namespace)), e);
@@ -54,13 +63,30 @@ pub(crate) const CIDR_ROW: Rules = Rules {
     prepare_status_update: keep_spec!(ServiceCIDR, ServiceCIDR),
     validate: check!(ServiceCIDR, cidr),
     validate_update: check_with_old!(ServiceCIDR, |n: &ServiceCIDR, o: &ServiceCIDR, e: &mut FieldErrors| {
-        if n.spec != o.spec {
-            let list = n.spec.as_ref().map(|x| items(&x.cidrs).to_vec()).unwrap_or_default();
-            e.invalid(&Path::new("spec.cidrs"), crate::json::list(&list), IMMUTABLE);
-        }
+        ranges_kept(n, o, e);
     }),
     ..Rules::plain(Kind::ServiceCIDR, NameRule::DnsSubdomain)
 };
+
+/// A range stays; one of the other family can be added.
+fn ranges_kept(n: &ServiceCIDR, o: &ServiceCIDR, e: &mut FieldErrors) {
+    let list = |c: &ServiceCIDR| c.spec.as_ref().and_then(|x| x.cidrs.clone());
+    let (new, old) = (list(n), list(o));
+    let (is, was) = (items(&new), items(&old));
+    let path = Path::new("spec.cidrs");
+    let grown = was.len() == 1 && is.len() == 2;
+    if is.len() != was.len() && !grown {
+        let shown = new.as_ref().filter(|l| !l.is_empty()).map_or_else(crate::json::null, |l| crate::json::list(l));
+        e.invalid(&path, shown, IMMUTABLE);
+        return;
+    }
+    for (i, (a, _)) in is.iter().zip(was).enumerate().filter(|(_, (a, b))| a != b) {
+        e.invalid(&path.index(i), a, IMMUTABLE);
+    }
+    if grown {
+        cidr(n, e);
+    }
+}
 
 fn cidr(c: &ServiceCIDR, e: &mut FieldErrors) {
     let list = c.spec.as_ref().map(|x| items(&x.cidrs).to_vec()).unwrap_or_default();

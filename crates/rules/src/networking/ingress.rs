@@ -31,6 +31,9 @@ pub(crate) const ROW: Rules = Rules {
         validate(i, e);
     }),
     validate_update: check_with_old!(Ingress, |n: &Ingress, _: &Ingress, e: &mut FieldErrors| validate(n, e)),
+    validate_status_update: check_with_old!(Ingress, |n: &Ingress, o: &Ingress, e: &mut FieldErrors| {
+        crate::statuses::ingress(&n.status.clone().unwrap_or_default(), o.status.as_ref(), e);
+    }),
     ..Rules::plain(Kind::Ingress, NameRule::DnsSubdomain)
 };
 
@@ -91,6 +94,10 @@ fn rule(r: &IngressRule, at: &Path, e: &mut FieldErrors) {
 fn http_path(p: &HTTPIngressPath, at: &Path, e: &mut FieldErrors) {
     let text = s(&p.path);
     match p.path_type.as_str() {
+        "" => {
+            e.required(&at.child("pathType"), "pathType must be specified");
+            return;
+        }
         "Exact" | "Prefix" => {
             if !text.starts_with('/') {
                 e.invalid(&at.child("path"), text, "must be an absolute path");

@@ -81,10 +81,10 @@ fn ports(list: &[NetworkPolicyPort], at: &Path, e: &mut FieldErrors) {
             None => e.invalid(&end_path, end, "may not be specified when `port` is not specified"),
             Some(IntOrString::String(_)) => e.invalid(&end_path, end, "may not be specified when `port` is non-numeric"),
             Some(IntOrString::Int(n)) => {
-                port(end, &end_path, e);
                 if end < *n {
                     e.invalid(&end_path, *n, "must be greater than or equal to `port`");
                 }
+                port(end, &end_path, e);
             }
         }
     }

@@ -152,7 +152,9 @@ fn check_webhook(w: &Webhook<'_>, at: &Path, e: &mut FieldErrors) {
     };
     policies(w.failure_policy, &["Fail", "Ignore"], "failurePolicy", e);
     policies(w.match_policy, &["Equivalent", "Exact"], "matchPolicy", e);
-    if !["None", "NoneOnDryRun"].contains(&w.side_effects) {
+    if w.side_effects.is_empty() {
+        e.required(&at.child("sideEffects"), "must specify one of None, NoneOnDryRun");
+    } else if !["None", "NoneOnDryRun"].contains(&w.side_effects) {
         e.not_supported(&at.child("sideEffects"), w.side_effects, &["None", "NoneOnDryRun"]);
     }
     if let Some(n) = w.timeout_s.filter(|n| !(1..=TIMEOUT_S_MAX).contains(n)) {
@@ -202,7 +204,8 @@ fn client(c: &WebhookClientConfig, at: &Path, e: &mut FieldErrors) {
         }
         (None, Some(x)) => {
             let at = at.child("service");
-            for (name, v) in [("name", &x.name), ("namespace", &x.namespace)] {
+            // Upstream says one where it means the other.
+            for (name, v) in [("name", &x.namespace), ("namespace", &x.name)] {
                 if v.is_empty() {
                     e.required(&at.child(name), "");
                 }
@@ -242,7 +245,7 @@ fn service_path(path: &str, at: &Path, e: &mut FieldErrors) {
 
 /// A rule that chooses requests.
 pub(super) fn rule(r: &RuleWithOperations, at: &Path, e: &mut FieldErrors) {
-    let lists = [("apiGroups", &r.api_groups), ("apiVersions", &r.api_versions), ("operations", &r.operations), ("resources", &r.resources)];
+    let lists = [("operations", &r.operations), ("apiGroups", &r.api_groups), ("apiVersions", &r.api_versions), ("resources", &r.resources)];
     for (name, list) in lists {
         let list = items(list);
         if list.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::default::to_container;
 use super::{env, mounts, probes, resources, security};
-use crate::checks::{complain, one_of, one_of_opt, port, present};
+use crate::checks::{complain, one_of, one_of_opt, port};
 use crate::names;
 use crate::read::{has, items, on, s};
 use kinds::api::core::v1::{Container, ContainerPort, EphemeralContainer, PodSpec};
@@ -209,24 +209,23 @@ pub(super) fn host_network_ports(spec: &PodSpec, path: &Path, e: &mut FieldError
 
 fn resize_policy(c: &Container, spec: &PodSpec, path: &Path, e: &mut FieldErrors) {
     let mut seen = BTreeSet::new();
+    let at = path;
     for (i, p) in items(&c.resize_policy).iter().enumerate() {
-        let at = path.index(i);
+        if !seen.insert(&p.resource_name) {
+            e.duplicate(&path.index(i), &p.resource_name);
+        }
         match p.resource_name.as_str() {
             "cpu" | "memory" => {}
-            "" => e.required(&at, ""),
-            other => e.not_supported(&at, other, &["cpu", "memory"]),
+            "" => e.required(at, ""),
+            other => e.not_supported(at, other, &["cpu", "memory"]),
         }
         match p.restart_policy.as_str() {
             "NotRequired" | "RestartContainer" => {}
-            "" => e.required(&at, ""),
-            other => e.not_supported(&at, other, &["NotRequired", "RestartContainer"]),
+            "" => e.required(at, ""),
+            other => e.not_supported(at, other, &["NotRequired", "RestartContainer"]),
         }
         if s(&spec.restart_policy) == "Never" && p.restart_policy != "NotRequired" {
-            e.invalid(&at, &p.restart_policy, "must be 'NotRequired' when `restartPolicy` is 'Never'");
-        }
-        if !seen.insert(&p.resource_name) {
-            let shown = format!("{{\"ResourceName\":{:?},\"RestartPolicy\":{:?}}}", p.resource_name, p.restart_policy);
-            e.duplicate(path, Bare(shown));
+            e.invalid(at, &p.restart_policy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'");
         }
     }
 }
@@ -247,7 +246,9 @@ fn restart_rules(c: &Container, at: &Path, e: &mut FieldErrors) {
     }
     for (i, r) in rules.iter().enumerate() {
         let at = path.index(i);
-        one_of(&r.action, &["Restart", "RestartAllContainers"], &at.child("action"), e);
+        if !["Restart", "RestartAllContainers"].contains(&r.action.as_str()) {
+            e.not_supported(&at.child("action"), &r.action, &["Restart", "RestartAllContainers"]);
+        }
         let Some(x) = &r.exit_codes else {
             e.required(&at.child("exitCodes"), "must be specified");
             continue;
@@ -261,9 +262,4 @@ fn restart_rules(c: &Container, at: &Path, e: &mut FieldErrors) {
             e.too_many(&at.child("exitCodes").child("values"), n, CODES_MAX);
         }
     }
-}
-
-/// Names that must be there, listed in one place for references to secrets and the like.
-pub(super) fn named(name: &str, path: &Path, e: &mut FieldErrors) {
-    present(name, &path.child("name"), e);
 }

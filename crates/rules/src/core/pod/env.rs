@@ -1,6 +1,5 @@
 //! Environment of containers, and the downward API's field and resource references.
 
-use super::containers::named;
 use crate::checks::{complain, local_path, present};
 use crate::names;
 use crate::read::{amount, has, items, s};
@@ -80,7 +79,7 @@ fn value_from(v: &EnvVar, f: &EnvVarSource, spec: &PodSpec, at: &Path, e: &mut F
             local_path(&r.path, &at.child("path"), e);
         }
         let volume = items(&spec.volumes).iter().find(|v| v.name == r.volume_name);
-        if !r.volume_name.is_empty() && volume.is_none() {
+        if volume.is_none() {
             e.not_found(&at.child("volumeName"), &r.volume_name);
         } else if volume.is_some_and(|v| v.empty_dir.is_none()) {
             e.invalid(&at.child("volumeName"), &r.volume_name, "must be an emptyDir volume");
@@ -97,7 +96,7 @@ fn value_from(v: &EnvVar, f: &EnvVarSource, spec: &PodSpec, at: &Path, e: &mut F
 }
 
 fn key_ref(name: &str, key: &str, at: &Path, e: &mut FieldErrors) {
-    named(name, at, e);
+    complain(&at.child("name"), name, names::dns_subdomain(name), e);
     if key.is_empty() {
         e.required(&at.child("key"), "");
     } else {
@@ -196,7 +195,15 @@ pub(super) fn resource(r: &ResourceFieldSelector, volume: bool, at: &Path, e: &m
     };
     let spelled = amount(d).to_string();
     if !allowed.iter().any(|a| kinds::Quantity::canonical(a).as_deref() == Some(&spelled)) {
-        e.invalid(&at.child("divisor"), unit, words);
+        e.invalid(&at.child("divisor"), &r.resource, words);
+    }
+}
+
+fn whole(name: &str, at: &Path, e: &mut FieldErrors) {
+    if name.is_empty() {
+        e.required(&at.child("name"), "");
+    } else {
+        complain(&at.child("name"), name, names::dns_subdomain(name), e);
     }
 }
 
@@ -210,11 +217,11 @@ pub(super) fn from(list: &[EnvFromSource], path: &Path, e: &mut FieldErrors) {
         let mut n = 0;
         if let Some(c) = &f.config_map_ref {
             n += 1;
-            named(&c.name, &at.child("configMapRef"), e);
+            whole(&c.name, &at.child("configMapRef"), e);
         }
         if let Some(c) = &f.secret_ref {
             n += 1;
-            named(&c.name, &at.child("secretRef"), e);
+            whole(&c.name, &at.child("secretRef"), e);
         }
         if n == 0 {
             e.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`");

@@ -13,6 +13,7 @@ mod probes;
 pub mod resources;
 mod security;
 pub mod spec;
+mod status;
 pub mod template;
 #[cfg(test)]
 mod tests;
@@ -32,10 +33,10 @@ pub(crate) const ROW: Rules = Rules {
     default: edit!(Pod, default::pod),
     prepare_create: edit!(Pod, prepare_create),
     prepare_update: edit_with_old!(Pod, prepare_update),
-    prepare_status_update: Some(edit_with_old!(Pod, prepare_status_update)),
+    prepare_status_update: Some(edit_with_old!(Pod, status::prepare)),
     validate: check!(Pod, validate),
     validate_update: check_with_old!(Pod, update::validate),
-    validate_status_update: check_with_old!(Pod, update::validate_status),
+    validate_status_update: check_with_old!(Pod, status::validate),
     warnings: warnings!(Pod, warnings::pod),
     graceful_delete: Some(grace_s),
     fields: fields!(Pod, field_values),
@@ -68,18 +69,6 @@ fn prepare_update(n: &mut Pod, o: &Pod) {
     n.status.clone_from(&o.status);
     let generation = o.metadata.generation.unwrap_or_default();
     n.metadata.generation = Some(if n.spec == o.spec { generation } else { generation + 1 });
-}
-
-fn prepare_status_update(n: &mut Pod, o: &Pod) {
-    n.spec.clone_from(&o.spec);
-    n.metadata.generation = o.metadata.generation;
-    n.metadata.deletion_timestamp.clone_from(&o.metadata.deletion_timestamp);
-    n.metadata.owner_references.clone_from(&o.metadata.owner_references);
-    let new = n.status.get_or_insert_default();
-    let Some(old) = &o.status else { return };
-    if new.qos_class.is_none() {
-        new.qos_class.clone_from(&old.qos_class);
-    }
 }
 
 /// `pods/ephemeralcontainers`: nothing but the ephemeral containers changes.

@@ -11,7 +11,8 @@ pub(super) fn mounts(c: &Container, spec: &PodSpec, at: &Path, e: &mut FieldErro
     let (mut seen, devices) = (BTreeSet::new(), items(&c.volume_devices));
     let volume = |n: &str| items(&spec.volumes).iter().find(|v| v.name == n);
     for (i, m) in items(&c.volume_mounts).iter().enumerate() {
-        let at = at.child("volumeMounts").index(i);
+        let path = at.child("volumeMounts");
+        let at = path.index(i);
         if m.name.is_empty() {
             e.required(&at.child("name"), "");
         }
@@ -39,10 +40,10 @@ pub(super) fn mounts(c: &Container, spec: &PodSpec, at: &Path, e: &mut FieldErro
             descending_path(s(&m.sub_path_expr), &at.child("subPathExpr"), e);
         }
         if let Some(p) = &m.mount_propagation {
-            propagation(p, c, &at.child("mountPropagation"), e);
+            propagation(p, c, &path.child("mountPropagation"), e);
         }
         if let Some(r) = &m.recursive_read_only {
-            recursive(r, on(m.read_only), m.mount_propagation.as_deref(), &at.child("recursiveReadOnly"), e);
+            recursive(r, on(m.read_only), m.mount_propagation.as_deref(), &path.child("recursiveReadOnly"), e);
         }
     }
     for (i, d) in devices.iter().enumerate() {

@@ -18,7 +18,9 @@ pub(super) fn affinity(a: Option<&Affinity>, path: &Path, e: &mut FieldErrors) {
     if let Some(n) = &a.node_affinity {
         let path = path.child("nodeAffinity");
         if let Some(r) = &n.required_during_scheduling_ignored_during_execution {
-            node_selector(r, &path.child("requiredDuringSchedulingIgnoredDuringExecution"), e);
+            let at = path.child("requiredDuringSchedulingIgnoredDuringExecution");
+            node_selector(r, &at, e);
+            crate::core::volume::affinity_values(r, &at, e);
         }
         for (i, p) in items(&n.preferred_during_scheduling_ignored_during_execution).iter().enumerate() {
             let at = path.child("preferredDuringSchedulingIgnoredDuringExecution").index(i);

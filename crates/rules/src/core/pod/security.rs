@@ -80,13 +80,20 @@ fn app_armor(p: Option<&AppArmorProfile>, path: &Path, e: &mut FieldErrors) {
 fn local_profile(kind: &str, file: &Option<String>, (what, field): (&str, &str), path: &Path, e: &mut FieldErrors) {
     known_profile(kind, field, path, e);
     if kind == "Localhost" {
-        if !has(file) {
+        if file.is_none() || (what == "AppArmor type" && !has(file)) {
             e.required(&path.child("localhostProfile"), format!("must be set when {what} is Localhost"));
         } else {
             descending_path(s(file), &path.child("localhostProfile"), e);
         }
     } else if let Some(f) = file {
-        e.invalid(&path.child("localhostProfile"), f, format!("can only be set when {what} is Localhost"));
+        let why = format!("can only be set when {what} is Localhost");
+        let at = path.child("localhostProfile");
+        match what {
+            "AppArmor type" if ["RuntimeDefault", "Unconfined"].contains(&kind) => e.invalid(&at, f, why),
+            "AppArmor type" => {}
+            // The whole profile is shown.
+            _ => e.invalid(&at, Bare(format!("{{\"Type\":{kind:?},\"LocalhostProfile\":{f:?}}}")), why),
+        }
     }
 }
 

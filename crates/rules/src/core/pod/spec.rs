@@ -18,9 +18,10 @@ const SEARCH_CHARS_MAX: usize = 2048;
 
 /// Everything that must hold of a pod's spec.
 pub fn validate(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
-    volumes::volumes(p, &path.child("volumes"), e);
+    let unsound = volumes::volumes(p, &path.child("volumes"), e);
     resource_claims(p, &path.child("resourceClaims"), e);
-    let w = Within { spec: p, host_users: p.host_users != Some(false) };
+    let pruned = (!unsound.is_empty()).then(|| without_volumes(p, &unsound));
+    let w = Within { spec: pruned.as_ref().unwrap_or(p), host_users: p.host_users != Some(false) };
     containers::app(&w, &path.child("containers"), e);
     containers::init(&w, &path.child("initContainers"), e);
     containers::ephemeral(&w, &path.child("ephemeralContainers"), e);
@@ -66,16 +67,17 @@ fn identity(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
     }
     if let Some(h) = &p.hostname_override {
         const HOSTNAME_MAX: usize = 64;
-        complain(&path.child("hostnameOverride"), h, names::dns_subdomain(h), e);
-        if h.len() > HOSTNAME_MAX {
-            e.too_long(&path.child("hostnameOverride"), HOSTNAME_MAX);
-        }
+        let at = path.child("hostnameOverride");
         if on(p.set_hostname_as_fqdn) {
-            e.forbidden(&path.child("setHostnameAsFQDN"), "setHostnameAsFQDN cannot be true when hostnameOverride is set");
+            e.forbidden(&at, "may not be specified when setHostnameAsFQDN is true");
         }
         if on(p.host_network) {
-            e.forbidden(&path.child("hostnameOverride"), "may not be specified when hostNetwork is true");
+            e.forbidden(&at, "may not be specified when hostNetwork is true");
         }
+        if h.len() > HOSTNAME_MAX {
+            e.too_long(&at, HOSTNAME_MAX);
+        }
+        complain(&at, h, names::dns_subdomain(h), e);
     }
 }
 
@@ -151,14 +153,6 @@ fn resource_claims(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
         } else {
             complain(&at.child("name"), &c.name, names::dns_label(&c.name), e);
         }
-        for (name, value) in [
-            ("resourceClaimName", &c.resource_claim_name),
-            ("resourceClaimTemplateName", &c.resource_claim_template_name),
-        ] {
-            if let Some(v) = value {
-                complain(&at.child(name), v, names::dns_subdomain(v), e);
-            }
-        }
         match (&c.resource_claim_name, &c.resource_claim_template_name) {
             (Some(_), Some(_)) => {
                 let why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified";
@@ -170,7 +164,22 @@ fn resource_claims(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
             }
             _ => {}
         }
+        for (name, value) in [
+            ("resourceClaimName", &c.resource_claim_name),
+            ("resourceClaimTemplateName", &c.resource_claim_template_name),
+        ] {
+            if let Some(v) = value {
+                complain(&at.child(name), v, names::dns_subdomain(v), e);
+            }
+        }
     }
+}
+
+fn without_volumes(p: &PodSpec, unsound: &[usize]) -> PodSpec {
+    let mut pruned = p.clone();
+    let left = items(&p.volumes).iter().enumerate().filter(|(i, _)| !unsound.contains(i)).map(|(_, v)| v.clone());
+    pruned.volumes = Some(left.collect());
+    pruned
 }
 
 /// A pod's claim as Go prints it.

@@ -1,11 +1,9 @@
 //! What may change of a pod that exists: images, a shorter deadline, more tolerations, fewer gates; resources through
 //! `resize`, ephemeral containers through their own subresource.
 
-use crate::checks::complain;
-use crate::names;
 use crate::read::{has, items, s};
-use kinds::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, Toleration};
-use kinds::{FieldErrors, Path, pod};
+use kinds::api::core::v1::{Container, Pod, PodSpec, Toleration};
+use kinds::{FieldErrors, Path};
 
 const OTHER_FIELDS: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
@@ -28,12 +26,15 @@ pub(super) fn validate(n: &Pod, o: &Pod, e: &mut FieldErrors) {
         }
     }
     images(&new, &path, e);
-    deadline(&new, &old, &path, e);
+    if !deadline(&new, &old, &path, e) {
+        return;
+    }
     tolerations(items(&new.tolerations), items(&old.tolerations), &path.child("tolerations"), e);
     gates(&new, &old, &path.child("schedulingGates"), e);
     let munged = munge(&new, &old);
     if munged != old {
-        e.forbidden(&path, format!("{OTHER_FIELDS}\n{}", crate::core::diff::lines(&old, &munged)));
+        let shown = Pod { spec: Some(munged), ..n.clone() };
+        e.forbidden_change(&path, ("PodSpec", "/spec"), (shown.into(), o.clone().into()), OTHER_FIELDS);
     }
 }
 
@@ -47,15 +48,24 @@ fn images(new: &PodSpec, path: &Path, e: &mut FieldErrors) {
     }
 }
 
-fn deadline(new: &PodSpec, old: &PodSpec, path: &Path, e: &mut FieldErrors) {
+/// A deadline comes closer only; `false` where nothing more is looked at.
+fn deadline(new: &PodSpec, old: &PodSpec, path: &Path, e: &mut FieldErrors) -> bool {
     let path = path.child("activeDeadlineSeconds");
     match (new.active_deadline_seconds, old.active_deadline_seconds) {
-        (Some(n), Some(o)) if n > o => e.invalid(&path, n, "must be less than or equal to previous value"),
+        (Some(n), _) if !(0..=i64::from(i32::MAX)).contains(&n) => {
+            e.invalid(&path, n, "must be between 0 and 2147483647, inclusive");
+            return false;
+        }
+        (Some(n), Some(o)) if n > o => {
+            e.invalid(&path, n, "must be less than or equal to previous value");
+            return false;
+        }
         (None, Some(_)) => {
             e.invalid(&path, crate::json::null(), "must not update from a positive integer to nil value");
         }
         _ => {}
     }
+    true
 }
 
 fn tolerations(new: &[Toleration], old: &[Toleration], path: &Path, e: &mut FieldErrors) {
@@ -63,10 +73,12 @@ fn tolerations(new: &[Toleration], old: &[Toleration], path: &Path, e: &mut Fiel
         s(&a.key) == s(&b.key)
             && s(&a.effect) == s(&b.effect)
             && s(&a.value) == s(&b.value)
-            && (s(&a.operator) == s(&b.operator)
-                || [s(&a.operator), s(&b.operator)].iter().all(|x| x.is_empty() || *x == "Equal"))
+            && s(&a.operator) == s(&b.operator)
     };
-    if !old.iter().all(|o| new.iter().any(|n| same(n, o))) {
+    if old.iter().all(|o| new.iter().any(|n| same(n, o))) {
+        // They are looked at once more.
+        super::placement::tolerations(new, path, e);
+    } else {
         e.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
     }
 }
@@ -111,55 +123,6 @@ fn munge(new: &PodSpec, old: &PodSpec) -> PodSpec {
         m.service_account.clone_from(&old.service_account);
     }
     m
-}
-
-/// An update of the status.
-pub(super) fn validate_status(n: &Pod, o: &Pod, e: &mut FieldErrors) {
-    let path = Path::new("status");
-    let (none, no_spec) = (Default::default(), PodSpec::default());
-    let (new, old) = (n.status.as_ref().unwrap_or(&none), o.status.as_ref().unwrap_or(&none));
-    let spec = o.spec.as_ref().unwrap_or(&no_spec);
-    if has(&new.nominated_node_name) {
-        let name = s(&new.nominated_node_name);
-        complain(&path.child("nominatedNodeName"), name, names::dns_subdomain(name), e);
-    }
-    if n.spec.as_ref().map(|x| s(&x.node_name)) != o.spec.as_ref().map(|x| s(&x.node_name)) {
-        e.forbidden(&path.child("nodeName"), "may not be changed directly");
-    }
-    for (i, c) in items(&new.conditions).iter().enumerate() {
-        if c.observed_generation.is_some_and(|g| g < 0) {
-            e.invalid(&path.child("conditions").index(i).child("observedGeneration"), c.observed_generation.unwrap_or_default(), crate::checks::NOT_NEGATIVE);
-        }
-    }
-    let always = s(&spec.restart_policy) == "Always";
-    if !always {
-        transitions(items(&new.container_statuses), items(&old.container_statuses), &spec.containers, spec, &path.child("containerStatuses"), e);
-    }
-    transitions(items(&new.init_container_statuses), items(&old.init_container_statuses), items(&spec.init_containers), spec, &path.child("initContainerStatuses"), e);
-    for (i, ip) in items(&new.pod_ips).iter().enumerate() {
-        complain(&path.child("podIPs").index(i), &ip.ip, names::ip(&ip.ip), e);
-    }
-    for (i, ip) in items(&new.host_ips).iter().enumerate() {
-        complain(&path.child("hostIPs").index(i), &ip.ip, names::ip(&ip.ip), e);
-    }
-}
-
-/// A container that has ended for good may not be reported as running again.
-fn transitions(new: &[ContainerStatus], old: &[ContainerStatus], of: &[Container], spec: &PodSpec, path: &Path, e: &mut FieldErrors) {
-    for (i, o) in old.iter().enumerate() {
-        let Some(ended) = o.state.as_ref().and_then(|s| s.terminated.as_ref()) else { continue };
-        if s(&spec.restart_policy) == "OnFailure" && ended.exit_code != 0 {
-            continue;
-        }
-        let container = of.iter().find(|c| c.name == o.name);
-        let restarts = container.is_some_and(|c| pod::is_sidecar(c) || has(&c.restart_policy) || !items(&c.restart_policy_rules).is_empty());
-        if restarts || (s(&spec.restart_policy) == "Always" && !of.is_empty()) {
-            continue;
-        }
-        if new.iter().any(|n| n.name == o.name && n.state.as_ref().is_none_or(|s| s.terminated.is_none())) {
-            e.forbidden(&path.index(i).child("state"), "may not be transitioned to non-terminated state");
-        }
-    }
 }
 
 /// `pods/ephemeralcontainers`: they can be added, never changed or taken away.

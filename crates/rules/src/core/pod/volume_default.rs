@@ -89,7 +89,7 @@ fn downward(f: &mut DownwardAPIVolumeFile) {
 
 /// Defaults of a claim's spec.
 pub(crate) fn claim(spec: &mut PersistentVolumeClaimSpec) {
-    fill(&mut spec.volume_mode, "Filesystem");
+    spec.volume_mode.get_or_insert_with(|| "Filesystem".into());
     let r = spec.resources.get_or_insert_default();
     crate::quantities::round_up_milli(&mut r.requests);
     crate::quantities::round_up_milli(&mut r.limits);

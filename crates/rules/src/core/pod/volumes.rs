@@ -4,7 +4,7 @@ use super::env;
 use crate::checks::{complain, descending_path, file_mode, local_path, no_backsteps, not_negative, one_of_opt, present};
 use crate::core::volume::legacy;
 use crate::names;
-use crate::read::{amount, has, items, s};
+use crate::read::{amount, has, items, on, s};
 use kinds::api::core::v1::{
     DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, PodSpec, ProjectedVolumeSource, Volume,
 };
@@ -14,23 +14,27 @@ use std::collections::BTreeSet;
 const HOST_PATH_TYPES: &[&str] =
     &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
 
-/// All volumes.
-pub(super) fn volumes(spec: &PodSpec, path: &Path, e: &mut FieldErrors) {
-    let mut seen = BTreeSet::new();
+/// All volumes. Gives the places of those with which something is wrong: for containers they are not there.
+pub(super) fn volumes(spec: &PodSpec, path: &Path, e: &mut FieldErrors) -> Vec<usize> {
+    let (mut seen, mut unsound) = (BTreeSet::new(), Vec::new());
     for (i, v) in items(&spec.volumes).iter().enumerate() {
-        let at = path.index(i);
+        let (at, before) = (path.index(i), e.len());
+        source(v, &at, e);
         if v.name.is_empty() {
             e.required(&at.child("name"), "");
         } else {
-            let why = names::dns_label(&v.name);
-            let bad = !why.is_empty();
-            complain(&at.child("name"), &v.name, why, e);
-            if !bad && !seen.insert(&v.name) {
-                e.duplicate(&at.child("name"), &v.name);
-            }
+            complain(&at.child("name"), &v.name, names::dns_label(&v.name), e);
         }
-        source(v, &at, e);
+        if seen.contains(&v.name) {
+            e.duplicate(&at.child("name"), &v.name);
+        }
+        if e.len() > before {
+            unsound.push(i);
+        } else {
+            seen.insert(&v.name);
+        }
     }
+    unsound
 }
 
 /// Checks each source that is set and may be: `field, "name", check;`.
@@ -48,12 +52,19 @@ fn source(v: &Volume, at: &Path, e: &mut FieldErrors) {
     let mut first = |name: &str, e: &mut FieldErrors| {
         n += 1;
         if n > 1 {
+            // Upstream spells some otherwise here.
+            let name = match name {
+                "persistentDisk" => "gcePersistentDisk",
+                "cephfs" => "cephFS",
+                "downwardAPI" => "downwarAPI",
+                other => other,
+            };
             e.forbidden(&at.child(name), "may not specify more than 1 volume type");
         }
         n == 1
     };
-    local(v, at, &mut first, e);
-    remote(v, at, &mut first, e);
+    early(v, at, &mut first, e);
+    late(v, at, &mut first, e);
     if n == 0 {
         e.required(at, "must specify a volume type");
     }
@@ -62,16 +73,12 @@ fn source(v: &Volume, at: &Path, e: &mut FieldErrors) {
 /// Counts a source, and says whether it is the first one.
 type First<'a> = &'a mut dyn FnMut(&str, &mut FieldErrors) -> bool;
 
-/// Sources that the cluster or the node has by itself, and CSI.
-fn local(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
+/// The first half of the sources, in the order in which one of two is refused.
+fn early(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
     each! { v, at, first, e;
         empty_dir, "emptyDir", |x: &kinds::api::core::v1::EmptyDirVolumeSource, p: &Path, e: &mut FieldErrors| {
             if x.size_limit.as_ref().is_some_and(|q| amount(q).is_negative()) {
                 e.forbidden(&p.child("sizeLimit"), "SizeLimit field must be a valid resource quantity");
-            }
-            let known = |m: &str| matches!(m, "" | "Memory" | "HugePages") || m.starts_with("HugePages-");
-            if !known(s(&x.medium)) {
-                e.not_supported(&p.child("medium"), s(&x.medium), &["", "HugePages", "Memory"]);
             }
         };
         host_path, "hostPath", host_path;
@@ -79,6 +86,8 @@ fn local(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
             present(&x.repository, &p.child("repository"), e);
             descending_path(s(&x.directory), &p.child("directory"), e);
         };
+        gce_persistent_disk, "persistentDisk", |x: &kinds::api::core::v1::GCEPersistentDiskVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.pd_name, &p.child("pdName"), e);
+        aws_elastic_block_store, "awsElasticBlockStore", |x: &kinds::api::core::v1::AWSElasticBlockStoreVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_id, &p.child("volumeID"), e);
         secret, "secret", |x: &kinds::api::core::v1::SecretVolumeSource, p: &Path, e: &mut FieldErrors| {
             present(s(&x.secret_name), &p.child("secretName"), e);
             file_mode(x.default_mode, &p.child("defaultMode"), e);
@@ -88,10 +97,40 @@ fn local(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
         iscsi, "iscsi", |x: &kinds::api::core::v1::ISCSIVolumeSource, p: &Path, e: &mut FieldErrors| {
             present(&x.target_portal, &p.child("targetPortal"), e);
             present(&x.iqn, &p.child("iqn"), e);
-            if !(0..=255).contains(&x.lun) {
-                e.invalid(&p.child("lun"), x.lun, "must be between 0 and 255, inclusive");
+            if !x.iqn.is_empty() {
+                legacy::iscsi_name(&x.iqn, &p.child("iqn"), e);
+            }
+            legacy::lun(x.lun, &p.child("lun"), e);
+            if (on(x.chap_auth_discovery) || on(x.chap_auth_session)) && x.secret_ref.is_none() {
+                e.required(&p.child("secretRef"), "");
+            }
+            if let Some(name) = &x.initiator_name {
+                legacy::iscsi_name(name, &p.child("initiatorname"), e);
             }
         };
+        glusterfs, "glusterfs", |x: &kinds::api::core::v1::GlusterfsVolumeSource, p: &Path, e: &mut FieldErrors| {
+            present(&x.endpoints, &p.child("endpoints"), e);
+            present(&x.path, &p.child("path"), e);
+        };
+        flocker, "flocker", |x: &kinds::api::core::v1::FlockerVolumeSource, p: &Path, e: &mut FieldErrors| legacy::flocker(s(&x.dataset_name), s(&x.dataset_uuid), p, e);
+        persistent_volume_claim, "persistentVolumeClaim", |x: &kinds::api::core::v1::PersistentVolumeClaimVolumeSource, p: &Path, e: &mut FieldErrors| {
+            present(&x.claim_name, &p.child("claimName"), e);
+        };
+        rbd, "rbd", |x: &kinds::api::core::v1::RBDVolumeSource, p: &Path, e: &mut FieldErrors| {
+            if x.monitors.is_empty() { e.required(&p.child("monitors"), ""); }
+            present(&x.image, &p.child("image"), e);
+        };
+        cinder, "cinder", |x: &kinds::api::core::v1::CinderVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_id, &p.child("volumeID"), e);
+        cephfs, "cephfs", |x: &kinds::api::core::v1::CephFSVolumeSource, p: &Path, e: &mut FieldErrors| {
+            if x.monitors.is_empty() { e.required(&p.child("monitors"), ""); }
+        };
+        quobyte, "quobyte", |x: &kinds::api::core::v1::QuobyteVolumeSource, p: &Path, e: &mut FieldErrors| legacy::quobyte(&x.registry, &x.volume, p, e);
+    }
+}
+
+/// The other half.
+fn late(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
+    each! { v, at, first, e;
         downward_api, "downwardAPI", |x: &kinds::api::core::v1::DownwardAPIVolumeSource, p: &Path, e: &mut FieldErrors| {
             file_mode(x.default_mode, &p.child("defaultMode"), e);
             for f in items(&x.items) {
@@ -99,19 +138,38 @@ fn local(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
             }
         };
         fc, "fc", |x: &kinds::api::core::v1::FCVolumeSource, p: &Path, e: &mut FieldErrors| {
-            if items(&x.target_wwns).is_empty() && items(&x.wwids).is_empty() {
+            let (targets, ids) = (items(&x.target_wwns), items(&x.wwids));
+            if targets.is_empty() && ids.is_empty() {
                 e.required(&p.child("targetWWNs"), "must specify either targetWWNs or wwids, but not both");
             }
+            if !targets.is_empty() && !ids.is_empty() {
+                e.invalid(&p.child("targetWWNs"), crate::json::list(targets), "targetWWNs and wwids can not be specified simultaneously");
+            }
+            match x.lun {
+                None if !targets.is_empty() => e.required(&p.child("lun"), "lun is required if targetWWNs is specified"),
+                Some(n) if !targets.is_empty() => legacy::lun(n, &p.child("lun"), e),
+                _ => {}
+            }
         };
+        flex_volume, "flexVolume", |x: &kinds::api::core::v1::FlexVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.driver, &p.child("driver"), e);
         config_map, "configMap", |x: &kinds::api::core::v1::ConfigMapVolumeSource, p: &Path, e: &mut FieldErrors| {
             present(&x.name, &p.child("name"), e);
             file_mode(x.default_mode, &p.child("defaultMode"), e);
             keys(items(&x.items), &p.child("items"), e);
         };
-        persistent_volume_claim, "persistentVolumeClaim", |x: &kinds::api::core::v1::PersistentVolumeClaimVolumeSource, p: &Path, e: &mut FieldErrors| {
-            present(&x.claim_name, &p.child("claimName"), e);
+        azure_file, "azureFile", |x: &kinds::api::core::v1::AzureFileVolumeSource, p: &Path, e: &mut FieldErrors| {
+            present(&x.secret_name, &p.child("secretName"), e);
+            present(&x.share_name, &p.child("shareName"), e);
         };
+        vsphere_volume, "vsphereVolume", |x: &kinds::api::core::v1::VsphereVirtualDiskVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_path, &p.child("volumePath"), e);
+        photon_persistent_disk, "photonPersistentDisk", |x: &kinds::api::core::v1::PhotonPersistentDiskVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.pd_id, &p.child("pdID"), e);
+        portworx_volume, "portworxVolume", |x: &kinds::api::core::v1::PortworxVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_id, &p.child("volumeID"), e);
+        azure_disk, "azureDisk", |x: &kinds::api::core::v1::AzureDiskVolumeSource, p: &Path, e: &mut FieldErrors| {
+            legacy::azure_disk(&x.disk_name, &x.disk_uri, s(&x.kind), p, e);
+        };
+        storageos, "storageos", |_: &kinds::api::core::v1::StorageOSVolumeSource, _: &Path, _: &mut FieldErrors| {};
         projected, "projected", projected;
+        scale_io, "scaleIO", |x: &kinds::api::core::v1::ScaleIOVolumeSource, p: &Path, e: &mut FieldErrors| legacy::scale_io(&x.gateway, &x.system, s(&x.volume_name), p, e);
         csi, "csi", |x: &kinds::api::core::v1::CSIVolumeSource, p: &Path, e: &mut FieldErrors| {
             csi_driver(&x.driver, &p.child("driver"), e);
             if let Some(r) = &x.node_publish_secret_ref {
@@ -121,7 +179,13 @@ fn local(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
         ephemeral, "ephemeral", |x: &kinds::api::core::v1::EphemeralVolumeSource, p: &Path, e: &mut FieldErrors| {
             match &x.volume_claim_template {
                 None => e.required(&p.child("volumeClaimTemplate"), ""),
-                Some(t) => crate::core::claim::spec(&t.spec, &p.child("volumeClaimTemplate").child("spec"), e),
+                Some(t) => {
+                    let at = p.child("volumeClaimTemplate");
+                    if let Some(m) = &t.metadata {
+                        template_metadata(m, &at.child("metadata"), e);
+                    }
+                    crate::core::claim::spec(&t.spec, &at.child("spec"), e);
+                }
             }
         };
         image, "image", |x: &kinds::api::core::v1::ImageVolumeSource, p: &Path, e: &mut FieldErrors| {
@@ -131,38 +195,28 @@ fn local(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
     }
 }
 
-/// Sources of the storage systems that once were in-tree.
-fn remote(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
-    each! { v, at, first, e;
-        aws_elastic_block_store, "awsElasticBlockStore", |x: &kinds::api::core::v1::AWSElasticBlockStoreVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_id, &p.child("volumeID"), e);
-        gce_persistent_disk, "gcePersistentDisk", |x: &kinds::api::core::v1::GCEPersistentDiskVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.pd_name, &p.child("pdName"), e);
-        azure_disk, "azureDisk", |x: &kinds::api::core::v1::AzureDiskVolumeSource, p: &Path, e: &mut FieldErrors| {
-            legacy::azure_disk(&x.disk_name, &x.disk_uri, s(&x.kind), p, e);
-        };
-        azure_file, "azureFile", |x: &kinds::api::core::v1::AzureFileVolumeSource, p: &Path, e: &mut FieldErrors| {
-            present(&x.secret_name, &p.child("secretName"), e);
-            present(&x.share_name, &p.child("shareName"), e);
-        };
-        cephfs, "cephfs", |x: &kinds::api::core::v1::CephFSVolumeSource, p: &Path, e: &mut FieldErrors| {
-            if x.monitors.is_empty() { e.required(&p.child("monitors"), ""); }
-        };
-        cinder, "cinder", |x: &kinds::api::core::v1::CinderVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_id, &p.child("volumeID"), e);
-        rbd, "rbd", |x: &kinds::api::core::v1::RBDVolumeSource, p: &Path, e: &mut FieldErrors| {
-            if x.monitors.is_empty() { e.required(&p.child("monitors"), ""); }
-            present(&x.image, &p.child("image"), e);
-        };
-        glusterfs, "glusterfs", |x: &kinds::api::core::v1::GlusterfsVolumeSource, p: &Path, e: &mut FieldErrors| {
-            present(&x.endpoints, &p.child("endpoints"), e);
-            present(&x.path, &p.child("path"), e);
-        };
-        flex_volume, "flexVolume", |x: &kinds::api::core::v1::FlexVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.driver, &p.child("driver"), e);
-        portworx_volume, "portworxVolume", |x: &kinds::api::core::v1::PortworxVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_id, &p.child("volumeID"), e);
-        vsphere_volume, "vsphereVolume", |x: &kinds::api::core::v1::VsphereVirtualDiskVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.volume_path, &p.child("volumePath"), e);
-        flocker, "flocker", |x: &kinds::api::core::v1::FlockerVolumeSource, p: &Path, e: &mut FieldErrors| legacy::flocker(s(&x.dataset_name), s(&x.dataset_uuid), p, e);
-        photon_persistent_disk, "photonPersistentDisk", |x: &kinds::api::core::v1::PhotonPersistentDiskVolumeSource, p: &Path, e: &mut FieldErrors| present(&x.pd_id, &p.child("pdID"), e);
-        quobyte, "quobyte", |x: &kinds::api::core::v1::QuobyteVolumeSource, p: &Path, e: &mut FieldErrors| legacy::quobyte(&x.registry, &x.volume, p, e);
-        scale_io, "scaleIO", |x: &kinds::api::core::v1::ScaleIOVolumeSource, p: &Path, e: &mut FieldErrors| legacy::scale_io(&x.gateway, &x.system, s(&x.volume_name), p, e);
-        storageos, "storageos", |_: &kinds::api::core::v1::StorageOSVolumeSource, _: &Path, _: &mut FieldErrors| {};
+/// Of the metadata of a claim to be, only labels and annotations are taken over.
+fn template_metadata(m: &kinds::ObjectMeta, at: &Path, e: &mut FieldErrors) {
+    crate::meta::annotations(m.annotations.as_ref(), &at.child("annotations"), e);
+    crate::meta::labels(m.labels.as_ref(), &at.child("labels"), e);
+    for (name, given) in [
+        ("name", has(&m.name)),
+        ("generateName", has(&m.generate_name)),
+        ("namespace", has(&m.namespace)),
+        ("selfLink", has(&m.self_link)),
+        ("uID", has(&m.uid)),
+        ("resourceVersion", has(&m.resource_version)),
+        ("generation", m.generation.unwrap_or_default() != 0),
+        ("creationTimestamp", m.creation_timestamp.is_some()),
+        ("deletionTimestamp", m.deletion_timestamp.is_some()),
+        ("deletionGracePeriodSeconds", m.deletion_grace_period_seconds.is_some()),
+        ("ownerReferences", m.owner_references.is_some()),
+        ("finalizers", m.finalizers.is_some()),
+        ("managedFields", m.managed_fields.is_some()),
+    ] {
+        if given {
+            e.forbidden(&at.child(name), "cannot be set");
+        }
     }
 }
 
@@ -239,46 +293,31 @@ fn projected(x: &ProjectedVolumeSource, path: &Path, e: &mut FieldErrors) {
     let mut taken: BTreeSet<String> = BTreeSet::new();
     for (i, src) in items(&x.sources).iter().enumerate() {
         let at = path.child("sources").index(i);
-        let mut n = 0;
-        let mut first = |name: &str, e: &mut FieldErrors| {
-            n += 1;
-            if n > 1 {
-                e.forbidden(&at.child(name), "may not specify more than 1 volume type per source");
-            }
-            n == 1
-        };
-        let mut claim = |p: &str, at: &Path, e: &mut FieldErrors| {
+        // Two files of one path are told of the whole volume, by the name of their source.
+        let mut claim = |p: &str, shown: &str, e: &mut FieldErrors| {
             if !p.is_empty() && !taken.insert(p.to_owned()) {
-                e.invalid(at, p, "conflicting duplicate paths");
+                e.invalid(path, shown, "conflicting duplicate paths");
             }
         };
-        if let Some(c) = &src.secret
-            && first("secret", e)
-        {
+        if let Some(c) = &src.secret {
             let at = at.child("secret");
             present(&c.name, &at.child("name"), e);
             keys(items(&c.items), &at.child("items"), e);
-            items(&c.items).iter().for_each(|k| claim(&k.path, &at, e));
+            items(&c.items).iter().for_each(|k| claim(&k.path, &c.name, e));
         }
-        if let Some(c) = &src.config_map
-            && first("configMap", e)
-        {
+        if let Some(c) = &src.config_map {
             let at = at.child("configMap");
             present(&c.name, &at.child("name"), e);
             keys(items(&c.items), &at.child("items"), e);
-            items(&c.items).iter().for_each(|k| claim(&k.path, &at, e));
+            items(&c.items).iter().for_each(|k| claim(&k.path, &c.name, e));
         }
-        if let Some(d) = &src.downward_api
-            && first("downwardAPI", e)
-        {
+        if let Some(d) = &src.downward_api {
             for f in items(&d.items) {
                 downward(f, &at.child("downwardAPI"), e);
-                claim(&f.path, &at.child("downwardAPI"), e);
+                claim(&f.path, &f.path, e);
             }
         }
-        if let Some(t) = &src.service_account_token
-            && first("serviceAccountToken", e)
-        {
+        if let Some(t) = &src.service_account_token {
             let at = at.child("serviceAccountToken");
             let life = t.expiration_seconds.unwrap_or_default();
             if life < TOKEN_S_MIN {
@@ -288,26 +327,21 @@ fn projected(x: &ProjectedVolumeSource, path: &Path, e: &mut FieldErrors) {
                 e.invalid(&at.child("expirationSeconds"), life, "may not specify a duration larger than 2^32 seconds");
             }
             if t.path.is_empty() {
-                e.required(&at.child("path"), "");
+                e.required(&path.child("path"), "");
             } else {
-                local_path(&t.path, &at.child("path"), e);
+                local_path(&t.path, &path.child("path"), e);
             }
-            claim(&t.path, &at, e);
         }
-        if let Some(t) = &src.cluster_trust_bundle
-            && first("clusterTrustBundle", e)
-        {
+        if let Some(t) = &src.cluster_trust_bundle {
             let at = at.child("clusterTrustBundle");
             if has(&t.name) == has(&t.signer_name) {
                 let why = if has(&t.name) { "only one of name and signerName may be used" } else { "either name or signerName must be specified" };
                 if has(&t.name) { e.invalid(&at, "", why) } else { e.required(&at, why) }
             }
             present(&t.path, &at.child("path"), e);
-            claim(&t.path, &at, e);
+            claim(&t.path, &t.path, e);
         }
-        if let Some(c) = &src.pod_certificate
-            && first("podCertificate", e)
-        {
+        if let Some(c) = &src.pod_certificate {
             let at = at.child("podCertificate");
             present(&c.signer_name, &at.child("signerName"), e);
             crate::checks::one_of(
@@ -318,8 +352,15 @@ fn projected(x: &ProjectedVolumeSource, path: &Path, e: &mut FieldErrors) {
             );
             not_negative(i64::from(c.max_expiration_seconds.unwrap_or_default()), &at.child("maxExpirationSeconds"), e);
             for p in [&c.credential_bundle_path, &c.key_path, &c.certificate_chain_path] {
-                claim(s(p), &at, e);
+                claim(s(p), s(p), e);
             }
+        }
+        let given = [
+            src.secret.is_some(), src.config_map.is_some(), src.downward_api.is_some(), src.service_account_token.is_some(),
+            src.cluster_trust_bundle.is_some(), src.pod_certificate.is_some(),
+        ];
+        if given.into_iter().filter(|set| *set).count() > 1 {
+            e.forbidden(&at, "may not specify more than 1 volume type per source");
         }
     }
 }

@@ -118,3 +118,24 @@ pub(crate) fn scale_io(gateway: &str, system: &str, volume: &str, at: &Path, e: 
     present(system, &at.child("system"), e);
     present(volume, &at.child("volumeName"), e);
 }
+
+/// A logical unit.
+pub(crate) fn lun(n: i32, at: &Path, e: &mut FieldErrors) {
+    if !(0..=255).contains(&n) {
+        e.invalid(at, n, "must be between 0 and 255, inclusive");
+    }
+}
+
+/// The name of an iSCSI node: RFC 3721 `iqn.…`, `eui.…` or `naa.…`.
+pub(crate) fn iscsi_name(name: &str, at: &Path, e: &mut FieldErrors) {
+    const FORMS: &[(&str, &str)] = &[
+        ("iqn", r"iqn\.\d{4}-\d{2}\.([[:alnum:]-.]+)(:[^,;*&$|\s]+)$"),
+        ("eui", r"^eui.[[:alnum:]]{16}$"),
+        ("naa", r"^naa.[[:alnum:]]{32}$"),
+    ];
+    match FORMS.iter().find(|(prefix, _)| name.starts_with(prefix)) {
+        None => e.invalid(at, name, "must be valid format starting with iqn, eui, or naa"),
+        Some((_, form)) if !regex::Regex::new(form).is_ok_and(|r| r.is_match(name)) => e.invalid(at, name, "must be valid format"),
+        Some(_) => {}
+    }
+}

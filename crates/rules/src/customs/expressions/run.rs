@@ -165,7 +165,7 @@ fn refusal(rule: &Rule, value: &Value, path: &Path, message: String) -> FieldErr
         "FieldValueDuplicate" => (Wrong::Duplicate, simple()),
         _ => (Wrong::Invalid, simple()),
     };
-    FieldError { wrong, path, value, detail: message }
+    FieldError { wrong, path, value, detail: message, told: None }
 }
 
 /// The element of the old list that an element of a map list was.
