@@ -43,7 +43,6 @@ pub(crate) const CLAIM_ROW: Rules = Rules {
         if n.spec != o.spec {
             e.invalid(&Path::new("spec"), shown::claim(&n.spec), IMMUTABLE);
         }
-        claim(n.spec.devices.as_ref(), &Path::new("spec"), e);
     }),
     validate_status_update: check_with_old!(ResourceClaim, status),
     ..Rules::plain(Kind::ResourceClaim, NameRule::DnsSubdomain)
@@ -51,19 +50,22 @@ pub(crate) const CLAIM_ROW: Rules = Rules {
 
 pub(crate) const TEMPLATE_ROW: Rules = Rules {
     default: edit!(ResourceClaimTemplate, |t: &mut ResourceClaimTemplate| claim_defaults(t.spec.spec.devices.as_mut())),
-    validate: check!(ResourceClaimTemplate, |t: &ResourceClaimTemplate, e: &mut FieldErrors| {
-        if let Some(meta) = &t.spec.metadata {
-            template_metadata(meta, &Path::new("spec.metadata"), e);
-        }
-        claim(t.spec.spec.devices.as_ref(), &Path::new("spec.spec"), e);
-    }),
+    validate: check!(ResourceClaimTemplate, template),
     validate_update: check_with_old!(ResourceClaimTemplate, |n: &ResourceClaimTemplate, o: &ResourceClaimTemplate, e: &mut FieldErrors| {
+        template(n, e);
         if n.spec != o.spec {
             e.invalid(&Path::new("spec"), shown::template(&n.spec), IMMUTABLE);
         }
     }),
     ..Rules::plain(Kind::ResourceClaimTemplate, NameRule::DnsSubdomain)
 };
+
+fn template(t: &ResourceClaimTemplate, e: &mut FieldErrors) {
+    if let Some(meta) = &t.spec.metadata {
+        template_metadata(meta, &Path::new("spec.metadata"), e);
+    }
+    claim(t.spec.spec.devices.as_ref(), &Path::new("spec.spec"), e);
+}
 
 pub(crate) const CLASS_ROW: Rules = Rules {
     prepare_create: edit!(DeviceClass, |c: &mut DeviceClass| c.metadata.generation = Some(1)),

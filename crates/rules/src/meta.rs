@@ -81,19 +81,19 @@ pub fn annotations(annotations: Option<&BTreeMap<String, String>>, path: &Path, 
 }
 
 fn owner_json(o: &OwnerReference) -> Bare {
-    let mut v = json!({"apiVersion": o.api_version, "kind": o.kind, "name": o.name, "uid": o.uid});
-    for (k, f) in [("controller", o.controller), ("blockOwnerDeletion", o.block_owner_deletion)] {
-        if let Some(f) = f {
-            v[k] = json!(f);
-        }
-    }
-    Bare(v.to_string())
+    let mut members: Vec<String> = [("apiVersion", &o.api_version), ("kind", &o.kind), ("name", &o.name), ("uid", &o.uid)]
+        .map(|(k, v)| format!("{k:?}:{}", json!(v)))
+        .to_vec();
+    let flags = [("controller", o.controller), ("blockOwnerDeletion", o.block_owner_deletion)];
+    members.extend(flags.iter().filter_map(|(k, f)| f.map(|f| format!("{k:?}:{f}"))));
+    Bare(format!("{{{}}}", members.join(",")))
 }
 
 fn owners(owners: &[OwnerReference], path: &Path, e: &mut FieldErrors) {
     let mut first: Option<&OwnerReference> = None;
-    for (i, o) in owners.iter().enumerate() {
-        let at = path.index(i);
+    for o in owners {
+        // Which of them is not told.
+        let at = path;
         let version = o.api_version.rsplit('/').next().unwrap_or_default();
         for (name, value, why) in [
             ("apiVersion", version, "version must not be empty"),
@@ -134,6 +134,18 @@ fn finalizers(finalizers: &[String], path: &Path, e: &mut FieldErrors) {
             crate::json::list(finalizers),
             "finalizer orphan and foregroundDeletion cannot be both set",
         );
+    }
+}
+
+/// Finalizers without a domain.
+const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
+
+/// Finalizers of Kubernetes' own kinds have a domain, or are among the old ones.
+pub fn standard_finalizers(meta: &ObjectMeta, path: &Path, e: &mut FieldErrors) {
+    for (i, f) in items(&meta.finalizers).iter().enumerate() {
+        if !f.contains('/') && !STANDARD_FINALIZERS.contains(&f.as_str()) {
+            e.invalid(&path.child("finalizers").index(i), f, "name is neither a standard finalizer name nor is it fully qualified");
+        }
     }
 }
 

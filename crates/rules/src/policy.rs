@@ -114,10 +114,8 @@ fn priority(c: &PriorityClass, e: &mut FieldErrors) {
         let why = format!("maximum allowed value of a user defined priority is {USER_PRIORITY_MAX}");
         e.forbidden(&Path::new("value"), why);
     }
-    if let Some(p) = &c.preemption_policy
-        && !["Never", "PreemptLowerPriority"].contains(&p.as_str())
-    {
-        e.not_supported(&Path::new("preemptionPolicy"), p, &["Never", "PreemptLowerPriority"]);
+    if let Some(p) = &c.preemption_policy {
+        crate::checks::one_of(p, crate::core::pod::spec::PREEMPTION, &Path::new("preemptionPolicy"), e);
     }
 }
 

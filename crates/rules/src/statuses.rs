@@ -194,7 +194,8 @@ mod tests {
 
     #[test]
     fn conditions_have_a_form() {
-        let one = Condition { type_: "A".into(), status: "Maybe".into(), reason: "9".into(), last_transition_time: kinds::Time("2026-01-01T00:00:00Z".parse().expect("a time")), ..Condition::default() };
+        let time = kinds::Time("2026-01-01T00:00:00Z".parse().expect("a time"));
+        let one = Condition { type_: "A".into(), status: "Maybe".into(), reason: "9".into(), last_transition_time: time, message: String::new(), observed_generation: None };
         let mut e = FieldErrors::default();
         conditions(&[one.clone(), one], &Path::new("c"), &mut e);
         let fields: Vec<String> = e.0.iter().map(|x| x.path.to_string()).collect();

@@ -9,7 +9,6 @@ use crate::table::{Rules, check, check_with_old, edit, edit_with_old, warnings};
 use kinds::api::storage::v1::{
     CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass,
 };
-use kinds::field::Bare;
 use kinds::{FieldErrors, Kind, Path};
 use std::collections::BTreeMap;
 
@@ -23,11 +22,12 @@ pub(crate) const CLASS_ROW: Rules = Rules {
         class(n, e);
         let map = |c: &StorageClass| c.parameters.clone().unwrap_or_default();
         if map(n) != map(o) {
-            e.forbidden(&Path::new("parameters"), "updates to parameters are forbidden.");
+            let shown = n.parameters.as_ref().filter(|m| !m.is_empty()).map_or_else(crate::json::null, crate::json::map);
+            e.invalid(&Path::new("parameters"), shown, IMMUTABLE);
         }
         meta::immutable_text(&n.provisioner, &o.provisioner, &Path::new("provisioner"), e);
         if n.reclaim_policy != o.reclaim_policy {
-            e.forbidden(&Path::new("reclaimPolicy"), "updates to reclaimPolicy are forbidden.");
+            e.invalid(&Path::new("reclaimPolicy"), s(&n.reclaim_policy), IMMUTABLE);
         }
         meta::immutable_text(s(&n.volume_binding_mode), s(&o.volume_binding_mode), &Path::new("volumeBindingMode"), e);
     }),
@@ -113,8 +113,15 @@ pub(crate) const DRIVER_ROW: Rules = Rules {
         x.requires_republish.get_or_insert(false);
         x.se_linux_mount.get_or_insert(false);
     }),
-    prepare_create: edit!(CSIDriver, without_gated),
-    prepare_update: edit_with_old!(CSIDriver, |n: &mut CSIDriver, _: &CSIDriver| without_gated(n)),
+    prepare_create: edit!(CSIDriver, |d: &mut CSIDriver| {
+        without_gated(d);
+        d.metadata.generation = Some(1);
+    }),
+    prepare_update: edit_with_old!(CSIDriver, |n: &mut CSIDriver, o: &CSIDriver| {
+        without_gated(n);
+        let was = o.metadata.generation.unwrap_or_default();
+        n.metadata.generation = Some(if n.spec == o.spec { was } else { was + 1 });
+    }),
     validate: check!(CSIDriver, driver),
     warnings: warnings!(CSIDriver, |n: &CSIDriver, o: Option<&CSIDriver>| {
         let leaks = o.is_none() && !items(&n.spec.token_requests).is_empty() && n.spec.service_account_token_in_secrets.is_none();
@@ -192,7 +199,9 @@ pub(crate) const NODE_ROW: Rules = Rules {
         for old in &o.spec.drivers {
             let same = n.spec.drivers.iter().find(|d| d.name == old.name);
             if same.is_some_and(|d| d.node_id != old.node_id || d.topology_keys != old.topology_keys) {
-                e.invalid(&Path::new("spec.drivers"), Bare("{}".into()), IMMUTABLE);
+                let drivers = same.map(|d| kinds::api::storage::v1::CSINodeDriver { allocatable: None, ..d.clone() }).into_iter().collect();
+                let alone = CSINode { spec: kinds::api::storage::v1::CSINodeSpec { drivers }, ..CSINode::default() };
+                e.invalid_part(&Path::new("spec.drivers"), ("storage.CSINodeDriver", "/spec/drivers/0"), alone.into(), IMMUTABLE);
             }
         }
     }),
@@ -279,7 +288,7 @@ pub(crate) const ATTACHMENT_ROW: Rules = Rules {
     validate_update: check_with_old!(VolumeAttachment, |n: &VolumeAttachment, o: &VolumeAttachment, e: &mut FieldErrors| {
         attachment(n, e);
         if n.spec != o.spec {
-            e.invalid(&Path::new("spec"), Bare("{}".into()), IMMUTABLE);
+            e.invalid_part(&Path::new("spec"), ("storage.VolumeAttachmentSpec", "/spec"), n.clone().into(), IMMUTABLE);
         }
     }),
     allow_unconditional_update: false,

@@ -79,11 +79,23 @@ pub(crate) fn check_new(o: &Object, e: &mut FieldErrors) {
         None => (o.resource().namespaced(), NameRule::DnsSubdomain),
     };
     meta::validate(o.meta(), namespaced, rule, &Path::new("metadata"), e);
+    finalizers(o, e);
+}
+
+/// Definitions, registrations and custom objects may have any.
+fn finalizers(o: &Object, e: &mut FieldErrors) {
+    if o.kind().is_some_and(|k| !matches!(k, Kind::CustomResourceDefinition | Kind::APIService)) {
+        meta::standard_finalizers(o.meta(), &Path::new("metadata"), e);
+    }
 }
 
 /// Metadata of a changed object of any kind.
 pub(crate) fn check_changed(n: &Object, o: &Object, e: &mut FieldErrors) {
-    meta::validate_update(n.meta(), o.meta(), &Path::new("metadata"), e);
+    // Once for all kinds, and once more by the kind itself.
+    for _ in 0..2 {
+        meta::validate_update(n.meta(), o.meta(), &Path::new("metadata"), e);
+    }
+    finalizers(n, e);
 }
 
 /// `metadata.name` and, where there is one, `metadata.namespace`.

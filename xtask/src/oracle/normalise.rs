@@ -62,6 +62,12 @@ pub(crate) fn text(s: &str) -> String {
         } else if let Some(length) = allocated_address(rest).filter(|_| !out.ends_with(|c: char| c.is_ascii_digit() || c == '.')) {
             out.push_str("<allocated>");
             length
+        } else if let Some(length) = own_address(rest) {
+            out.push_str("<server>");
+            length
+        } else if let Some(length) = line_range(rest) {
+            out.push_str("@@ <range> @@");
+            length
         } else if let Some(length) = node_port(rest) {
             out.push_str(":<port>/");
             length
@@ -98,6 +104,20 @@ fn allocated_address(s: &str) -> Option<usize> {
     let end = tail.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(tail.len());
     let parts: Vec<u8> = tail[..end].split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
     (parts.len() == 3 && (96..112).contains(&parts[0]) && (parts[0], parts[1]) != (96, 200) && (parts[0], parts[1]) != (96, 0)).then_some(end + 3)
+}
+
+/// The address that a server was given on this machine.
+fn own_address(s: &str) -> Option<usize> {
+    const HERE: &str = "127.0.0.1:";
+    let port = s.strip_prefix(HERE)?.bytes().take_while(u8::is_ascii_digit).count();
+    (port > 0).then_some(HERE.len() + port)
+}
+
+/// `@@ -7,9 +7,9 @@` of a printed difference: builds of OpenShift project one file more into each pod, so lines are counted from elsewhere.
+fn line_range(s: &str) -> Option<usize> {
+    let tail = s.strip_prefix("@@ -")?;
+    let end = tail.find(|c: char| !c.is_ascii_digit() && !matches!(c, ',' | '+' | ' ' | '-'))?;
+    tail[end..].starts_with("@@").then_some("@@ -".len() + end + 2)
 }
 
 /// `:31234/` of a column that shows ports.

@@ -71,40 +71,36 @@ pub(crate) fn merge_map(mut original: Map<String, Value>, mut patch: Map<String,
 fn merge_key(original: &mut Map<String, Value>, key: String, value: Value, shape: Shape<'_>, depth: u32) -> Result<(), PatchError> {
     let merged = match (original.remove(&key), value) {
         (_, Value::Null) => return Ok(()),
-        // What is not there is not merged with: it is taken as it comes.
-        (None, value @ (Value::Object(_) | Value::Array(_))) => plain(value),
-        (before, Value::Object(patch)) => {
+        (Some(Value::Object(before)), Value::Object(patch)) => {
             let child = child(shape, &key)?;
-            let before = match before {
-                Some(Value::Object(map)) if !replaces(child) => map,
-                _ => Map::new(),
-            };
+            let before = if replaces(child) { Map::new() } else { before };
             Value::Object(merge_map(before, patch, child, depth - 1)?)
         }
-        (before, Value::Array(patch)) => {
+        (Some(Value::Array(before)), Value::Array(patch)) => {
             let child = child(shape, &key)?;
-            let before = match before {
-                Some(Value::Array(list)) => list,
-                _ => Vec::new(),
-            };
             Value::Array(list::merge(before, patch, child, depth - 1)?)
         }
-        (_, scalar) => scalar,
+        // What is not there, or is of another type, is not merged with: the patch is taken as it comes.
+        (_, value) => match plain(value) {
+            Some(value) => value,
+            None => return Ok(()),
+        },
     };
     original.insert(key, merged);
     Ok(())
 }
 
-/// A value of a patch without its directives and nulls.
-fn plain(value: Value) -> Value {
-    let directive = |key: &str| key == PATCH || key == RETAIN_KEYS || key.starts_with(SET_ORDER) || key.starts_with(DELETE_PRIMITIVE);
-    match value {
+/// A value of a patch without its directives and nulls; nothing of a map that is itself a directive.
+fn plain(value: Value) -> Option<Value> {
+    let directive = |key: &str| key == RETAIN_KEYS || key.starts_with(SET_ORDER) || key.starts_with(DELETE_PRIMITIVE);
+    Some(match value {
+        Value::Object(map) if map.contains_key(PATCH) => return None,
         Value::Object(map) => {
-            Value::Object(map.into_iter().filter(|(k, v)| !directive(k) && !v.is_null()).map(|(k, v)| (k, plain(v))).collect())
+            Value::Object(map.into_iter().filter(|(k, v)| !directive(k) && !v.is_null()).filter_map(|(k, v)| Some((k, plain(v)?))).collect())
         }
-        Value::Array(list) => Value::Array(list.into_iter().map(plain).collect()),
+        Value::Array(list) => Value::Array(list.into_iter().filter_map(plain).collect()),
         other => other,
-    }
+    })
 }
 
 /// The shape under a key; the API refuses maps and lists in fields that the type does not have.

@@ -52,7 +52,8 @@ fn directives_delete_and_replace() {
         json!({"metadata": {"labels": {"$patch": "replace", "b": "2"}}}),
         json!({"metadata": {"labels": {"b": "2"}}}),
     );
-    refuse(deployment(), json!({}), json!({"metadata": {"$patch": "x"}}), "unknown patch type: x in map: map[$patch:x]");
+    check(deployment(), json!({}), json!({"metadata": {"$patch": "x"}}), json!({}));
+    refuse(deployment(), json!({"metadata": {}}), json!({"metadata": {"$patch": "x"}}), "unknown patch type: x in map: map[$patch:x]");
 }
 
 #[test]
@@ -70,7 +71,9 @@ fn retain_keys_drops_the_other_strategy() {
         json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}}),
         json!({"spec": {"strategy": {"type": "Recreate"}}}),
     );
-    refuse(deployment(), json!({}), json!({"spec": {"strategy": {"$retainKeys": [], "type": "Recreate"}}}), "patch content doesn't match retainKeys list");
+    let recreate = json!({"spec": {"strategy": {"$retainKeys": [], "type": "Recreate"}}});
+    refuse(deployment(), json!({"spec": {"strategy": {}}}), recreate.clone(), "patch content doesn't match retainKeys list");
+    check(deployment(), json!({}), recreate, json!({"spec": {"strategy": {"type": "Recreate"}}}));
 }
 
 #[test]

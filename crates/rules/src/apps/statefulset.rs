@@ -36,7 +36,7 @@ pub(crate) const ROW: Rules = Rules {
         }
     }),
     validate_update: check_with_old!(StatefulSet, |n: &StatefulSet, o: &StatefulSet, e: &mut FieldErrors| {
-        validate(n, e);
+        changed(n, o, e);
         only_mutable(n, o, e);
     }),
     validate_status_update: check_with_old!(StatefulSet, validate_status),
@@ -87,6 +87,18 @@ fn default(d: &mut StatefulSet) {
         let status = c.status.get_or_insert_default();
         fill(&mut status.phase, "Pending");
     }
+}
+
+/// A changed set: what cannot change was judged before, and what was wrong with the pods may stay so.
+fn changed(n: &StatefulSet, o: &StatefulSet, e: &mut FieldErrors) {
+    let (mut before, mut now) = (FieldErrors::default(), FieldErrors::default());
+    validate(o, &mut before);
+    validate(n, &mut now);
+    let of = |x: &kinds::field::FieldError, part: &str| x.path.to_string().starts_with(part);
+    let fixed = ["spec.serviceName", "spec.volumeClaimTemplates"];
+    let pods_were_wrong = before.0.iter().any(|x| !fixed.iter().any(|part| of(x, part)));
+    now.0.retain(|x| !fixed.iter().any(|part| of(x, part)) && !(pods_were_wrong && of(x, "spec.template.spec")));
+    e.extend(now);
 }
 
 fn validate(d: &StatefulSet, e: &mut FieldErrors) {
@@ -140,7 +152,9 @@ fn with_claims(spec: &StatefulSetSpec) -> PodTemplateSpec {
         let source = PersistentVolumeClaimVolumeSource { claim_name: name.clone(), ..Default::default() };
         Volume { name, persistent_volume_claim: Some(source), ..Volume::default() }
     };
-    let mut volumes: Vec<Volume> = claims.iter().map(volume).collect();
+    let named = |c: &PersistentVolumeClaim| s(&c.metadata.name).to_owned();
+    let once = claims.iter().enumerate().filter(|(i, c)| !claims[..*i].iter().any(|x| named(x) == named(c)));
+    let mut volumes: Vec<Volume> = once.map(|(_, c)| volume(c)).collect();
     let pod = template.spec.get_or_insert_default();
     let own = pod.volumes.take().unwrap_or_default().into_iter().filter(|v| !claims.iter().any(|c| s(&c.metadata.name) == v.name));
     volumes.extend(own);

@@ -97,7 +97,7 @@ fn selector(r: &ScopedResourceSelectorRequirement, at: &Path, e: &mut FieldError
     if !SCOPES.contains(&r.scope_name.as_str()) {
         e.invalid(&at.child("scopeName"), &r.scope_name, "unsupported scope");
     }
-    let exists_only = !["PriorityClass", "VolumeAttributesClass"].contains(&r.scope_name.as_str());
+    let exists_only = ["BestEffort", "NotBestEffort", "Terminating", "NotTerminating", "CrossNamespacePodAffinity"].contains(&r.scope_name.as_str());
     if exists_only && r.operator != "Exists" {
         let why = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
         e.invalid(&at.child("operator"), &r.operator, why);

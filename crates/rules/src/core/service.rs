@@ -18,10 +18,16 @@ pub(crate) const ROW: Rules = Rules {
         n.spec.clone_from(&o.spec);
         n.status.get_or_insert_default();
     })),
-    validate: check!(Service, validate),
+    validate: check!(Service, |x: &Service, e: &mut FieldErrors| {
+        validate(x, e);
+        addresses_first(x, e);
+    }),
     validate_update: check_with_old!(Service, |n: &Service, o: &Service, e: &mut FieldErrors| {
-        service_update::validate(n, o, e);
+        if known_type(n) {
+            service_update::validate(n, o, e);
+        }
         validate(n, e);
+        addresses_first(n, e);
     }),
     validate_status_update: check_with_old!(Service, |n: &Service, o: &Service, e: &mut FieldErrors| {
         let balanced = n.spec.as_ref().is_some_and(|x| s(&x.type_) == "LoadBalancer");
@@ -36,6 +42,20 @@ pub(crate) const ROW: Rules = Rules {
     }),
     ..Rules::plain(Kind::Service, NameRule::DnsLabel)
 };
+
+fn known_type(x: &Service) -> bool {
+    x.spec.as_ref().is_some_and(|x| ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"].contains(&s(&x.type_)))
+}
+
+/// Addresses are allocated before all else is looked at: of a service whose own do not fit, only that is told.
+fn addresses_first(x: &Service, e: &mut FieldErrors) {
+    let Some(spec) = x.spec.as_ref().filter(|x| s(&x.type_) != "ExternalName") else { return };
+    let mut first = FieldErrors::default();
+    addresses(spec, &Path::new("spec"), &mut first);
+    if !first.is_empty() {
+        *e = first;
+    }
+}
 
 /// What a service names in vain.
 fn told(x: &Service) -> Vec<String> {
@@ -285,12 +305,17 @@ fn addresses(spec: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
         if !policies.contains(&p) {
             e.not_supported(&path.child("ipFamilyPolicy"), p, &policies);
         }
-        if p == "SingleStack" && (families.len() > 1 || ips.len() > 1) {
-            let why = "must be RequireDualStack or PreferDualStack when multiple `ipFamilies` are specified";
-            e.invalid(&path.child("ipFamilyPolicy"), p, why);
-        }
     }
+    let before = e.len();
     cluster_ips(ips, families, &path.child("clusterIPs"), e);
+    if s(&spec.ip_family_policy) == "SingleStack" && (families.len() > 1 || ips.len() > 1) && e.len() == before && distinct(families) {
+        let why = "must be RequireDualStack or PreferDualStack when multiple `ipFamilies` are specified";
+        e.invalid(&path.child("ipFamilyPolicy"), "SingleStack", why);
+    }
+}
+
+fn distinct(families: &[String]) -> bool {
+    families.iter().enumerate().all(|(i, f)| !families[..i].contains(f))
 }
 
 fn cluster_ips(ips: &[String], families: &[String], path: &Path, e: &mut FieldErrors) {

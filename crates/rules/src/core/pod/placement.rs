@@ -8,9 +8,7 @@ use kinds::api::core::v1::{
     Affinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, Toleration,
     TopologySpreadConstraint, WeightedPodAffinityTerm,
 };
-use kinds::field::Bare;
 use kinds::{FieldErrors, Path};
-use serde_json::json;
 
 /// Affinity to nodes, to pods and away from pods.
 pub(super) fn affinity(a: Option<&Affinity>, path: &Path, e: &mut FieldErrors) {
@@ -162,7 +160,7 @@ pub(crate) fn tolerations(list: &[Toleration], path: &Path, e: &mut FieldErrors)
                 }
             }
             "Exists" if has(&t.value) => {
-                e.invalid(&at.child("operator"), shown(t), "value must be empty when `operator` is 'Exists'");
+                e.invalid(&at.child("operator"), s(&t.value), "value must be empty when `operator` is 'Exists'");
             }
             "Exists" => {}
             other => e.not_supported(&at.child("operator"), other, &["Equal", "Exists"]),
@@ -171,11 +169,6 @@ pub(crate) fn tolerations(list: &[Toleration], path: &Path, e: &mut FieldErrors)
             e.not_supported(&at.child("effect"), s(&t.effect), EFFECTS);
         }
     }
-}
-
-fn shown(t: &Toleration) -> Bare {
-    let v = json!({"Key": s(&t.key), "Operator": s(&t.operator), "Value": s(&t.value), "Effect": s(&t.effect), "TolerationSeconds": t.toleration_seconds});
-    Bare(v.to_string())
 }
 
 /// Spreading over failure domains.

@@ -81,16 +81,17 @@ fn identity(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
     }
 }
 
+/// What may happen for the sake of a pod.
+pub(crate) const PREEMPTION: &[&str] = &["PreemptLowerPriority", "Never"];
+
 fn classes(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
     for (name, value) in [("priorityClassName", &p.priority_class_name), ("runtimeClassName", &p.runtime_class_name)] {
         if has(value) {
             complain(&path.child(name), s(value), names::dns_subdomain(s(value)), e);
         }
     }
-    if let Some(policy) = &p.preemption_policy
-        && !["Never", "PreemptLowerPriority"].contains(&policy.as_str())
-    {
-        e.not_supported(&path.child("preemptionPolicy"), policy, &["Never", "PreemptLowerPriority"]);
+    if let Some(policy) = &p.preemption_policy {
+        crate::checks::one_of(policy, PREEMPTION, &path.child("preemptionPolicy"), e);
     }
     for (name, q) in p.overhead.iter().flatten() {
         let at = path.child("overhead").child("limits").key(name);

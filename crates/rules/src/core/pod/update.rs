@@ -2,8 +2,8 @@
 //! `resize`, ephemeral containers through their own subresource.
 
 use crate::read::{has, items, s};
-use kinds::api::core::v1::{Container, Pod, PodSpec, Toleration};
-use kinds::{FieldErrors, Path};
+use kinds::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec, Toleration};
+use kinds::{FieldErrors, Object, Path};
 
 const OTHER_FIELDS: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
@@ -18,7 +18,7 @@ pub(super) fn validate(n: &Pod, o: &Pod, e: &mut FieldErrors) {
     super::spec::validate(&new, &path, e);
     for (name, a, b, word) in [
         ("containers", new.containers.len(), old.containers.len(), "containers"),
-        ("initContainers", items(&new.init_containers).len(), items(&old.init_containers).len(), "init containers"),
+        ("initContainers", items(&new.init_containers).len(), items(&old.init_containers).len(), "containers"),
     ] {
         if a != b {
             e.forbidden(&path.child(name), format!("pod updates may not add or remove {word}"));
@@ -87,7 +87,7 @@ fn gates(new: &PodSpec, old: &PodSpec, path: &Path, e: &mut FieldErrors) {
     let had = items(&old.scheduling_gates);
     for (i, g) in items(&new.scheduling_gates).iter().enumerate() {
         if !had.contains(g) {
-            e.forbidden(&path.index(i), format!("only deletion is allowed, but found new scheduling gate '{}'", g.name));
+            e.forbidden(&path.index(i).child("name"), format!("only deletion is allowed, but found new scheduling gate '{}'", g.name));
         }
     }
 }
@@ -134,7 +134,12 @@ pub fn validate_ephemeral(n: &Pod, o: &Pod, e: &mut FieldErrors) {
         match items(&new.ephemeral_containers).iter().find(|c| c.name == was.name) {
             None => e.forbidden(&path, format!("existing ephemeral containers {:?} may not be removed\n", was.name)),
             Some(c) if c != was => {
-                e.forbidden(&path, format!("existing ephemeral containers {:?} may not be changed\n", was.name));
+                let alone = |c: &EphemeralContainer| -> Object {
+                    let spec = PodSpec { ephemeral_containers: Some(vec![c.clone()]), ..PodSpec::default() };
+                    Pod { spec: Some(spec), ..Pod::default() }.into()
+                };
+                let why = format!("existing ephemeral containers {:?} may not be changed", was.name);
+                e.forbidden_change(&path, ("EphemeralContainer", "/spec/ephemeralContainers/0"), (alone(c), alone(was)), why);
             }
             Some(_) => {}
         }
@@ -147,8 +152,9 @@ pub fn validate_resize(n: &Pod, o: &Pod, e: &mut FieldErrors) {
     let (new, old) = (spec(n), spec(o));
     super::spec::validate(&new, &path, e);
     if kinds::pod::qos_class(&new) != kinds::pod::qos_class(&old) {
-        let at = &path;
-        e.invalid(at, kinds::pod::qos_class(&new), "Pod QOS Class may not change as a result of resizing");
+        // The class that the status still tells.
+        let told = n.status.as_ref().map(|st| s(&st.qos_class).to_owned()).unwrap_or_default();
+        e.invalid(&path, told, "Pod QOS Class may not change as a result of resizing");
     }
     let mut munged = new.clone();
     for (group, list, was) in [
