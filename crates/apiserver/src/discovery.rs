@@ -46,6 +46,8 @@ struct Row {
     version_priority: Option<u32>,
     /// Whether another server serves it and does not answer now.
     stale: bool,
+    /// Whether aggregated discovery says its group and version again with its kind.
+    spelled: bool,
 }
 
 struct Sub {
@@ -81,6 +83,7 @@ fn builtin(r: &schema::Resource) -> Row {
         priority: r.group_priority_minimum,
         version_priority: None,
         stale: false,
+        spelled: false,
         hash: r.storage_version_hash.to_owned(),
         subresources: r.subresources.iter().map(sub).collect(),
     }
@@ -115,6 +118,7 @@ fn custom(crd: &CustomResourceDefinition, v: &CustomResourceDefinitionVersion) -
         priority: None,
         version_priority: None,
         stale: false,
+        spelled: true,
     }
 }
 
@@ -139,6 +143,7 @@ fn remote(r: &Remote) -> Vec<Row> {
         priority: Some(r.group_priority),
         version_priority: Some(r.version_priority),
         stale: r.stale,
+        spelled: false,
     };
     let all = r.resources["resources"].as_array().map_or(&[][..], Vec::as_slice);
     let is_sub = |v: &&Value| v["name"].as_str().is_some_and(|n| n.contains('/'));
@@ -388,7 +393,11 @@ fn aggregated_group(g: &Group, rows: &[Row]) -> Value {
 }
 
 fn aggregated_resource(r: &Row) -> Value {
-    let kind = |g: &str, v: &str, k: &str| json!({ "group": g, "version": v, "kind": k });
+    // What is the group-version's own is not said again, but of custom resources.
+    let kind = |g: &str, v: &str, k: &str| match !r.spelled && g == r.group && v == r.version {
+        true => json!({ "group": "", "version": "", "kind": k }),
+        false => json!({ "group": g, "version": v, "kind": k }),
+    };
     let scope = if r.namespaced { "Namespaced" } else { "Cluster" };
     let mut tree = json!({
         "resource": r.name, "responseKind": kind(&r.group, &r.version, &r.kind), "scope": scope,
