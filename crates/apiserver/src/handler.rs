@@ -5,10 +5,10 @@ use crate::call::Call;
 use crate::request::RequestInfo;
 use crate::respond::{self, Accept, Reply};
 use crate::server::Shared;
+use crate::arriving::Arriving;
 use crate::audit::{self, Trail};
 use crate::{aggregate, authz, connect, deadline, discovery, fairness, health, kubelet, openapi, resource, reviews};
 use http::{HeaderMap, HeaderValue, Method, Request, header};
-use hyper::body::Incoming;
 use kinds::ApiError;
 use kinds::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use registry::Caller;
@@ -21,7 +21,7 @@ use std::time::Instant;
 const AUDIT_ID: header::HeaderName = header::HeaderName::from_static("audit-id");
 
 /// Answers one request. Never fails: errors are answers.
-pub(crate) async fn handle(shared: Arc<Shared>, peer: Arc<Peer>, request: Request<Incoming>) -> Reply {
+pub(crate) async fn handle(shared: Arc<Shared>, peer: Arc<Peer>, request: Request<Arriving>) -> Reply {
     let begun = Instant::now();
     let (method, uri) = (request.method(), request.uri());
     let info = Arc::new(RequestInfo::parse(method, uri.path(), uri.query().unwrap_or_default()));
@@ -50,7 +50,7 @@ fn audit_id(headers: &HeaderMap, shared: &Shared) -> HeaderValue {
 }
 
 /// Authenticates, and writes the trail of what follows.
-async fn route(shared: Arc<Shared>, peer: &Peer, info: Arc<RequestInfo>, request: Request<Incoming>, id: &HeaderValue) -> Reply {
+async fn route(shared: Arc<Shared>, peer: &Peer, info: Arc<RequestInfo>, request: Request<Arriving>, id: &HeaderValue) -> Reply {
     // A body may not be looked at from two threads; the rest may, while others are asked.
     let (head, body) = request.into_parts();
     let headers = &head.headers;
@@ -73,7 +73,9 @@ async fn route(shared: Arc<Shared>, peer: &Peer, info: Arc<RequestInfo>, request
     };
     let trail = begin(Some(&user));
     drop(arrival);
-    if trail.as_ref().is_some_and(|t| t.is_lost()) {
+    if let Some(trail) = &trail
+        && !trail.is_told().await
+    {
         return respond::text(500, format!("Internal Server Error: {:?}: failed to store audit event\n", head.uri.to_string()));
     }
     let reply = match impersonate(&shared, user, &info, headers, trail.as_deref()).await {
@@ -82,6 +84,7 @@ async fn route(shared: Arc<Shared>, peer: &Peer, info: Arc<RequestInfo>, request
     };
     if let Some(trail) = trail {
         trail.answered(&reply);
+        trail.delivered().await;
     }
     reply
 }
@@ -92,7 +95,7 @@ async fn limited(
     user: Arc<User>,
     info: Arc<RequestInfo>,
     accept: Result<Accept, ApiError>,
-    request: Request<Incoming>,
+    request: Request<Arriving>,
     trail: Option<Arc<Trail>>,
 ) -> Reply {
     let plain = accept.as_ref().copied().unwrap_or_default();
@@ -119,7 +122,7 @@ async fn permitted(
     user: Arc<User>,
     info: Arc<RequestInfo>,
     accept: Result<Accept, ApiError>,
-    request: Request<Incoming>,
+    request: Request<Arriving>,
     (permit, trail): (Option<fairness::Permit>, Option<Arc<Trail>>),
 ) -> Result<Reply, ApiError> {
     authorize(&shared, &user, &info, trail.as_deref()).await?;

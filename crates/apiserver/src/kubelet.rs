@@ -2,6 +2,7 @@
 //! service's endpoint or a node. Upgraded connections are relayed byte by byte, so that both ends speak the streaming
 //! protocol with each other. Docs: "Manually constructing apiserver proxy URLs".
 
+use crate::arriving::Arriving;
 use crate::audit::Trail;
 use crate::call::Call;
 use crate::links::{Place, Rewriter};
@@ -238,7 +239,7 @@ fn moved_permanently(to: &str) -> Result<Reply, ApiError> {
     Ok(reply)
 }
 
-fn place(request: &Request<Incoming>, rest: &str) -> Place {
+fn place(request: &Request<Arriving>, rest: &str) -> Place {
     let uri = request.uri();
     let named = request.headers().get(header::HOST).and_then(|h| h.to_str().ok());
     let host = named.or_else(|| uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default().to_owned();
@@ -390,7 +391,7 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
 /// all is sent.
 pub(crate) async fn forward<S>(
     stream: S,
-    (mut from, trail): (Request<Incoming>, Option<Arc<Trail>>),
+    (mut from, trail): (Request<Arriving>, Option<Arc<Trail>>),
     uri: Uri,
     authority: &str,
     failed: &(dyn Fn(&dyn std::fmt::Display) -> ApiError + Sync),

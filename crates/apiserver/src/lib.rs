@@ -2,6 +2,7 @@
 //! kubelets. It decides nothing about objects: every verb is one call of the registry.
 
 pub mod aggregate;
+mod arriving;
 pub mod audit;
 pub mod authn;
 pub mod authz;
@@ -9,6 +10,7 @@ mod backup;
 mod body;
 mod call;
 mod connect;
+mod connections;
 mod deadline;
 mod discovery;
 pub mod encryption;

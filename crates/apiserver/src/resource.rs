@@ -3,6 +3,7 @@
 use crate::body;
 use crate::call::Call;
 use crate::output;
+use crate::request::RequestInfo;
 use crate::respond::{self, Reply};
 use crate::server::Served;
 use crate::watching;
@@ -151,8 +152,9 @@ pub(crate) fn list_query(call: &Call, served: &Served) -> Result<ListQuery, ApiE
     if let Some(kind) = served.kind {
         fields.iter_mut().for_each(|f| f.field = rules::convert::stored_field(kind, &f.field).to_owned());
     }
-    let limit = usize::try_from(number(info.param("limit"))?).unwrap_or(0);
+    let mut limit = usize::try_from(number(info.param("limit"))?).unwrap_or(0);
     number(info.param("timeoutSeconds"))?;
+    let version_match = version_match(info)?;
     let page = info.param("continue").filter(|c| !c.is_empty()).map(Continue::decode).transpose()?;
     let revision = revision_of(info.param("resourceVersion").unwrap_or_default());
     let revision = revision.map_err(|e| match info.verb {
@@ -160,24 +162,12 @@ pub(crate) fn list_query(call: &Call, served: &Served) -> Result<ListQuery, ApiE
         "watch" => ApiError::new(500, "", e.message),
         _ => ApiError::bad_request(format!("invalid resource version: {}", e.message)),
     })?;
-    let version_match = match info.param("resourceVersionMatch").unwrap_or_default() {
-        "" => VersionMatch::Unset,
-        "Exact" => VersionMatch::Exact,
-        "NotOlderThan" => VersionMatch::NotOlderThan,
-        other => return Err(ApiError::invalid_options("ListOptions", |e| e.not_supported(&Path::new(MATCH), other, &["Exact", "NotOlderThan", ""]))),
-    };
-    let given = info.param("resourceVersion").is_some_and(|v| !v.is_empty());
-    if version_match != VersionMatch::Unset && !given && info.verb != "watch" {
-        return Err(bad_match("resourceVersionMatch is forbidden unless resourceVersion is provided"));
-    }
-    if version_match != VersionMatch::Unset && page.is_some() {
-        return Err(bad_match("resourceVersionMatch is forbidden when continue is provided"));
-    }
-    if version_match == VersionMatch::Exact && revision == Some(Revision::ZERO) {
-        return Err(bad_match("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
-    }
     if page.is_some() && revision.is_some_and(|r| r != Revision::ZERO) {
         return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
+    }
+    if revision == Some(Revision::ZERO) && page.is_none() && served.kind.is_none_or(|k| k.stored_as() != Kind::Event) {
+        // "Any" is answered out of the watch cache, which has no pages; events are not in it.
+        limit = 0;
     }
     let namespace = if served_namespaced(call) { info.namespace.clone() } else { String::new() };
     Ok(ListQuery { namespace, labels, fields, limit, page, revision, version_match, version: served.version.as_str().into() })
@@ -198,11 +188,68 @@ fn served_namespaced(call: &Call) -> bool {
 }
 
 /// The option that says how a revision is meant.
-pub(crate) const MATCH: &str = "resourceVersionMatch";
+const MATCH: &str = "resourceVersionMatch";
+/// The option that asks a watch for the objects as they are.
+const INITIAL: &str = "sendInitialEvents";
 
-/// A revision match that may not be asked for here.
-pub(crate) fn bad_match(why: &str) -> ApiError {
-    ApiError::invalid_options("ListOptions", |e| e.forbidden(&Path::new(MATCH), why))
+/// How the revision is meant, once everything fits together.
+fn version_match(info: &RequestInfo) -> Result<VersionMatch, ApiError> {
+    let asked = info.param(MATCH).unwrap_or_default();
+    let continued = info.param("continue").is_some_and(|c| !c.is_empty());
+    let mut wrong = FieldErrors::default();
+    match info.verb {
+        "watch" => check_watch_match(asked, info.param(INITIAL).is_some(), continued, &mut wrong),
+        _ => check_list_match(asked, info.param("resourceVersion").unwrap_or_default(), continued, &mut wrong),
+    }
+    if info.verb != "watch" && info.param(INITIAL).is_some() {
+        wrong.forbidden(&Path::new(INITIAL), "sendInitialEvents is forbidden for list");
+    }
+    if !wrong.is_empty() {
+        return Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &wrong));
+    }
+    Ok(match asked {
+        "Exact" => VersionMatch::Exact,
+        "NotOlderThan" => VersionMatch::NotOlderThan,
+        _ => VersionMatch::Unset,
+    })
+}
+
+fn check_list_match(asked: &str, revision: &str, continued: bool, wrong: &mut FieldErrors) {
+    let path = Path::new(MATCH);
+    if asked.is_empty() {
+        return;
+    }
+    if revision.is_empty() {
+        wrong.forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided");
+    }
+    if continued {
+        wrong.forbidden(&path, "resourceVersionMatch is forbidden when continue is provided");
+    }
+    if !matches!(asked, "Exact" | "NotOlderThan") {
+        wrong.not_supported(&path, asked, &["Exact", "NotOlderThan", ""]);
+    }
+    if asked == "Exact" && revision == "0" {
+        wrong.forbidden(&path, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+    }
+}
+
+fn check_watch_match(asked: &str, initial: bool, continued: bool, wrong: &mut FieldErrors) {
+    let path = Path::new(MATCH);
+    if initial && asked != "NotOlderThan" {
+        wrong.forbidden(&path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+    }
+    if asked.is_empty() {
+        return;
+    }
+    if !initial {
+        wrong.forbidden(&path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    }
+    if asked != "NotOlderThan" {
+        wrong.not_supported(&path, asked, &["NotOlderThan"]);
+    }
+    if continued {
+        wrong.forbidden(&path, "resourceVersionMatch is forbidden when continue is provided");
+    }
 }
 
 /// A resource version of a query; empty is none.
@@ -236,18 +283,16 @@ async fn list(call: Call, served: Served) -> Result<Reply, ApiError> {
     if query.revision.is_none() && query.page.is_none() {
         call.shared.registry.catch_up().await?;
     }
-    if call.info.param("sendInitialEvents").is_some() {
-        let wrong = |e: &mut FieldErrors| e.forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list");
-        return Err(ApiError::invalid_options("ListOptions", wrong));
-    }
     let listing = call.shared.registry.list_spoken(&served.resource, &query).await?;
     output::list(&call, &served, &listing)
 }
 
 async fn get(call: &Call, served: &Served, sub: &str) -> Result<Reply, ApiError> {
     let _ = sub;
-    if call.info.param("resourceVersion").is_none_or(str::is_empty) {
-        call.shared.registry.catch_up().await?;
+    let least = revision_of(call.info.param("resourceVersion").unwrap_or_default());
+    match least.map_err(|e| ApiError::new(500, "", e.message))? {
+        None => call.shared.registry.catch_up().await?,
+        Some(r) => call.shared.registry.at_least(r).await?,
     }
     let entry = call.shared.registry.get(&served.resource, &key(call))?;
     shown(call, served, 200, entry).await

@@ -1,37 +1,25 @@
-//! The HTTPS front: listener, TLS, connections, and what all requests share.
+//! The HTTPS front: the listener, and what all requests share.
 
-use crate::authn::{self, Peer};
-use crate::handler;
+use crate::authn;
+use crate::connections;
 use crate::metrics::Metrics;
 use crate::tokens::Tokens;
 use base::Ids;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kinds::{Kind, Resource};
 use registry::{Registry, Speaks};
 use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// Connections served at the same time; further ones wait in the listener's backlog.
 const CONNECTIONS_MAX: usize = 16_384;
-/// A TLS handshake may take this long.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Streams of one HTTP/2 connection (client-go multiplexes all its watches on one).
-const STREAMS_MAX: u32 = 1000;
 /// How long open requests may go on after shutdown began.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// So much may be encrypted before it is sent: a large list leaves with a quarter of the system calls that the default takes.
-const TLS_BUFFER_BYTES: usize = 256 * 1024;
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What every request shares.
 pub struct Shared {
@@ -138,7 +126,7 @@ pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, shared: Arc<Sh
         };
         let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
-            connection(stream, address, acceptor, shared).await;
+            connections::serve(stream, address, acceptor, shared).await;
             drop(place);
         });
     }
@@ -149,38 +137,4 @@ pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, shared: Arc<Sh
 /// Waits until shutdown begins.
 pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|s| *s).await;
-}
-
-/// Who is at the other end: a client of ours, a front proxy, or nobody known.
-fn peer(chain: &[CertificateDer<'_>], address: std::net::SocketAddr, shared: &Shared) -> Peer {
-    let nobody = Peer { address: Some(address), ..Peer::default() };
-    let Some((leaf, between)) = chain.split_first() else { return nobody };
-    if shared.front_proxy.verify_client_cert(leaf, between, UnixTime::now()).is_ok() {
-        return Peer { front_proxy: Some(authn::common_name(leaf).unwrap_or_default()), ..nobody };
-    }
-    Peer { certificate: authn::certificate_user(leaf), ..nobody }
-}
-
-async fn connection(stream: TcpStream, address: std::net::SocketAddr, acceptor: TlsAcceptor, shared: Arc<Shared>) {
-    let _ = stream.set_nodelay(true);
-    let Ok(Ok(mut tls)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else { return };
-    tls.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
-    let peer = Arc::new(peer(tls.get_ref().1.peer_certificates().unwrap_or_default(), address, &shared));
-    let mut stopping = shared.stopping.clone();
-    let service = service_fn(move |request| {
-        let (shared, peer) = (Arc::clone(&shared), Arc::clone(&peer));
-        async move { Ok::<_, Infallible>(handler::handle(shared, peer, request).await) }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().keep_alive(true).pipeline_flush(true);
-    builder.http2().max_concurrent_streams(STREAMS_MAX).initial_connection_window_size(1 << 20);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(tls), service);
-    tokio::pin!(connection);
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        () = stopped(&mut stopping) => {
-            connection.as_mut().graceful_shutdown();
-            let _ = tokio::time::timeout(DRAIN_TIMEOUT, connection).await;
-        }
-    }
 }

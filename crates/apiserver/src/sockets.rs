@@ -1,6 +1,7 @@
 //! Plain bytes over WebSocket (`binary.k8s.io`, `base64.binary.k8s.io`): what is an ordinary streamed answer otherwise,
 //! such as a pod's log, goes out as messages (docs: "Kubernetes API Concepts", WebSocket clients of `log`).
 
+use crate::arriving::Arriving;
 use crate::respond::{Body, Reply};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +9,6 @@ use bytes::Bytes;
 use futures_util::SinkExt;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use kinds::ApiError;
@@ -32,7 +32,7 @@ pub(crate) struct Socket {
 ///
 /// # Errors
 /// A handshake without its key, or for other protocols.
-pub(crate) fn take(request: &mut Request<Incoming>) -> Result<Option<Socket>, ApiError> {
+pub(crate) fn take(request: &mut Request<Arriving>) -> Result<Option<Socket>, ApiError> {
     let upgrade = request.headers().get(header::UPGRADE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if !upgrade.eq_ignore_ascii_case("websocket") {
         return Ok(None);

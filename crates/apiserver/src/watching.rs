@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// Frames that may wait for a slow client; its place in the journal is all it costs beyond them.
-const FRAMES_MAX: usize = 16;
+const FRAMES_MAX: usize = 4;
 /// Events are gathered into frames of about this size.
 const FRAME_BYTES: usize = 32 * 1024;
 /// Bookmarks come this often.
@@ -28,17 +28,23 @@ const TIMEOUT_MIN: Duration = Duration::from_secs(1800);
 pub(crate) async fn watch(call: Call, served: Served) -> Result<Reply, ApiError> {
     let mut list = list_query(&call, &served)?;
     let info = &call.info;
-    let (from, version) = (revision_of(info.param("resourceVersion").unwrap_or_default())?, list.version_match);
+    let from = revision_of(info.param("resourceVersion").unwrap_or_default())?;
     list.limit = 0;
     list.page = None;
     (list.revision, list.version_match) = (None, registry::VersionMatch::Unset);
     let send_initial = info.flag("sendInitialEvents");
-    check_initial(&call, send_initial, version)?;
-    let from = from.filter(|r| *r != Revision::ZERO);
-    match from {
-        Some(r) if send_initial => call.shared.registry.image().reached(r).await,
-        Some(_) => {}
-        None => call.shared.registry.catch_up().await?,
+    let mut from = from.filter(|r| *r != Revision::ZERO);
+    let fresh = match from {
+        Some(r) if send_initial => call.shared.registry.at_least(r).await,
+        Some(_) => Ok(()),
+        None => {
+            call.shared.registry.catch_up().await?;
+            Ok(())
+        }
+    };
+    if from.is_none() && !send_initial && info.param("sendInitialEvents").is_some() {
+        // Who says that the initial objects are not wanted begins with what comes now.
+        from = Some(call.shared.registry.snapshot().revision());
     }
     let query = WatchQuery { list, from, send_initial };
     let asked = info.param("timeoutSeconds").and_then(|t| t.parse::<u64>().ok()).filter(|t| *t > 0);
@@ -49,13 +55,13 @@ pub(crate) async fn watch(call: Call, served: Served) -> Result<Reply, ApiError>
         _ => "application/json",
     };
     let (tx, rx) = mpsc::channel(FRAMES_MAX);
-    match call.shared.registry.watch(&served.resource, &query) {
+    match fresh.and_then(|()| call.shared.registry.watch(&served.resource, &query)) {
         Ok(watch) => {
             let converts = served.converts();
             let pump = Pump { call, served, watch, bookmarks, out: BytesMut::new(), tx, columns_sent: false, converts };
             tokio::spawn(pump.run(Instant::now() + timeout));
         }
-        Err(e) if e.code == 410 => {
+        Err(e) if matches!(e.code, 410 | 504) => {
             let line = frame_json("ERROR", &serde_json::to_vec(&status_tree(&e)).map_err(ApiError::internal)?);
             let framed = if call.accept.encoding == Encoding::Protobuf { frame_proto("ERROR", &status_tree(&e)) } else { line };
             let _ = tx.try_send(framed);
@@ -63,20 +69,6 @@ pub(crate) async fn watch(call: Call, served: Served) -> Result<Reply, ApiError>
         Err(e) => return Err(e),
     }
     Ok(respond::with_media(200, Body::Stream(rx), media))
-}
-
-fn check_initial(call: &Call, send: bool, version: registry::VersionMatch) -> Result<(), ApiError> {
-    let given = call.info.param("sendInitialEvents").is_some();
-    if given && version != registry::VersionMatch::NotOlderThan {
-        return Err(crate::resource::bad_match("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
-    }
-    if !given && version != registry::VersionMatch::Unset {
-        return Err(crate::resource::bad_match("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
-    }
-    if send && !call.info.flag("allowWatchBookmarks") {
-        return Ok(());
-    }
-    Ok(())
 }
 
 struct Pump {

@@ -8,12 +8,14 @@ mod http_client;
 pub mod kubeconfig;
 pub mod streams;
 mod tls;
+mod trust;
 mod watch;
 
 pub use error::Error;
 pub use http_client::{Client, PatchType, RequestBody};
 pub use kubeconfig::{Config, Kubeconfig, Overrides};
 pub use tls::{Anyone, check_pair};
+pub use trust::Bundle;
 pub use watch::{Lines, Watch, WatchEvent};
 
 #[cfg(test)]

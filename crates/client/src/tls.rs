@@ -1,6 +1,6 @@
 //! The TLS side of a connection: authorities, client certificate, and the choice to check nothing.
 
-use crate::Error;
+use crate::{Bundle, Error};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
@@ -35,13 +35,14 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-fn roots(ca: Option<&[u8]>) -> Result<RootCertStore, Error> {
-    let mut roots = RootCertStore::empty();
+fn authorities(ca: Option<&[u8]>, provider: &Arc<CryptoProvider>) -> Result<Bundle, Error> {
+    let (mut roots, mut given) = (RootCertStore::empty(), Vec::new());
     match ca {
         Some(pem) => {
             for certificate in CertificateDer::pem_slice_iter(pem) {
                 let certificate = certificate.map_err(|e| Error::Config(format!("unable to load root certificates: {e}")))?;
-                roots.add(certificate).map_err(|e| Error::Config(format!("unable to load root certificates: {e}")))?;
+                roots.add(certificate.clone()).map_err(|e| Error::Config(format!("unable to load root certificates: {e}")))?;
+                given.push(certificate);
             }
             if roots.is_empty() {
                 return Err(Error::Config("unable to load root certificates: unable to parse bytes as PEM block".to_owned()));
@@ -52,7 +53,7 @@ fn roots(ca: Option<&[u8]>) -> Result<RootCertStore, Error> {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
-    Ok(roots)
+    Ok(Bundle::new(roots, given, provider))
 }
 
 /// What a client needs to know for its handshakes.
@@ -60,11 +61,11 @@ pub(crate) fn configuration(ca: Option<&[u8]>, insecure: bool, certificate: Opti
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let bad = |e: &dyn std::fmt::Display| Error::Config(format!("tls: {e}"));
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(|e| bad(&e))?;
-    let builder = if insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
-    } else {
-        builder.with_root_certificates(roots(ca)?)
+    let verifier: Arc<dyn ServerCertVerifier> = match insecure {
+        true => Arc::new(Anyone(provider)),
+        false => Arc::new(authorities(ca, &provider)?),
     };
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let (Some(certificate), Some(key)) = (certificate, key) else {
         return Ok(builder.with_no_client_auth());
     };

@@ -101,6 +101,9 @@ impl Admission<'_> {
 
     /// Lets everything refuse the object that may; quota counts last, and says what the write takes.
     pub(crate) async fn validate(&self, object: &Object, old: Option<&Object>) -> Result<Vec<Charge>, ApiError> {
+        if let Some(notes) = &self.caller.notes {
+            admission::annotations(self.ctx, &self.request, object, old).into_iter().for_each(|(k, v)| notes.annotate(k, v));
+        }
         admission::validate(self.ctx, &self.request, object, old)?;
         self.validate_outside(Some(object), old).await?;
         admission::charge(self.ctx, &self.request, object, old)

@@ -56,6 +56,16 @@ impl Registry {
         }
     }
 
+    /// Waits for what another server told of and is on its way here.
+    ///
+    /// # Errors
+    /// 504 when it does not come.
+    pub async fn at_least(&self, revision: Revision) -> Result<(), ApiError> {
+        let _ = tokio::time::timeout(CATCH_UP, self.image.reached(revision)).await;
+        let now = self.image.snapshot().revision();
+        if revision > now { Err(future(revision, now)) } else { Ok(()) }
+    }
+
     /// Lists a resource at any revision since the last compaction.
     ///
     /// # Errors

@@ -2,7 +2,9 @@
 
 use crate::history::Past;
 use crate::registry::{Registry, rules_of};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::alphabet::URL_SAFE;
+use base64::engine::{GeneralPurpose, general_purpose::NO_PAD};
+use base64::Engine as _;
 use cache::{Entry, Marks, Table};
 use kinds::selector::FieldTerm;
 use kinds::{ApiError, Kind, Object, ObjectKey, Resource, Revision, Selector};
@@ -21,6 +23,9 @@ pub enum VersionMatch {
 
 /// The version of continue tokens: kube-apiserver's, which can go on with our tokens on the same etcd, and we with its.
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+
+/// As Go reads tokens: bits that are over at the end may be anything.
+const TOKENS: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// Where the next page goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +60,7 @@ impl Continue {
         // Before zero is no revision: it means the newest. The zero byte makes the key the first one behind it.
         let rv = if self.revision == Revision::ZERO { -1 } else { i64::try_from(self.revision.0).unwrap_or(i64::MAX) };
         let start = Value::from(format!("{}\0", self.start));
-        URL_SAFE_NO_PAD.encode(format!("{{\"v\":\"{TOKEN_VERSION}\",\"rv\":{rv},\"start\":{start}}}"))
+        TOKENS.encode(format!("{{\"v\":\"{TOKEN_VERSION}\",\"rv\":{rv},\"start\":{start}}}"))
     }
 
     /// Reads a token.
@@ -64,7 +69,7 @@ impl Continue {
     /// 400 for what is none.
     pub fn decode(token: &str) -> Result<Self, ApiError> {
         let bad = |why: String| ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
-        let text = URL_SAFE_NO_PAD.decode(token).map_err(|e| bad(undecoded(&e)))?;
+        let text = TOKENS.decode(token).map_err(|e| bad(undecoded(&e)))?;
         let read: Value = serde_json::from_slice(&text).map_err(|e| bad(unread(&text, &e)))?;
         let word = |name: &str| read[name].as_str().unwrap_or_default();
         let (version, rv, start) = (word("v"), read["rv"].as_i64().unwrap_or(0), word("start"));
@@ -97,10 +102,21 @@ fn undecoded(e: &base64::DecodeError) -> String {
 
 /// As Go says that something is no JSON, where it is wrong from the beginning.
 fn unread(text: &[u8], e: &serde_json::Error) -> String {
-    match String::from_utf8_lossy(text).trim_start().chars().next() {
+    match text.trim_ascii_start().first() {
         None => "unexpected end of JSON input".to_owned(),
-        Some(c) if c != '{' => format!("invalid character {c:?} looking for beginning of value"),
+        Some(b) if *b != b'{' => format!("invalid character '{}' looking for beginning of value", quoted(*b)),
         Some(_) => e.to_string(),
+    }
+}
+
+/// A byte as Go's JSON decoder quotes it.
+fn quoted(byte: u8) -> String {
+    match byte {
+        b'\'' => "\\'".to_owned(),
+        b'\\' => "\\\\".to_owned(),
+        0..0x20 | 0x7f => format!("\\x{byte:02x}"),
+        0x80..=0xa0 | 0xad => format!("\\u{byte:04x}"),
+        _ => char::from(byte).to_string(),
     }
 }
 

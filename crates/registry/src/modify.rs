@@ -207,7 +207,7 @@ impl Registry {
             "" => (rules.warnings)(&object, Some(old.object())),
             _ => Vec::new(),
         };
-        warnings.extend(admission::warnings(&ctx, &admission.request, &object));
+        warnings.extend(admission::warnings(&ctx, &admission.request, &object, Some(old.object())));
         let object = self.store_as(snapshot, &target.resource, object).await?;
         Ok((object, warnings, charges))
     }

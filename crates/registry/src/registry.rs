@@ -442,7 +442,7 @@ impl Registry {
             return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
         let mut warnings = (rules.warnings)(&object, None);
-        warnings.extend(admission::warnings(&ctx, &admission.request, &object));
+        warnings.extend(admission::warnings(&ctx, &admission.request, &object, None));
         let object = self.store_as(&snapshot, &target.resource, object).await?;
         Ok((object, warnings, charges))
     }

@@ -89,8 +89,14 @@ pub fn charge(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Ob
 
 /// What plugins warn the writer of.
 #[must_use]
-pub fn warnings(ctx: &Ctx<'_>, request: &Request, object: &Object) -> Vec<String> {
-    security::warnings(ctx, request, object)
+pub fn warnings(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Vec<String> {
+    security::warnings(ctx, request, object, old)
+}
+
+/// What plugins tell the audit log, by its key.
+#[must_use]
+pub fn annotations(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Vec<(&'static str, String)> {
+    security::annotations(ctx, request, object, old)
 }
 
 /// The names of the plugins, as configuration and metrics spell them.

@@ -131,18 +131,18 @@ async fn feeds_are_ordered_complete_and_tell_progress() {
     let members = start(1);
     let etcd = connect(&members).await;
     let from = etcd.revision().next();
-    let mut feed = etcd.watch(WatchRequest::prefix("/r/", from)).expect("a feed");
+    let mut feed = etcd.watch(WatchRequest::prefix("/registry/", from)).expect("a feed");
     for n in 0..50 {
-        put(&etcd, &format!("/r/{n}"), "v", Expect::Absent).await.expect("absent");
+        put(&etcd, &format!("/registry/r/{n}"), "v", Expect::Absent).await.expect("absent");
     }
-    etcd.commit(Txn::delete("/r/0", Expect::Any)).await.expect("deleted");
+    etcd.commit(Txn::delete("/registry/r/0", Expect::Any)).await.expect("deleted");
     let mut seen = Vec::new();
     while seen.len() < 51 {
         let batch = timeout(LIMIT, feed.next()).await.expect("in time").expect("a batch");
         seen.extend(batch.events);
     }
     assert!(seen.windows(2).all(|w| w[0].revision < w[1].revision));
-    assert!(seen[50].put.is_none() && seen[50].key == "/r/0");
+    assert!(seen[50].put.is_none() && seen[50].key == "/registry/r/0");
     // Somebody else writes outside the range: the feed hears that time went on.
     let outside = put(&etcd, "/elsewhere", "v", Expect::Any).await.expect("written");
     let latest = etcd.latest().await.expect("answers");
@@ -150,10 +150,42 @@ async fn feeds_are_ordered_complete_and_tell_progress() {
     let quiet = timeout(LIMIT, feed.next()).await.expect("in time").expect("a batch");
     assert!(quiet.events.is_empty() && quiet.revision >= outside, "{quiet:?}");
     etcd.compact(latest).await.expect("compacts");
-    assert!(matches!(etcd.get("/r/1".into(), Some(from)).await, Err(RangeError::Compacted { .. })));
-    assert!(matches!(etcd.watch(WatchRequest::prefix("/r/", from)).err(), Some(FeedError::Compacted { .. })));
+    assert!(matches!(etcd.get("/registry/r/1".into(), Some(from)).await, Err(RangeError::Compacted { .. })));
+    assert!(matches!(etcd.watch(WatchRequest::prefix("/registry/", from)).err(), Some(FeedError::Compacted { .. })));
     etcd.close().await;
     assert!(matches!(timeout(LIMIT, feed.next()).await.expect("in time"), Err(FeedError::Closed)));
+}
+
+/// An answer about progress can overtake events that are on their way (etcd-io/etcd#15220, in etcd until 3.4.25 and 3.5.8).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn consistent_reads_lose_no_event_of_others() {
+    needs_etcd!("consistent_reads_lose_no_event_of_others");
+    const WRITES: u64 = 1500;
+    let members = start(1);
+    let (ours, others) = (connect(&members).await, connect(&members).await);
+    let mut feed = ours.watch(WatchRequest::prefix("/registry/", ours.revision().next())).expect("a feed");
+    let writing = tokio::spawn(async move {
+        for n in 0..WRITES {
+            put(&others, &format!("/registry/r/{n:05}"), "v", Expect::Absent).await.expect("absent");
+        }
+    });
+    let reading = tokio::spawn(async move {
+        let mut newest = Revision::ZERO;
+        while !writing.is_finished() {
+            newest = ours.latest().await.expect("answers");
+        }
+        (ours, newest)
+    });
+    let (mut seen, mut at) = (Vec::new(), Revision::ZERO);
+    while (seen.len() as u64) < WRITES {
+        let batch = timeout(LIMIT, feed.next()).await.expect("in time").expect("a batch");
+        assert!(batch.events.iter().all(|e| e.revision > at), "{at} was said to be all");
+        at = batch.revision;
+        seen.extend(batch.events.into_iter().map(|e| String::from_utf8_lossy(&e.key).into_owned()));
+    }
+    assert!(seen.windows(2).all(|w| w[0] < w[1]), "each once, in order");
+    let (_ours, newest) = reading.await.expect("no panic");
+    assert!(at >= newest || timeout(LIMIT, feed.next()).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

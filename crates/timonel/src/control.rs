@@ -143,12 +143,17 @@ fn webhooks(
 }
 
 /// The image must never stop silently: better no process than a stale one.
-async fn guard(follow: impl Future<Output = Result<(), registry::ImageError>>) {
-    if let Err(e) = follow.await {
-        tracing::error!(err = %e, "The cluster state cannot be followed any more");
-        eprintln!("fatal: {e}");
-        std::process::abort();
-    }
+async fn guard(follow: impl Future<Output = Result<(), registry::ImageError>> + Send + 'static) {
+    // A task of its own: a panic ends it and nothing else, and would go unnoticed.
+    let why = match tokio::spawn(follow).await {
+        Ok(Ok(())) => return,
+        Ok(Err(e)) => e.to_string(),
+        Err(e) if e.is_cancelled() => return,
+        Err(e) => e.to_string(),
+    };
+    tracing::error!(err = why, "The cluster state cannot be followed any more");
+    eprintln!("fatal: {why}");
+    std::process::abort();
 }
 
 fn rules_config(c: &Config) -> rules::Config {

@@ -275,17 +275,21 @@ impl Serving {
     }
 
     fn audit_webhook(&self, path: &Path) -> Result<audit::WebhookOptions> {
-        let one_by_one = self.audit_webhook_mode != "batch";
+        let mode = match self.audit_webhook_mode.as_str() {
+            "batch" => audit::Mode::Batch(self.audit_webhook_batch_buffer_size),
+            "blocking-strict" => audit::Mode::Strict,
+            _ => audit::Mode::Blocking,
+        };
         let throttle = (self.audit_webhook_batch_throttle_qps, self.audit_webhook_batch_throttle_burst);
         Ok(audit::WebhookOptions {
             truncate: self.audit_webhook_truncate_enabled.then_some(self.audit_webhook_truncate_max_event_size),
             batch_bytes: if self.audit_webhook_truncate_enabled { self.audit_webhook_truncate_max_batch_size } else { usize::MAX },
             config: webhook_client(path)?,
+            mode,
             batching: audit::Batching {
-                buffer: self.audit_webhook_batch_buffer_size,
-                most: if one_by_one { 1 } else { self.audit_webhook_batch_max_size.max(1) },
+                most: self.audit_webhook_batch_max_size.max(1),
                 wait: self.audit_webhook_batch_max_wait,
-                throttle: (self.audit_webhook_batch_throttle_enable && !one_by_one).then_some(throttle),
+                throttle: self.audit_webhook_batch_throttle_enable.then_some(throttle),
             },
             initial_backoff: self.audit_webhook_initial_backoff,
         })

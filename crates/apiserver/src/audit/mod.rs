@@ -118,13 +118,20 @@ impl Audit {
         Some(Arc::new(trail))
     }
 
-    /// Writes an event; `false` when its request must not go on.
-    pub(crate) fn write(&self, record: Record) -> bool {
+    /// Writes an event; `false` when its request must not go on, and where to wait for a webhook that is waited for.
+    pub(crate) fn write(&self, record: Record) -> (bool, Option<webhook::Delivered>) {
         self.events.inc();
         let written = self.log.as_ref().is_none_or(|log| log.write(&record));
-        if let Some(webhook) = &self.webhook {
-            webhook.send(&record);
-        }
-        written
+        (written, self.webhook.as_ref().and_then(|w| w.send(&record)))
+    }
+
+    /// Whether requests wait for their events to be delivered.
+    fn is_waited_for(&self) -> bool {
+        self.webhook.as_ref().is_some_and(webhook::Sender::is_waited_for)
+    }
+
+    /// Whether a request fails whose arrival is not delivered.
+    fn is_strict(&self) -> bool {
+        self.webhook.as_ref().is_some_and(webhook::Sender::is_strict)
     }
 }

@@ -3,6 +3,7 @@
 
 use super::event::{Event, Metadata, ObjectRef, Outcome, Who};
 use super::policy::{Level, Stage, Wanted};
+use super::webhook::Delivered;
 use super::{Arrival, Audit, Record};
 use crate::request::RequestInfo;
 use crate::respond::{Body, Reply};
@@ -41,6 +42,8 @@ struct Told {
     answered: bool,
     /// Whether the last event was written already.
     closed: bool,
+    /// Events that a webhook is being told, for which the request waits.
+    on_their_way: Vec<Delivered>,
 }
 
 /// The trail.
@@ -90,9 +93,20 @@ impl Trail {
         self.told.lock().unwritten = !written;
     }
 
-    /// Whether the request may not go on, because its arrival could not be written.
-    pub(crate) fn is_lost(&self) -> bool {
-        self.told.lock().unwritten
+    /// Whether the request may go on: its arrival is told where it has to be.
+    pub(crate) async fn is_told(&self) -> bool {
+        let delivered = self.delivered().await;
+        (delivered || !self.audit.is_strict()) && !self.told.lock().unwritten
+    }
+
+    /// Waits for the webhook, where requests wait for it; `false` when it did not get all events.
+    pub(crate) async fn delivered(&self) -> bool {
+        let on_their_way = std::mem::take(&mut self.told.lock().on_their_way);
+        let mut all = true;
+        for event in on_their_way {
+            all &= event.await.unwrap_or(false);
+        }
+        all
     }
 
     /// Whom the request acts as, and the permission that it came by.
@@ -194,6 +208,10 @@ impl Trail {
         drop(told);
         if self.long_running {
             self.emit(Stage::ResponseStarted);
+        } else if self.audit.is_waited_for() && matches!(reply.body(), Body::Pieces(_) | Body::Held(..)) {
+            // All of it is there: its client waits until the webhook knows.
+            self.told.lock().closed = true;
+            self.emit(Stage::ResponseComplete);
         }
     }
 
@@ -256,7 +274,9 @@ impl Trail {
         }
         let legacy = self.legacy(stage, now, &told);
         drop(told);
-        self.audit.write(Record { json: json.into(), short, legacy })
+        let (written, delivered) = self.audit.write(Record { json: json.into(), short, legacy });
+        self.told.lock().on_their_way.extend(delivered);
+        written
     }
 
     fn legacy(&self, stage: Stage, now: Timestamp, told: &Told) -> String {

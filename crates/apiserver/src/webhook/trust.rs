@@ -1,15 +1,13 @@
 //! TLS as the callers of webhooks and aggregated servers need it: a bundle of authorities (or the system's), an identity of
 //! our own, and the words that Go's TLS uses when a certificate does not do, because people search for them.
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use client::Bundle;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 use std::sync::{Arc, OnceLock};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A certificate chain and its key, to be shown to servers.
 #[derive(Debug)]
@@ -44,7 +42,7 @@ pub(crate) fn config(trust: &Trust, identity: Option<&Identity>) -> Result<Clien
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
         Trust::Anyone => Arc::new(client::Anyone::new(Arc::clone(&provider))),
-        Trust::Bundle(pem) => Arc::new(Verifier::new(pem, &provider)?),
+        Trust::Bundle(pem) => Arc::new(bundle(pem, &provider)?),
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -59,85 +57,16 @@ pub(crate) fn config(trust: &Trust, identity: Option<&Identity>) -> Result<Clien
     Ok(config)
 }
 
-/// webpki, and what Go accepts besides: a leaf that is itself in the bundle, even one marked as an authority (many charts
-/// and operators make their serving certificates that way).
-#[derive(Debug)]
-struct Verifier {
-    inner: Option<Arc<WebPkiServerVerifier>>,
-    bundle: Vec<CertificateDer<'static>>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl Verifier {
-    fn new(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Self, String> {
-        let bundle: Vec<_> = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
-        let roots = if pem.is_empty() {
-            system().clone()
-        } else {
-            let mut store = RootCertStore::empty();
-            store.add_parsable_certificates(bundle.iter().cloned());
-            if store.is_empty() {
-                return Err("unable to load root certificates: unable to parse bytes as PEM block".to_owned());
-            }
-            store
-        };
-        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build().ok();
-        Ok(Self { inner, bundle, provider: Arc::clone(provider) })
+fn bundle(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Bundle, String> {
+    if pem.is_empty() {
+        return Ok(Bundle::new(system().clone(), Vec::new(), provider));
     }
-
-    fn is_root(&self, leaf: &CertificateDer<'_>) -> bool {
-        self.bundle.iter().any(|b| b.as_ref() == leaf.as_ref())
-    }
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let unknown = || Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        let verdict = match &self.inner {
-            Some(inner) => inner.verify_server_cert(leaf, chain, name, ocsp, now),
-            None => Err(unknown()),
-        };
-        let Err(e) = verdict else { return verdict };
-        if matches!(&e, Error::InvalidCertificate(c) if is_about_name(c)) || !self.is_root(leaf) {
-            return Err(e);
-        }
-        let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| e.clone())?;
-        let at = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let (from, to) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
-        if at < from || at > to {
-            return Err(Error::InvalidCertificate(CertificateError::Expired));
-        }
-        verify_server_name(&ParsedCertificate::try_from(leaf)?, name)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+    let given: Vec<_> = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(given.iter().cloned());
+    match roots.is_empty() {
+        true => Err("unable to load root certificates: unable to parse bytes as PEM block".to_owned()),
+        false => Ok(Bundle::new(roots, given, provider)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! A feed over etcd's watch stream: one stream a feed, reopened at another member from where it stood, so that the
-//! reader sees one unbroken history. Progress notifications become batches without events.
+//! reader sees one unbroken history. The notifications of progress that a watch sends by itself become batches without
+//! events. Nobody asks for progress: until 3.4.25 and 3.5.8 the answer overtakes events that are still on their way
+//! (etcd-io/etcd#15220), and who believes it loses them. A feed that has to come further is given an event (see `Touch`).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -14,14 +16,12 @@ use tonic::{Request, Streaming};
 use super::pb::watch_client::WatchClient;
 use super::pb::watch_request::RequestUnion;
 use super::root::Root;
-use super::{Shared, convert, pb, pool};
+use super::{Shared, convert, pb, pool, touch};
 use crate::api::{Batch, Event, Feed, FeedError, Fut, WatchRequest};
 
 /// First and last wait before a broken stream is opened again.
 const REOPEN_FIRST: Duration = Duration::from_millis(20);
 const REOPEN_LAST: Duration = Duration::from_secs(2);
-/// Requests waiting to be sent on a stream: one create, and asks for progress.
-const REQUESTS_MAX: usize = 16;
 /// A stream must be confirmed by then.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -35,7 +35,6 @@ pub(super) struct Feeds {
 /// Where a feed stands, for those who wait for it.
 struct Standing {
     seen: AtomicU64,
-    stream: Mutex<Option<mpsc::Sender<pb::WatchRequest>>>,
     closing: Notify,
 }
 
@@ -46,16 +45,15 @@ impl Feeds {
         all.push(Arc::downgrade(standing));
     }
 
-    /// Asks those who have not seen `target` to tell their progress; true when all have seen it.
-    pub(super) fn ask(&self, target: Revision) -> bool {
-        let mut all_there = true;
-        for standing in self.all.lock().iter().filter_map(Weak::upgrade) {
-            if standing.seen.load(Ordering::Acquire) < target.0 {
-                all_there = false;
-                standing.ask();
-            }
-        }
-        all_there
+    /// How far the last of them has seen; `None` without any.
+    pub(super) fn seen(&self) -> Option<Revision> {
+        let all = self.all.lock();
+        all.iter().filter_map(Weak::upgrade).map(|s| Revision(s.seen.load(Ordering::Acquire))).min()
+    }
+
+    /// Whether they have ended.
+    pub(super) fn are_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Ends all feeds.
@@ -67,16 +65,6 @@ impl Feeds {
     }
 }
 
-impl Standing {
-    fn ask(&self) {
-        let progress = RequestUnion::ProgressRequest(pb::WatchProgressRequest {});
-        if let Some(stream) = self.stream.lock().as_ref() {
-            // A full queue holds the same wish.
-            let _ = stream.try_send(pb::WatchRequest { request_union: Some(progress) });
-        }
-    }
-}
-
 /// One feed.
 pub(super) struct EtcdFeed {
     shared: Arc<Shared>,
@@ -84,14 +72,22 @@ pub(super) struct EtcdFeed {
     /// The next revision to deliver; zero until the first answer when the watch began at "what comes next".
     position: Revision,
     standing: Arc<Standing>,
-    stream: Option<(usize, Streaming<pb::WatchResponse>)>,
+    stream: Option<Stream>,
     pause: Duration,
+}
+
+/// An open stream, and the member at its other end.
+struct Stream {
+    at: usize,
+    answers: Streaming<pb::WatchResponse>,
+    /// The stream ends when no further request can come.
+    _requests: mpsc::Sender<pb::WatchRequest>,
 }
 
 impl EtcdFeed {
     pub(super) fn new(shared: Arc<Shared>, request: WatchRequest) -> Self {
         let seen = AtomicU64::new(request.from.0.saturating_sub(1));
-        let standing = Arc::new(Standing { seen, stream: Mutex::new(None), closing: Notify::new() });
+        let standing = Arc::new(Standing { seen, closing: Notify::new() });
         shared.feeds.add(&standing);
         Self { position: request.from, shared, request, standing, stream: None, pause: REOPEN_FIRST }
     }
@@ -99,7 +95,7 @@ impl EtcdFeed {
     /// Opens a stream at the current member, from where the feed stands.
     async fn open(&mut self) {
         let (at, channel) = self.shared.pool.current();
-        let (requests, queue) = mpsc::channel(REQUESTS_MAX);
+        let (requests, queue) = mpsc::channel(1);
         let root = &self.shared.root;
         let create = pb::WatchCreateRequest {
             key: root.outward(self.request.start.clone()),
@@ -117,8 +113,7 @@ impl EtcdFeed {
         let mut client = WatchClient::new(channel).max_decoding_message_size(pool::MESSAGE_BYTES);
         match tokio::time::timeout(OPEN_TIMEOUT, client.watch(request)).await {
             Ok(Ok(answer)) => {
-                *self.standing.stream.lock() = Some(requests);
-                self.stream = Some((at, answer.into_inner()));
+                self.stream = Some(Stream { at, answers: answer.into_inner(), _requests: requests });
             }
             Ok(Err(status)) => {
                 self.shared.pool.sign_in_again(&status).await;
@@ -131,7 +126,6 @@ impl EtcdFeed {
     /// Gives a stream up, and waits a little longer each time.
     async fn lose(&mut self, at: usize) {
         self.stream = None;
-        *self.standing.stream.lock() = None;
         self.shared.pool.leave(at);
         let pause = self.pause;
         self.pause = (pause * 2).min(REOPEN_LAST);
@@ -145,7 +139,7 @@ impl EtcdFeed {
         }
         let standing = Arc::clone(&self.standing);
         let closing = standing.closing.notified();
-        let Some((at, stream)) = self.stream.as_mut() else {
+        let Some(Stream { at, answers, .. }) = self.stream.as_mut() else {
             tokio::select! {
                 () = self.open() => {}
                 () = closing => {}
@@ -154,7 +148,7 @@ impl EtcdFeed {
         };
         let at = *at;
         let got = tokio::select! {
-            got = stream.message() => got,
+            got = answers.message() => got,
             () = closing => return Err(FeedError::Closed),
         };
         if let Ok(Some(message)) = got {
@@ -174,7 +168,7 @@ impl EtcdFeed {
                 self.shared.compacted.fetch_max(compacted.0, Ordering::AcqRel);
                 return Err(FeedError::Compacted { compacted });
             }
-            let at = self.stream.as_ref().map_or(0, |(at, _)| *at);
+            let at = self.stream.as_ref().map_or(0, |s| s.at);
             self.shared.pool.sign_in_again(&tonic::Status::unknown(message.cancel_reason)).await;
             self.lose(at).await;
             return Ok(None);
@@ -183,6 +177,10 @@ impl EtcdFeed {
             if self.position == Revision::ZERO {
                 self.position = header.next();
             }
+            return Ok(None);
+        }
+        if message.watch_id < 0 {
+            // Progress of the stream as a whole, which may be ahead of what it has sent.
             return Ok(None);
         }
         let revision = match message.events.last().and_then(|e| e.kv.as_ref()) {
@@ -194,7 +192,7 @@ impl EtcdFeed {
         }
         self.position = revision.next();
         self.standing.seen.store(revision.0, Ordering::Release);
-        Ok(Some(Batch { revision, events: message.events.into_iter().filter_map(|e| event(&self.shared.root, e)).collect() }))
+        Ok(Some(Batch { revision, events: message.events.into_iter().filter_map(|e| event(&self.shared.root, e)).filter(|e| !touch::is(&e.key)).collect() }))
     }
 }
 

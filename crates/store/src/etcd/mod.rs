@@ -15,6 +15,7 @@ mod feed;
 mod leases;
 mod pool;
 mod root;
+mod touch;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,7 @@ use feed::{EtcdFeed, Feeds};
 use leases::Leases;
 use pool::Pool;
 use root::Root;
+use touch::Touch;
 
 /// Pairs fetched in one answer when everything is wanted.
 const PAGE_KEYS: usize = 1000;
@@ -56,10 +58,6 @@ const TRIES: [Duration; 6] = [
 ];
 /// Waits before a try after one that failed at once.
 const TRY_PAUSE: Duration = Duration::from_millis(100);
-/// How often members are asked to tell their progress while a consistent read waits for a feed.
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
-/// How many times they are asked for one read; its caller gives up long before.
-const PROGRESS_ASKS: usize = 600;
 
 /// Where etcd is and how to reach it.
 #[derive(Clone, Debug, Default)]
@@ -112,6 +110,7 @@ struct Shared {
     compacted: AtomicU64,
     size_bytes: AtomicU64,
     feeds: Feeds,
+    touch: Touch,
     leases: Leases,
     root: Root,
 }
@@ -155,6 +154,7 @@ impl Etcd {
             compacted: AtomicU64::new(0),
             size_bytes: AtomicU64::new(0),
             feeds: Feeds::default(),
+            touch: Touch::default(),
             leases: Leases::default(),
             root: Root::new(&options.prefix),
         };
@@ -273,22 +273,6 @@ impl Etcd {
             start = convert::after(&root.outward(last.key.clone()));
         }
     }
-
-    /// Makes feeds tell soon that they have seen `target`.
-    fn hurry(&self, target: Revision) {
-        if self.shared.feeds.ask(target) {
-            return;
-        }
-        let shared = Arc::clone(&self.shared);
-        tokio::spawn(async move {
-            for _ in 0..PROGRESS_ASKS {
-                tokio::time::sleep(PROGRESS_EVERY).await;
-                if shared.feeds.ask(target) {
-                    return;
-                }
-            }
-        });
-    }
 }
 
 /// The first operation, when an expectation guards it: then the whole transaction goes through once at most, however often
@@ -353,7 +337,7 @@ impl Engine for Etcd {
             let request = pb::RangeRequest { key: Bytes::from_static(b"/"), count_only: true, ..Default::default() };
             let answer = self.shared.pool.small_range(request).await.map_err(|s| self.shared.refusal(None, &s))?;
             let latest = self.shared.seen(answer.header.as_ref());
-            self.hurry(latest);
+            touch::until_seen(&self.shared, latest);
             Ok(latest)
         })
     }

@@ -7,7 +7,7 @@ use kinds::api::core::v1::{Container, PodSpec, SELinuxOptions, SecurityContext, 
 use std::collections::BTreeSet;
 
 fn containers(spec: &PodSpec) -> Vec<Container> {
-    let plain = spec.containers.iter().chain(items(&spec.init_containers)).cloned();
+    let plain = items(&spec.init_containers).iter().chain(&spec.containers).cloned();
     plain.chain(items(&spec.ephemeral_containers).iter().map(|e| to_container(e.clone()).0)).collect()
 }
 
@@ -36,19 +36,43 @@ const DEFAULT_CAPABILITIES: &[&str] = &[
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID",
     "SETPCAP", "SETUID", "SYS_CHROOT",
 ];
-const SAFE_SYSCTLS: &[&str] = &[
-    "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range", "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_syncookies", "net.ipv4.tcp_wmem",
+/// Sysctls that are safe, and the minor version of the standard that says so first.
+const SAFE_SYSCTLS: &[(&str, u32)] = &[
+    ("kernel.shm_rmid_forced", 0),
+    ("net.ipv4.ip_local_port_range", 0),
+    ("net.ipv4.ip_unprivileged_port_start", 0),
+    ("net.ipv4.ping_group_range", 0),
+    ("net.ipv4.tcp_syncookies", 0),
+    ("net.ipv4.ip_local_reserved_ports", 27),
+    ("net.ipv4.tcp_fin_timeout", 29),
+    ("net.ipv4.tcp_keepalive_intvl", 29),
+    ("net.ipv4.tcp_keepalive_probes", 29),
+    ("net.ipv4.tcp_keepalive_time", 29),
+    ("net.ipv4.tcp_rmem", 32),
+    ("net.ipv4.tcp_wmem", 32),
 ];
-const SELINUX_TYPES: &[&str] = &["", "container_engine_t", "container_init_t", "container_kvm_t", "container_t"];
+/// The same of SELinux types.
+const SELINUX_TYPES: &[(&str, u32)] =
+    &[("", 0), ("container_init_t", 0), ("container_kvm_t", 0), ("container_t", 0), ("container_engine_t", 31)];
+/// Since this version what a user namespace contains is not asked of its pods.
+const USER_NAMESPACES: u32 = 35;
+/// Since this version Windows is not asked for what it does not have.
+const WINDOWS_EXEMPT: u32 = 25;
 
-/// The controls of `baseline`. Those that `restricted` replaces are left out when it follows.
-pub(super) fn baseline(meta: Option<&ObjectMeta>, spec: &PodSpec, replaced: bool, all: &mut Vec<String>) {
+fn knows(list: &[(&str, u32)], name: &str, version: u32) -> bool {
+    list.iter().any(|(n, since)| *n == name && *since <= version)
+}
+
+/// Whether the version asks less of this pod, because its users are not the node's.
+fn relaxed(spec: &PodSpec, version: u32) -> bool {
+    version >= USER_NAMESPACES && spec.host_users == Some(false)
+}
+
+/// The controls of `baseline` in the minor version. Those that `restricted` replaces are left out when it follows.
+pub(super) fn baseline(meta: Option<&ObjectMeta>, spec: &PodSpec, version: u32, replaced: bool, all: &mut Vec<String>) {
     let list = containers(spec);
     app_armor(meta, spec, &list, all);
-    if !replaced {
+    if !replaced || version < 22 {
         capabilities(&list, all);
     }
     let shared: Vec<&str> = [("hostNetwork", spec.host_network), ("hostPID", spec.host_pid), ("hostIPC", spec.host_ipc)]
@@ -67,18 +91,18 @@ pub(super) fn baseline(meta: Option<&ObjectMeta>, spec: &PodSpec, replaced: bool
         }
     }
     host_ports(&list, all);
+    if version >= 34 {
+        probe_hosts(&list, all);
+    }
     let bad = names(&list, |c| on(context(c).privileged));
     if !bad.is_empty() {
         all.push(format!("privileged ({} must not set securityContext.privileged=true)", which(&bad)));
     }
-    let bad = names(&list, |c| context(c).proc_mount.is_some_and(|p| p != "Default"));
-    if !bad.is_empty() && spec.host_users != Some(false) {
-        let kinds: BTreeSet<String> = list.iter().filter_map(|c| context(c).proc_mount).filter(|p| p != "Default").collect();
-        let kinds: Vec<String> = kinds.into_iter().collect();
-        all.push(format!("procMount ({} must not set securityContext.procMount to {})", which(&bad), quoted(&kinds)));
+    if (!replaced || version < USER_NAMESPACES) && !relaxed(spec, version) {
+        proc_mount(&list, all);
     }
-    selinux(spec, &list, all);
-    if !replaced {
+    selinux(spec, &list, version, all);
+    if !replaced || version < 19 {
         seccomp(spec, &list, all);
     }
     let sysctls: Vec<&str> = spec
@@ -86,7 +110,7 @@ pub(super) fn baseline(meta: Option<&ObjectMeta>, spec: &PodSpec, replaced: bool
         .iter()
         .flat_map(|c| items(&c.sysctls))
         .map(|x| x.name.as_str())
-        .filter(|n| !SAFE_SYSCTLS.contains(n))
+        .filter(|n| !knows(SAFE_SYSCTLS, n, version))
         .collect();
     if !sysctls.is_empty() {
         all.push(format!("forbidden sysctls ({})", sysctls.join(", ")));
@@ -97,6 +121,39 @@ pub(super) fn baseline(meta: Option<&ObjectMeta>, spec: &PodSpec, replaced: bool
     if pod || !bad.is_empty() {
         all.push(format!("hostProcess ({} must not set securityContext.windowsOptions.hostProcess=true)", setters(pod, &bad)));
     }
+}
+
+fn proc_mount(list: &[Container], all: &mut Vec<String>) {
+    let bad = names(list, |c| context(c).proc_mount.is_some_and(|p| p != "Default"));
+    if !bad.is_empty() {
+        let kinds: BTreeSet<String> = list.iter().filter_map(|c| context(c).proc_mount).filter(|p| p != "Default").collect();
+        let kinds: Vec<String> = kinds.into_iter().collect();
+        all.push(format!("procMount ({} must not set securityContext.procMount to {})", which(&bad), quoted(&kinds)));
+    }
+}
+
+/// The hosts that a container's probes and hooks are sent to, where they are not its pod.
+fn hosts(c: &Container) -> Vec<&String> {
+    let probes = [&c.liveness_probe, &c.readiness_probe, &c.startup_probe].into_iter().flatten().map(|p| (&p.http_get, &p.tcp_socket));
+    let hooks = c.lifecycle.iter().flat_map(|l| [&l.post_start, &l.pre_stop]).flatten().map(|h| (&h.http_get, &h.tcp_socket));
+    let mut found = Vec::new();
+    for (http, tcp) in probes.chain(hooks) {
+        found.extend(http.as_ref().and_then(|h| h.host.as_ref()));
+        found.extend(tcp.as_ref().and_then(|t| t.host.as_ref()));
+    }
+    found.retain(|h| !h.is_empty());
+    found
+}
+
+fn probe_hosts(list: &[Container], all: &mut Vec<String>) {
+    let bad: BTreeSet<&String> = list.iter().filter(|c| !hosts(c).is_empty()).map(|c| &c.name).collect();
+    if bad.is_empty() {
+        return;
+    }
+    let bad: Vec<String> = bad.into_iter().cloned().collect();
+    let forbidden: Vec<&String> = list.iter().flat_map(hosts).collect::<BTreeSet<_>>().into_iter().collect();
+    let (verb, noun) = (plural("uses", "use", bad.len()), plural("probe or lifecycle host", "probe or lifecycle hosts", forbidden.len()));
+    all.push(format!("probe or lifecycle host ({} {verb} {noun} {})", which(&bad), quoted(&forbidden)));
 }
 
 /// `pod`, `container "a"`, `pod and container "a"`.
@@ -160,8 +217,8 @@ fn host_ports(list: &[Container], all: &mut Vec<String>) {
     all.push(format!("hostPort ({} {verb} {} {text})", which(&bad), plural("hostPort", "hostPorts", ports.len())));
 }
 
-fn selinux(spec: &PodSpec, list: &[Container], all: &mut Vec<String>) {
-    let bad_type = |o: &SELinuxOptions| !SELINUX_TYPES.contains(&s(&o.type_));
+fn selinux(spec: &PodSpec, list: &[Container], version: u32, all: &mut Vec<String>) {
+    let bad_type = |o: &SELinuxOptions| !knows(SELINUX_TYPES, s(&o.type_), version);
     let broken = |o: &Option<SELinuxOptions>| o.as_ref().is_some_and(|o| bad_type(o) || !s(&o.user).is_empty() || !s(&o.role).is_empty());
     let pod_options = spec.security_context.as_ref().and_then(|c| c.se_linux_options.clone());
     let pod = broken(&pod_options);
@@ -194,22 +251,31 @@ fn seccomp(spec: &PodSpec, list: &[Container], all: &mut Vec<String>) {
     }
 }
 
-/// The controls that `restricted` adds.
-pub(super) fn restricted(spec: &PodSpec, all: &mut Vec<String>) {
-    let windows = spec.os.as_ref().is_some_and(|o| o.name == "windows");
+/// The controls that `restricted` adds, in the minor version.
+pub(super) fn restricted(spec: &PodSpec, version: u32, all: &mut Vec<String>) {
+    let windows = version >= WINDOWS_EXEMPT && spec.os.as_ref().is_some_and(|o| o.name == "windows");
     let list = containers(spec);
-    if !windows {
+    if !windows && version >= 8 {
         let bad = names(&list, |c| context(c).allow_privilege_escalation != Some(false));
         if !bad.is_empty() {
             let what = "must set securityContext.allowPrivilegeEscalation=false";
             all.push(format!("allowPrivilegeEscalation != false ({} {what})", which(&bad)));
         }
+    }
+    if !windows && version >= 22 {
         unrestricted(&list, all);
     }
+    if version >= USER_NAMESPACES {
+        proc_mount(&list, all);
+    }
     volumes(spec, all);
-    non_root(spec, &list, all);
-    run_as_user(spec, &list, all);
-    if !windows {
+    if !relaxed(spec, version) {
+        non_root(spec, &list, all);
+        if version >= 23 {
+            run_as_user(spec, &list, all);
+        }
+    }
+    if !windows && version >= 19 {
         seccomp_set(spec, &list, all);
     }
 }
@@ -285,7 +351,7 @@ fn non_root(spec: &PodSpec, list: &[Container], all: &mut Vec<String>) {
     } else {
         None
     };
-    if let Some(what) = what.filter(|_| spec.host_users != Some(false)) {
+    if let Some(what) = what {
         all.push(format!("runAsNonRoot != true ({what})"));
     }
 }
@@ -293,7 +359,7 @@ fn non_root(spec: &PodSpec, list: &[Container], all: &mut Vec<String>) {
 fn run_as_user(spec: &PodSpec, list: &[Container], all: &mut Vec<String>) {
     let pod = spec.security_context.as_ref().and_then(|c| c.run_as_user) == Some(0);
     let bad = names(list, |c| context(c).run_as_user == Some(0));
-    if (pod || !bad.is_empty()) && spec.host_users != Some(false) {
+    if pod || !bad.is_empty() {
         all.push(format!("runAsUser=0 ({} must not set runAsUser=0)", setters(pod, &bad)));
     }
 }
