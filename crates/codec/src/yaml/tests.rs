@@ -123,3 +123,13 @@ mod laws {
         }
     }
 }
+
+#[test]
+fn a_text_alone_reads_as_it_was_written() {
+    for text in [" a\nb", "\n", "\na\n", "  a\n\n b\n", " \n ", "a\n b", "--- a\nb", &format!(" {}\nb", "word ".repeat(40))] {
+        let value = json!(text);
+        assert_eq!(read(&write(&value)), value, "{text:?} is written\n{}", write(&value));
+        let inner = json!({"a": [text]});
+        assert_eq!(read(&write(&inner)), inner, "{text:?} is written\n{}", write(&inner));
+    }
+}

@@ -24,11 +24,22 @@ pub fn write_into(out: &mut String, value: &Value) {
     match value {
         Value::Object(map) if !map.is_empty() => writer.mapping(map, 0, false),
         Value::Array(list) if !list.is_empty() => writer.sequence(list, 0, false),
+        // A block needs its indentation said when it begins with a blank, and readers differ in what that means without a parent;
+        // and without one a line of it may look like the end of the document.
+        Value::String(text) if text.contains('\n') && (text.starts_with([' ', '\n']) || text.split('\n').any(ends_block)) => {
+            writer.double_quoted(text, 0, true);
+            writer.newline();
+        }
         other => {
             writer.leaf(other, 0);
             writer.newline();
         }
     }
+}
+
+/// Whether a line that is not indented would not be taken for one of the block.
+fn ends_block(line: &str) -> bool {
+    line.starts_with("---") || line.starts_with("...")
 }
 
 struct Writer<'a> {
