@@ -12,6 +12,7 @@ mod kustomize;
 mod manifest;
 mod pods;
 mod print;
+mod prune;
 mod query;
 mod select;
 mod session;

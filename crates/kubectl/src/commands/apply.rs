@@ -7,8 +7,9 @@ use crate::failure::{Failure, Outcome, wrong};
 use crate::flags::Given;
 use crate::manifest::{self, Manifest};
 use crate::print::{DryRun, Format, Results, tell};
+use crate::prune::{self, Visited};
 use crate::query::Query;
-use crate::select::{self, Item, Scope};
+use crate::select::Item;
 use crate::session::Session;
 use client::PatchType;
 use patch::Shape;
@@ -71,7 +72,7 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
     let session = Session::open(given)?;
     let results = Results::of(given)?;
     let mut failures = Vec::new();
-    let mut kept = Vec::new();
+    let (mut kept, mut visited) = (Vec::new(), Visited::default());
     let listed = matches!(results.format, Format::Yaml | Format::Json | Format::TypedJson | Format::JsonPath { .. } | Format::GoTemplate(..) | Format::Columns(..));
     let all = manifest::gather(given, "apply").await?;
     let single = all.len() == 1;
@@ -81,6 +82,7 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
                 if !listed || single {
                     results.print(&mapping, &object, operation)?;
                 }
+                visited.note(&mapping, object["metadata"]["namespace"].as_str().unwrap_or_default(), &object);
                 kept.push(object);
             }
             Err(e) => failures.push(e),
@@ -92,8 +94,7 @@ pub(crate) async fn run(given: &Given<'_>) -> Outcome {
         results.as_typed().print_list(&list)?;
     }
     if given.on("prune") && failures.is_empty() {
-        let uids: Vec<String> = kept.iter().map(|o| o["metadata"]["uid"].as_str().unwrap_or_default().to_owned()).collect();
-        prune(&session, given, &uids, &results).await?;
+        pruned(&session, given, &visited, &results).await?;
     }
     Failure::collect(failures)
 }
@@ -116,12 +117,7 @@ fn check(given: &Given<'_>) -> Outcome {
     if given.on("all") && given.text("selector").is_some() {
         return wrong("cannot set --all and --selector at the same time");
     }
-    for text in given.list("prune-allowlist") {
-        if text.split('/').count() != 3 {
-            return wrong(format!("invalid GroupVersionKind format: {text}, please follow <group/version/kind>"));
-        }
-    }
-    Ok(())
+    prune::check(given)
 }
 
 async fn one(session: &Session, given: &Given<'_>, m: &Manifest, results: &Results) -> Outcome<(Mapping, Value, &'static str)> {
@@ -240,33 +236,13 @@ async fn replaced(session: &Session, given: &Given<'_>, item: &Item, live: &Valu
 }
 
 /// What apply made and the manifests no longer have goes away.
-async fn prune(session: &Session, given: &Given<'_>, kept: &[String], results: &Results) -> Outcome {
-    const KINDS: &[&str] = &[
-        "configmaps", "endpoints", "namespaces", "persistentvolumeclaims", "persistentvolumes", "pods", "replicationcontrollers", "secrets",
-        "services", "jobs.batch", "cronjobs.batch", "ingresses.networking.k8s.io", "daemonsets.apps", "deployments.apps", "replicasets.apps", "statefulsets.apps",
-    ];
-    let own: Vec<String> = given.list("prune-allowlist").into_iter().filter_map(|t| {
-        let parts: Vec<&str> = t.split('/').collect();
-        let [group, version, kind] = parts[..] else { return None };
-        let group = if group == "core" { "" } else { group };
-        Some(format!("{kind}.{version}.{group}"))
-    }).collect();
-    let kinds: Vec<&str> = if own.is_empty() { KINDS.to_vec() } else { own.iter().map(String::as_str).collect() };
-    let scope = Scope::of(session, given);
+async fn pruned(session: &Session, given: &Given<'_>, visited: &Visited, results: &Results) -> Outcome {
     let how = How::of(given)?;
-    for kind in kinds {
-        let mapping = session.mapping(kind).await?;
-        let list = select::list(session, &mapping, &scope).await?;
-        for object in list["items"].as_array().into_iter().flatten() {
-            let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
-            if object["metadata"]["annotations"][LAST_APPLIED].is_null() || kept.iter().any(|k| k == uid) {
-                continue;
-            }
-            if how.dry_run != DryRun::Client {
-                delete_one(session, &Item::of(&mapping, object.clone()), &how).await?;
-            }
-            results.print(&mapping, object, "pruned")?;
+    for (mapping, object) in prune::candidates(session, given, visited).await? {
+        if how.dry_run != DryRun::Client {
+            delete_one(session, &Item::of(&mapping, object.clone()), &how).await?;
         }
+        results.print(&mapping, &object, "pruned")?;
     }
     Ok(())
 }

@@ -2,14 +2,17 @@
 //! differences, more than 1 of errors.
 
 use crate::commands::apply::difference;
+use crate::discovery::Mapping;
 use crate::failure::{Failure, Outcome, wrong};
 use crate::flags::Given;
 use crate::manifest;
 use crate::print::{say, tell, without_managed_fields};
+use crate::prune::{self, Visited};
 use crate::query::Query;
 use crate::session::Session;
 use client::PatchType;
 use serde_json::Value;
+use std::path::Path;
 use std::process::Command;
 
 pub(crate) async fn run(given: &Given<'_>) -> Outcome {
@@ -27,17 +30,21 @@ async fn compare(given: &Given<'_>) -> Outcome {
     if !manifest::given_any(given) {
         return wrong("must specify one of -f and -k");
     }
+    prune::check(given)?;
     let session = Session::open(given)?;
     let scratch = |prefix| tempfile::Builder::new().prefix(prefix).tempdir();
     let (live, merged) = (scratch("LIVE-")?, scratch("MERGED-")?);
-    let mut outcome = Ok(());
+    let (mut outcome, mut visited) = (Ok(()), Visited::default());
     for m in manifest::gather(given, "diff").await? {
-        let said = one(&session, given, m, live.path(), merged.path()).await;
+        let said = one(&session, given, m, (live.path(), merged.path()), &mut visited).await;
         session.show_warnings();
         if let Err(e) = said {
             outcome = Err(e);
             break;
         }
+    }
+    if outcome.is_ok() && given.on("prune") {
+        outcome = pruned(&session, given, &visited, live.path()).await;
     }
     if outcome.is_ok() {
         outcome = shown(live.path(), merged.path());
@@ -48,7 +55,7 @@ async fn compare(given: &Given<'_>) -> Outcome {
 }
 
 /// Runs the program that compares directories. Of its own words only plain flags are passed on.
-fn shown(live: &std::path::Path, merged: &std::path::Path) -> Outcome {
+fn shown(live: &Path, merged: &Path) -> Outcome {
     let program = std::env::var("KUBECTL_EXTERNAL_DIFF").ok().filter(|p| !p.is_empty()).unwrap_or_else(|| "diff -u -N".to_owned());
     let mut words = program.split(' ').filter(|w| !w.is_empty());
     let name = words.next().unwrap_or("diff");
@@ -85,7 +92,7 @@ fn mask(live: &mut Value, merged: &mut Value) {
     }
 }
 
-async fn one(session: &Session, given: &Given<'_>, m: manifest::Manifest, live_dir: &std::path::Path, merged_dir: &std::path::Path) -> Outcome {
+async fn one(session: &Session, given: &Given<'_>, m: manifest::Manifest, (live_dir, merged_dir): (&Path, &Path), visited: &mut Visited) -> Outcome {
     let mapping = session.mapping_of(&m.object, &m.source).await?;
     let namespace = session.namespace_of(&m.object, &mapping)?;
     let mut wanted = m.object;
@@ -99,6 +106,7 @@ async fn one(session: &Session, given: &Given<'_>, m: manifest::Manifest, live_d
         Err(e) if e.is_not_found() => Value::Null,
         Err(e) => return Err(e.into()),
     };
+    visited.note(&mapping, &namespace, &live);
     let query = Query::default().and("dryRun", "All").and("fieldManager", given.text_or("field-manager", if given.on("server-side") { "kubectl" } else { "kubectl-client-side-apply" }));
     let mut merged = if given.on("server-side") {
         let query = query.when(given.on("force-conflicts"), "force", "true");
@@ -122,11 +130,26 @@ async fn one(session: &Session, given: &Given<'_>, m: manifest::Manifest, live_d
     if mapping.kind == "Secret" && mapping.group.is_empty() {
         mask(&mut live, &mut merged);
     }
-    let group = if mapping.group.is_empty() { String::new() } else { format!("{}.", mapping.group) };
-    let file = format!("{group}{}.{}.{namespace}.{name}", mapping.version, mapping.kind);
+    let file = file_of(&mapping, &namespace, &name);
     if !live.is_null() {
         std::fs::write(live_dir.join(&file), codec::yaml::write(&live))?;
     }
     std::fs::write(merged_dir.join(&file), codec::yaml::write(&merged))?;
     Ok(())
+}
+
+/// What an apply would prune stands on the live side alone, whole.
+async fn pruned(session: &Session, given: &Given<'_>, visited: &Visited, live_dir: &Path) -> Outcome {
+    for (mapping, object) in prune::candidates(session, given, visited).await? {
+        let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
+        let file = file_of(&mapping, text("namespace"), text("name"));
+        std::fs::write(live_dir.join(file), codec::yaml::write(&object))?;
+    }
+    Ok(())
+}
+
+/// The name under which an object lies on both sides.
+fn file_of(mapping: &Mapping, namespace: &str, name: &str) -> String {
+    let group = if mapping.group.is_empty() { String::new() } else { format!("{}.", mapping.group) };
+    format!("{group}{}.{}.{namespace}.{name}", mapping.version, mapping.kind)
 }

@@ -177,7 +177,8 @@ fn render(parts: &[Part], root: &Value, here: &Value, out: &mut String, depth: u
         match part {
             Part::Text(text) => out.push_str(text),
             Part::Path(steps) => {
-                let found: Vec<String> = walk(steps, root, here).into_iter().map(text).collect();
+                let shown = |v: &Value| if v.is_null() { "null".to_owned() } else { text(v) };
+                let found: Vec<String> = walk(steps, root, here).into_iter().map(shown).collect();
                 out.push_str(&found.join(" "));
             }
             Part::Range(steps, body) if depth < MAX_DEPTH => {
