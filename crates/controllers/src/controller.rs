@@ -117,6 +117,8 @@ pub struct Config {
     pub started: Option<Timestamp>,
     /// `--terminated-pod-gc-threshold`.
     pub terminated_pod_threshold: usize,
+    /// `--legacy-service-account-token-clean-up-period`.
+    pub legacy_token_period: Duration,
     /// Decodes one object of a kind from its JSON tree: the codec, given as a value so that serde stays there.
     pub decode: fn(Kind, &serde_json::Value) -> Option<Object>,
     /// Counts what a namespace uses of a quota: admission's own count, given as a value so that there is only one.
@@ -144,6 +146,7 @@ impl Default for Config {
             node_startup_grace: Duration::from_secs(60),
             started: None,
             terminated_pod_threshold: 12_500,
+            legacy_token_period: crate::legacytokencleaner::PERIOD,
             decode: |_, _| None,
             quota_used: |_, _, _| Amounts::new(),
             type_check: |_, _| TypeChecking::default(),

@@ -23,6 +23,7 @@ pub mod endpoints;
 pub mod endpointslice;
 pub mod garbage;
 pub mod job;
+pub mod legacytokencleaner;
 pub mod mirroring;
 pub mod namespace;
 pub mod node;
@@ -73,6 +74,7 @@ pub const ALL: &[&Controller] = &[
     &tokencleaner::CONTROLLER,
     &bootstrapsigner::CONTROLLER,
     &serviceaccounttoken::CONTROLLER,
+    &legacytokencleaner::CONTROLLER,
     &certificates::APPROVER,
     &certificates::SIGNER,
     &certificates::CLEANER,
