@@ -113,14 +113,12 @@ pub(crate) const DRIVER_ROW: Rules = Rules {
         x.requires_republish.get_or_insert(false);
         x.se_linux_mount.get_or_insert(false);
     }),
-    prepare_create: edit!(CSIDriver, |d: &mut CSIDriver| {
-        without_gated(d);
-        d.metadata.generation = Some(1);
-    }),
+    prepare_create: edit!(CSIDriver, without_gated),
     prepare_update: edit_with_old!(CSIDriver, |n: &mut CSIDriver, o: &CSIDriver| {
         without_gated(n);
-        let was = o.metadata.generation.unwrap_or_default();
-        n.metadata.generation = Some(if n.spec == o.spec { was } else { was + 1 });
+        // Counted from the first change on: a new driver has no generation.
+        let was = o.metadata.generation;
+        n.metadata.generation = if n.spec == o.spec { was } else { Some(was.unwrap_or_default() + 1) };
     }),
     validate: check!(CSIDriver, driver),
     warnings: warnings!(CSIDriver, |n: &CSIDriver, o: Option<&CSIDriver>| {

@@ -47,8 +47,8 @@ fn replace(value: &mut Value, name: &str) {
 /// A text with ids and the present time replaced.
 pub(crate) fn text(s: &str) -> String {
     let mut out = String::with_capacity(s.len());
-    let sorted = embedded(s);
-    let mut rest = sorted.as_deref().unwrap_or(s);
+    let stated = unprojected(s).or_else(|| embedded(s));
+    let mut rest = stated.as_deref().unwrap_or(s);
     while let Some(c) = rest.chars().next() {
         let taken = if let Some(drawn) = rest.strip_prefix(TOKEN_VOLUME).filter(|d| d.len() >= DRAWN) {
             out.push_str(TOKEN_VOLUME);
@@ -68,6 +68,10 @@ pub(crate) fn text(s: &str) -> String {
         } else if let Some(length) = line_range(rest) {
             out.push_str("@@ <range> @@");
             length
+        } else if let Some(length) = version(rest) {
+            out.push_str(&rest[..length]);
+            out.push_str("<version>");
+            length + rest[length..].bytes().take_while(u8::is_ascii_digit).count()
         } else if let Some(length) = node_port(rest) {
             out.push_str(":<port>/");
             length
@@ -78,6 +82,21 @@ pub(crate) fn text(s: &str) -> String {
         rest = &rest[taken..];
     }
     out
+}
+
+/// A printed difference without the file that builds of OpenShift project into every pod: the last of its volume, eighteen lines.
+fn unprojected(s: &str) -> Option<String> {
+    const BEFORE: usize = 4;
+    const AFTER: usize = 13;
+    let mut lines: Vec<&str> = s.split('\n').collect();
+    let at = lines.iter().position(|l| l.ends_with("\"openshift-service-ca.crt\","))?;
+    if at <= BEFORE || at + AFTER >= lines.len() {
+        return None;
+    }
+    lines.drain(at - BEFORE..=at + AFTER);
+    let last = &mut lines[at - BEFORE - 1];
+    *last = last.trim_end_matches(',');
+    Some(lines.join("\n"))
 }
 
 /// What a quoted object in a message begins with.
@@ -118,6 +137,11 @@ fn line_range(s: &str) -> Option<usize> {
     let tail = s.strip_prefix("@@ -")?;
     let end = tail.find(|c: char| !c.is_ascii_digit() && !matches!(c, ',' | '+' | ' ' | '-'))?;
     tail[end..].starts_with("@@").then_some("@@ -".len() + end + 2)
+}
+
+/// How long the words are that a message tells an object's own version after.
+fn version(s: &str) -> Option<usize> {
+    ["ResourceVersion in record (", "ResourceVersion in object meta: "].iter().find(|words| s.starts_with(**words)).map(|words| words.len())
 }
 
 /// `:31234/` of a column that shows ports.
