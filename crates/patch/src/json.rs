@@ -6,6 +6,10 @@ use crate::PatchError;
 
 /// Operations in one patch; more are refused with 413.
 pub const MAX_OPERATIONS: usize = 10_000;
+/// What all copies of a patch may add together (kube-apiserver's limit): ten thousand copies of copies fill any memory.
+pub const MAX_COPIED_BYTES: usize = 3 << 20;
+/// Levels of objects and lists that a patch may lead to: as many as JSON is read with.
+pub const MAX_DEPTH: usize = 127;
 
 /// Applies a JSON patch document.
 ///
@@ -13,24 +17,60 @@ pub const MAX_OPERATIONS: usize = 10_000;
 /// A document that is no JSON patch, one with too many operations, or an operation that does not fit the object.
 pub fn apply(target: &mut Value, patch: &[u8]) -> Result<(), PatchError> {
     let raw: Value = serde_json::from_slice(patch).map_err(|e| PatchError::Malformed(e.to_string()))?;
-    let Value::Array(operations) = &raw else {
-        let word = match raw {
-            Value::Object(_) => "object",
-            Value::String(_) => "string",
-            Value::Number(_) => "number",
-            _ => "bool",
-        };
-        let text = format!("error decoding patch: json: cannot unmarshal {word} into Go value of type []handlers.jsonPatchOp");
-        return Err(PatchError::Malformed(text));
+    let none = Vec::new();
+    let operations = match &raw {
+        Value::Array(operations) => operations,
+        Value::Null => &none,
+        Value::Object(_) => return Err(no_list("object")),
+        Value::String(_) => return Err(no_list("string")),
+        Value::Number(_) => return Err(no_list("number")),
+        Value::Bool(_) => return Err(no_list("bool")),
     };
     if operations.len() > MAX_OPERATIONS {
         let text = format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}", operations.len());
         return Err(PatchError::TooLarge(text));
     }
+    let mut copied = 0;
     for operation in operations {
+        bounded(target, operation, &mut copied)?;
         one(target, operation)?;
     }
     Ok(())
+}
+
+fn no_list(word: &str) -> PatchError {
+    let why = format!("json: cannot unmarshal {word} into Go value of type []handlers.jsonPatchOp");
+    PatchError::Malformed(format!("error decoding patch: {why}"))
+}
+
+/// Refuses an operation that would make a small patch a large document (copies of copies), or one too deep to be read again.
+fn bounded(target: &Value, operation: &Value, copied: &mut usize) -> Result<(), PatchError> {
+    let word = |key: &str| operation[key].as_str().unwrap_or_default();
+    let placed = match word("op") {
+        "add" | "replace" => operation.get("value"),
+        "move" | "copy" => target.pointer(word("from")),
+        _ => None,
+    };
+    let Some(placed) = placed else { return Ok(()) };
+    if word("op") == "copy" {
+        *copied = copied.saturating_add(placed.to_string().len());
+        if *copied > MAX_COPIED_BYTES {
+            let why = format!("the accumulated size increase of copy is {copied}, exceeding the limit {MAX_COPIED_BYTES}");
+            return Err(unprocessable(format!("Unable to complete the copy, {why}")));
+        }
+    }
+    let above = word("path").matches('/').count();
+    let fits = MAX_DEPTH.checked_sub(above).is_some_and(|left| nests_within(placed, left));
+    if fits { Ok(()) } else { Err(unprocessable(format!("the patch leads to more than {MAX_DEPTH} levels"))) }
+}
+
+/// Whether a value has at most so many levels of objects and lists.
+fn nests_within(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Object(map) => levels > 0 && map.values().all(|v| nests_within(v, levels - 1)),
+        Value::Array(list) => levels > 0 && list.iter().all(|v| nests_within(v, levels - 1)),
+        _ => true,
+    }
 }
 
 fn unprocessable(text: impl Into<String>) -> PatchError {

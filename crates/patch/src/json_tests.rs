@@ -31,6 +31,36 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
+fn no_patch_is_a_list_without_operations() {
+    check(json!({"a": 1}), json!(null), Ok(json!({"a": 1})));
+}
+
+/// Forty operations would make a terabyte of it.
+#[test]
+fn copies_of_copies_end() {
+    let double = json!({"op": "copy", "from": "/a", "path": "/a/-"});
+    let mut target = json!({"a": ["x".repeat(1000)]});
+    let done = apply(&mut target, json!(vec![double; 40]).to_string().as_bytes());
+    assert!(matches!(&done, Err(PatchError::Unprocessable(why)) if why.starts_with("Unable to complete the copy")), "{done:?}");
+}
+
+/// A patch can put together what no parser would have let in.
+#[test]
+fn depth_ends() {
+    let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+    let add = |path: &str, levels| format!("{{\"op\":\"add\",\"path\":{path:?},\"value\":{}}}", nested(levels));
+    let patch = |one: &str, two: &str| format!("[{one},{two}]");
+    let below = format!("/a{}", "/0".repeat(99));
+    let mut target = json!({});
+    apply(&mut target, patch(&add("/a", 99), &add(&below, 27)).as_bytes()).expect("127 levels");
+    assert!(serde_json::from_str::<Value>(&target.to_string()).is_ok(), "it can be read again");
+    let done = apply(&mut json!({}), patch(&add("/a", 99), &add(&below, 28)).as_bytes());
+    assert_eq!(done, Err(PatchError::Unprocessable("the patch leads to more than 127 levels".to_owned())));
+    let deeper = json!([{"op": "add", "path": "/b", "value": {}}, {"op": "move", "from": "/a", "path": "/b/a"}]);
+    assert!(matches!(apply(&mut target, deeper.to_string().as_bytes()), Err(PatchError::Unprocessable(_))));
+}
+
+#[test]
 fn merge_patches_of_the_rfc() {
     let table = [
         (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
