@@ -274,6 +274,34 @@ pub fn metadata(json: &[u8]) -> Value {
     serde_json::from_slice::<Metadata<Value>>(json).map(|o| o.metadata).unwrap_or_default()
 }
 
+/// Levels of objects and lists that JSON is read with.
+pub const LEVELS_MAX: usize = 127;
+
+/// Whether JSON that we wrote can be read again. What was put together out of parts may be deeper than any parser would have let
+/// in: managed fields repeat an object's fields some levels further down.
+#[must_use]
+pub fn is_readable(json: &[u8]) -> bool {
+    // Nearly every object has fewer brackets than that altogether.
+    if json.iter().filter(|b| matches!(b, b'{' | b'[')).count() <= LEVELS_MAX {
+        return true;
+    }
+    let (mut level, mut text, mut escaped) = (0_usize, false, false);
+    for b in json {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = text,
+            b'"' => text = !text,
+            b'{' | b'[' if !text => level += 1,
+            b'}' | b']' if !text => level = level.saturating_sub(1),
+            _ => {}
+        }
+        if level > LEVELS_MAX {
+            return false;
+        }
+    }
+    true
+}
+
 /// The managed fields of an encoded object.
 #[must_use]
 pub fn managed_fields(json: &[u8]) -> Option<Vec<ManagedFieldsEntry>> {

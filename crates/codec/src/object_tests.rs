@@ -1,6 +1,6 @@
 //! Round trips of typed objects and the hole for the resource version.
 
-use crate::object::{decode, encode, with_revision};
+use crate::object::{decode, encode, is_readable, with_revision};
 use kinds::{Kind, Revision};
 
 #[test]
@@ -41,4 +41,15 @@ fn a_condition_may_have_no_time() {
     assert!(text.contains("\"lastTransitionTime\":null"), "{text}");
     assert!(decode(Kind::Service, text.as_bytes()).is_ok());
     assert!(decode(Kind::Service, br#"{"apiVersion":"v1","kind":"Pod"}"#).is_err());
+}
+
+#[test]
+fn what_is_deeper_than_a_parser_reads_is_told() {
+    let nested = |levels: usize| format!("{{\"a[\\\"{{\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+    for (levels, readable) in [(1, true), (127, true), (128, false), (1000, false)] {
+        let json = nested(levels);
+        assert_eq!(is_readable(json.as_bytes()), readable, "{levels}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), readable, "{levels}");
+    }
+    assert!(is_readable(format!("[{}]", ["{}"; 500].join(",")).as_bytes()), "wide is not deep");
 }

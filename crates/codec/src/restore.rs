@@ -7,12 +7,6 @@ use serde_json::Value;
 use crate::reader::Peek;
 use crate::validate_shape::{Problem, base64_problem, scalar_type, special_problem};
 
-/// The first value of a tree that does not fit its field.
-#[must_use]
-pub fn problem(tree: &Value, ty: &'static Type) -> Option<String> {
-    message(tree, ty)
-}
-
 /// Numbers that do not fit their 32 bits lose the others, as that converter has it.
 pub fn narrow(tree: &mut Value, ty: &'static Type) {
     let Value::Object(map) = tree else { return };
@@ -48,7 +42,9 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-fn message(value: &Value, ty: &'static Type) -> Option<String> {
+/// The first value of a tree that does not fit its field.
+#[must_use]
+pub fn problem(value: &Value, ty: &'static Type) -> Option<String> {
     if value.is_null() {
         return None;
     }
@@ -73,7 +69,7 @@ fn field(value: &Value, holder: &'static Type, f: &'static Field) -> Option<Stri
 fn item(value: &Value, holder: &'static Type, f: &'static Field) -> Option<String> {
     match (f.item(), f.ty(), value) {
         (_, _, Value::Null) | (Kind::Any | Kind::Object, None, _) => None,
-        (Kind::Object, Some(ty), value) => message(value, ty),
+        (Kind::Object, Some(ty), value) => problem(value, ty),
         (Kind::Bytes, _, Value::String(text)) => base64_problem(text).map(|why| format!("error decoding from json: {why}")),
         (Kind::String | Kind::Enum, _, Value::String(_)) | (Kind::Bool, _, Value::Bool(_)) | (Kind::Double, _, Value::Number(_)) => None,
         (Kind::Int32, _, Value::Number(n)) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => None,

@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 use super::resolve::{Plain, resolve, tagged};
 use crate::reader::MAX_DEPTH;
 
-/// Values that one stream may expand to, aliases counted each time they are used.
+/// Values that one stream may expand to, aliases counted each time they are used, and what is kept for them.
 const MAX_NODES: usize = 2_000_000;
+/// Bytes of scalars that aliases may repeat, those kept for them included.
+const MAX_COPIED_BYTES: usize = 16 << 20;
 
 /// YAML that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,10 +64,24 @@ pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
 
 struct Stream<'a> {
     parser: Parser<'a, granit_parser::StrInput<'a>>,
-    /// Values of anchors, with the number of values in them.
-    anchors: HashMap<usize, (Value, usize)>,
+    anchors: HashMap<usize, (Value, Weight)>,
     duplicates: Vec<String>,
+    /// Values and bytes of scalars that were read, with what aliases repeat.
     nodes: usize,
+    bytes: usize,
+    /// What is kept for aliases beside that, and the bytes that they repeat.
+    kept_nodes: usize,
+    copied_bytes: usize,
+    /// The deepest level in the value that is being read.
+    deepest: u32,
+}
+
+/// What repeating a value costs: its values, the bytes of its scalars, and the levels below it.
+#[derive(Clone, Copy)]
+struct Weight {
+    nodes: usize,
+    bytes: usize,
+    levels: u32,
 }
 
 type Result<T, E = YamlError> = std::result::Result<T, E>;
@@ -81,7 +97,16 @@ fn line(span: &Span) -> usize {
 impl<'a> Stream<'a> {
     fn new(text: &'a str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Self { parser: Parser::new_from_str(text), anchors: HashMap::new(), duplicates: Vec::new(), nodes: 0 }
+        Self {
+            parser: Parser::new_from_str(text),
+            anchors: HashMap::new(),
+            duplicates: Vec::new(),
+            nodes: 0,
+            bytes: 0,
+            kept_nodes: 0,
+            copied_bytes: 0,
+            deepest: 0,
+        }
     }
 
     fn next(&mut self) -> Result<(Event<'a>, Span)> {
@@ -114,36 +139,61 @@ impl<'a> Stream<'a> {
         Ok(Some(Document { value, duplicates: std::mem::take(&mut self.duplicates) }))
     }
 
-    fn count(&mut self, nodes: usize) -> Result<()> {
-        self.nodes += nodes;
-        if self.nodes > MAX_NODES { error("document contains excessive aliasing") } else { Ok(()) }
+    fn check(&self) -> Result<()> {
+        let much = self.nodes + self.kept_nodes > MAX_NODES || self.copied_bytes > MAX_COPIED_BYTES;
+        if much { error("document contains excessive aliasing") } else { Ok(()) }
+    }
+
+    /// The value of an anchor once more.
+    fn alias(&mut self, anchor: usize, level: u32, span: &Span) -> Result<Value> {
+        let Some((_, weight)) = self.anchors.get(&anchor) else {
+            return error(format!("line {}: anchor value contains itself", line(span)));
+        };
+        let weight = *weight;
+        self.nodes += weight.nodes;
+        self.bytes += weight.bytes;
+        self.copied_bytes += weight.bytes;
+        self.check()?;
+        if level + weight.levels >= MAX_DEPTH {
+            return error(format!("line {}: exceeded max depth", line(span)));
+        }
+        self.deepest = self.deepest.max(level + weight.levels);
+        Ok(self.anchors[&anchor].0.clone())
+    }
+
+    /// Keeps the value of an anchor.
+    fn keep(&mut self, anchor: usize, value: &Value, weight: Weight) -> Result<()> {
+        self.kept_nodes += weight.nodes;
+        self.copied_bytes += weight.bytes;
+        self.check()?;
+        self.anchors.insert(anchor, (value.clone(), weight));
+        Ok(())
     }
 
     fn node(&mut self, event: Event<'a>, span: &Span, depth: u32) -> Result<Value> {
         if depth == 0 {
             return error(format!("line {}: exceeded max depth", line(span)));
         }
-        self.count(1)?;
-        let before = self.nodes;
+        let (nodes, bytes, level) = (self.nodes, self.bytes, MAX_DEPTH - depth);
+        let outer = std::mem::replace(&mut self.deepest, level);
+        self.nodes += 1;
+        self.check()?;
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
+                self.bytes += text.len();
                 let tag = tag.as_deref().map(|tag| tag.to_string());
                 (scalar(&text, style == ScalarStyle::Plain, tag.as_deref(), span)?, anchor)
             }
             Event::SequenceStart(_, anchor, _) => (self.sequence(depth)?, anchor),
             Event::MappingStart(_, anchor, _) => (self.mapping(depth)?, anchor),
-            Event::Alias(anchor) => {
-                let Some((value, nodes)) = self.anchors.get(&anchor).cloned() else {
-                    return error(format!("line {}: anchor value contains itself", line(span)));
-                };
-                self.count(nodes)?;
-                (value, 0)
-            }
+            Event::Alias(anchor) => (self.alias(anchor, level, span)?, 0),
             _ => return error(format!("line {}: did not find expected node content", line(span))),
         };
         if anchor != 0 {
-            self.anchors.insert(anchor, (value.clone(), self.nodes - before));
+            let weight = Weight { nodes: self.nodes - nodes, bytes: self.bytes - bytes, levels: self.deepest - level };
+            self.keep(anchor, &value, weight)?;
         }
+        self.deepest = self.deepest.max(outer);
         Ok(value)
     }
 

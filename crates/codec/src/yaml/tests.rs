@@ -133,3 +133,22 @@ fn a_text_alone_reads_as_it_was_written() {
         assert_eq!(read(&write(&inner)), inner, "{text:?} is written\n{}", write(&inner));
     }
 }
+
+/// Each alias is as deep as what it repeats: a few kilobytes could nest a million levels, which nothing can walk.
+#[test]
+fn aliases_are_bounded_in_depth_and_size() {
+    let nested = |levels: usize, inner: &str| format!("{}{inner}{}", "[".repeat(levels), "]".repeat(levels));
+    let chain = |links: usize| {
+        let link = |n: usize| format!("a{n}: &a{n} {}\n", nested(60, &if n == 0 { "x".to_owned() } else { format!("*a{}", n - 1) }));
+        (0..links).map(link).collect::<String>()
+    };
+    assert!(parse(&chain(2)).is_ok());
+    let refused = |text: &str| parse(text).expect_err("refused").to_string();
+    assert!(refused(&chain(3)).ends_with("exceeded max depth"), "{}", refused(&chain(3)));
+    let repeated = |times: usize| format!("s: &s {}\nl: [{}]\n", "y".repeat(200_000), vec!["*s"; times].join(","));
+    assert_eq!(read(&repeated(10))["l"].as_array().map(Vec::len), Some(10));
+    assert_eq!(refused(&repeated(100)), "yaml: document contains excessive aliasing");
+    // What is kept of anchors within anchors counts too.
+    let within = format!("{}[{}]", (0..100).map(|n| format!("[&w{n} ")).collect::<String>(), vec!["1"; 50_000].join(",")) + &"]".repeat(100);
+    assert_eq!(refused(&within), "yaml: document contains excessive aliasing");
+}
