@@ -3,7 +3,7 @@
 //! Docs: "Assigning Pods to Nodes", "Taints and Tolerations".
 
 use kinds::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, Taint, Toleration};
-use kinds::selector::{Operator, Requirement};
+use kinds::selector::Requirement;
 use kinds::Selector;
 use std::collections::BTreeMap;
 
@@ -27,23 +27,8 @@ pub(crate) fn untolerated<'a>(taints: &'a [Taint], tolerations: &[Toleration], e
     of_effect.find(|taint| !tolerations.iter().any(|t| tolerates(t, taint)))
 }
 
-fn requirement(e: &NodeSelectorRequirement) -> Option<Requirement> {
-    let operator = match e.operator.as_str() {
-        "In" => Operator::In,
-        "NotIn" => Operator::NotIn,
-        "Exists" => Operator::Exists,
-        "DoesNotExist" => Operator::DoesNotExist,
-        "Gt" => Operator::GreaterThan,
-        "Lt" => Operator::LessThan,
-        _ => return None,
-    };
-    let mut values = e.values.clone().unwrap_or_default();
-    values.sort();
-    Some(Requirement { key: e.key.clone(), operator, values })
-}
-
 fn all_match(list: Option<&Vec<NodeSelectorRequirement>>, labels: &BTreeMap<String, String>) -> bool {
-    let all: Option<Vec<Requirement>> = list.into_iter().flatten().map(requirement).collect();
+    let all: Option<Vec<Requirement>> = list.into_iter().flatten().map(Requirement::of_node).collect();
     all.is_some_and(|r| Selector::All(r).matches(Some(labels)))
 }
 

@@ -5,6 +5,7 @@
 mod grammar;
 
 use crate::LabelSelector;
+use crate::api::core::v1::NodeSelectorRequirement;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -32,6 +33,24 @@ pub struct Requirement {
 }
 
 impl Requirement {
+    /// That of a node selector; `None` for an operator that is not known.
+    #[must_use]
+    pub fn of_node(r: &NodeSelectorRequirement) -> Option<Self> {
+        let operator = match r.operator.as_str() {
+            "In" => Operator::In,
+            "NotIn" => Operator::NotIn,
+            "Exists" => Operator::Exists,
+            "DoesNotExist" => Operator::DoesNotExist,
+            "Gt" => Operator::GreaterThan,
+            "Lt" => Operator::LessThan,
+            _ => return None,
+        };
+        let mut values = r.values.clone().unwrap_or_default();
+        values.sort();
+        values.dedup();
+        Some(Self { key: r.key.clone(), operator, values })
+    }
+
     fn matches(&self, labels: Option<&Labels>) -> bool {
         let value = labels.and_then(|l| l.get(&self.key));
         let contains = |v: &String| self.values.binary_search(v).is_ok();

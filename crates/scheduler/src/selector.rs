@@ -23,24 +23,8 @@ pub struct NodeTerms(pub Vec<NodeTerm>);
 
 const NAME_FIELD: &str = "metadata.name";
 
-fn requirement(r: &NodeSelectorRequirement) -> Option<Requirement> {
-    let operator = match r.operator.as_str() {
-        "In" => Operator::In,
-        "NotIn" => Operator::NotIn,
-        "Exists" => Operator::Exists,
-        "DoesNotExist" => Operator::DoesNotExist,
-        "Gt" => Operator::GreaterThan,
-        "Lt" => Operator::LessThan,
-        _ => return None,
-    };
-    let mut values = r.values.clone().unwrap_or_default();
-    values.sort();
-    values.dedup();
-    Some(Requirement { key: r.key.clone(), operator, values })
-}
-
 fn selector(list: Option<&Vec<NodeSelectorRequirement>>) -> Selector {
-    let all: Option<Vec<_>> = list.into_iter().flatten().map(requirement).collect();
+    let all: Option<Vec<_>> = list.into_iter().flatten().map(Requirement::of_node).collect();
     all.map_or(Selector::Nothing, Selector::All)
 }
 
