@@ -6,7 +6,7 @@ use crate::resize::Room;
 use crate::roster;
 use crate::status::Ending;
 use kinds::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, Taint, Toleration};
-use kinds::selector::{Operator, Requirement, Selector};
+use kinds::selector::{Requirement, Selector};
 use kinds::{Quantity, pod::Amounts};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,22 +31,6 @@ fn predicate(name: &str, why: &str) -> Refusal {
     Refusal { reason: name.to_owned(), message: format!("Predicate {name} failed: {why}") }
 }
 
-fn requirement(r: &NodeSelectorRequirement) -> Option<Requirement> {
-    let operator = match r.operator.as_str() {
-        "In" => Operator::In,
-        "NotIn" => Operator::NotIn,
-        "Exists" => Operator::Exists,
-        "DoesNotExist" => Operator::DoesNotExist,
-        "Gt" => Operator::GreaterThan,
-        "Lt" => Operator::LessThan,
-        _ => return None,
-    };
-    let mut values = r.values.clone().unwrap_or_default();
-    values.sort();
-    values.dedup();
-    Some(Requirement { key: r.key.clone(), operator, values })
-}
-
 fn term_matches(term: &NodeSelectorTerm, node: &Node) -> bool {
     let (expressions, fields) = (term.match_expressions.as_deref(), term.match_fields.as_deref());
     let (expressions, fields) = (expressions.unwrap_or_default(), fields.unwrap_or_default());
@@ -54,7 +38,7 @@ fn term_matches(term: &NodeSelectorTerm, node: &Node) -> bool {
         return false;
     }
     let all = |list: &[NodeSelectorRequirement], labels: Option<&BTreeMap<String, String>>| {
-        let wanted: Option<Vec<Requirement>> = list.iter().map(requirement).collect();
+        let wanted: Option<Vec<Requirement>> = list.iter().map(Requirement::of_node).collect();
         wanted.is_some_and(|w| Selector::All(w).matches(labels))
     };
     let own: BTreeMap<String, String> =
@@ -99,8 +83,9 @@ fn room(pod: &Pod, allocatable: &Amounts, others: &[Arc<Pod>]) -> Option<Refusal
         }
         let capacity = allocatable.get(&name).map_or(0, |q| number(&name, q));
         let of = |p: &Arc<Pod>| kinds::pod::requests(roster::spec(p)).get(&name).map_or(0, |q| number(&name, q));
-        let used: i64 = others.iter().map(of).sum();
-        if used + requested > capacity {
+        // Amounts come from outside and may be as large as a number gets.
+        let used = others.iter().map(of).fold(0, i64::saturating_add);
+        if used.saturating_add(requested) > capacity {
             return Some(refuse(&name, requested, used, capacity));
         }
     }

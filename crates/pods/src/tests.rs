@@ -279,6 +279,17 @@ fn deletion_stops_cleans_and_deletes() {
 }
 
 #[test]
+fn a_grace_beyond_all_time_ends_too() {
+    let mut p = pod(vec![], vec![container("web")], "Always");
+    p.spec.get_or_insert_default().active_deadline_seconds = Some(i64::MAX);
+    let mut rig = Rig::new(p);
+    rig.settle();
+    rig.delete(i64::MAX);
+    rig.settle();
+    assert!(rig.finished);
+}
+
+#[test]
 fn init_containers_run_in_order_and_sidecars_stay() {
     let mut rig = Rig::new(pod(vec![container("a"), sidecar("s"), container("b")], vec![container("web")], "Always"));
     rig.settle();

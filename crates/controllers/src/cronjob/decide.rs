@@ -177,7 +177,7 @@ impl<'a> Round<'a> {
         let mut earliest = self.status.last_schedule_time.as_ref().map_or(created, |t| t.0);
         let deadline = self.spec().starting_deadline_seconds;
         if let Some(d) = deadline {
-            let limit = Timestamp::from_second(now.as_second() - d).unwrap_or(earliest);
+            let limit = Timestamp::from_second(now.as_second().saturating_sub(d)).unwrap_or(earliest);
             earliest = earliest.max(limit);
         }
         let Some(due) = due(schedule, earliest, now, tz) else { return };
@@ -185,7 +185,7 @@ impl<'a> Round<'a> {
             let text = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew";
             self.tell(Event::warning(self.about(), "TooManyMissedTimes", text));
         }
-        if deadline.is_some_and(|d| due.latest.as_second() + d < now.as_second()) {
+        if deadline.is_some_and(|d| due.latest.as_second().saturating_add(d) < now.as_second()) {
             let at = due.latest.to_zoned(tz.clone()).strftime("%a, %d %b %Y %H:%M:%S %z").to_string();
             let text = format!("Missed scheduled time to start a job: {at}");
             return self.tell(Event::warning(self.about(), "MissSchedule", text));

@@ -156,7 +156,7 @@ impl Schedule {
     #[must_use]
     pub fn next(&self, t: Timestamp, tz: &TimeZone) -> Option<Timestamp> {
         match self {
-            Self::Every(d) => Timestamp::from_second(t.as_second() + i64::try_from(d.as_secs()).ok()?).ok(),
+            Self::Every(d) => Timestamp::from_second(t.as_second().checked_add(i64::try_from(d.as_secs()).ok()?)?).ok(),
             Self::Fields(f) => f.next(t, tz),
         }
     }

@@ -123,4 +123,11 @@ fn policies_and_deadlines_decide() {
     h.wait(3700);
     h.settle();
     assert!(names(&h).is_empty(), "too late");
+    let mut h = harness(|s| {
+        s.schedule = "0 * * * *".into();
+        s.starting_deadline_seconds = Some(i64::MAX);
+    });
+    h.wait(3700);
+    h.settle();
+    assert_eq!(names(&h).len(), 1, "never too late");
 }

@@ -23,7 +23,10 @@ fn ask(q: &Query, now: Timestamp) -> Result<Ask, ApiError> {
         Some(v) => v.parse::<u64>().map(Some).map_err(|_| ApiError::bad_request(format!("unable to decode query: {key}: {v:?}"))),
     };
     let since = match (number("sinceSeconds")?, q.get("sinceTime").filter(|v| !v.is_empty())) {
-        (Some(s), _) => Some(now - SignedDuration::from_secs(i64::try_from(s).unwrap_or(i64::MAX / 4).min(1 << 40))),
+        (Some(s), _) => {
+            let ago = SignedDuration::from_secs(i64::try_from(s).unwrap_or(i64::MAX));
+            Some(now.checked_sub(ago).unwrap_or(Timestamp::MIN))
+        }
         (None, Some(t)) => Some(t.parse().map_err(|_| ApiError::bad_request(format!("unable to decode query: sinceTime: {t:?}")))?),
         (None, None) => None,
     };

@@ -39,7 +39,7 @@ impl Rates {
             Some((at, _, rate)) if now_ms - at < RATE_MS => Some(rate).filter(|r| *r > 0),
             Some((at, value, _)) => {
                 let passed = u64::try_from(now_ms - at).unwrap_or(1).max(1);
-                let rate = ns.saturating_sub(value) * 1000 / passed;
+                let rate = ns.saturating_sub(value).saturating_mul(1000) / passed;
                 all.insert(id.to_owned(), (now_ms, ns, rate));
                 Some(rate)
             }

@@ -1,12 +1,12 @@
 //! Stopping: one container (hook, then signal, within its grace), the whole pod (sidecars last, in reverse order), and
 //! what is cleaned up afterwards (docs: "Termination of Pods", "Sidecar containers").
 
-use super::{Act, Ctx, Flight, Kill, KillStep, Outcome, Stage, Volumes, Worker};
+use super::{Act, Ctx, Flight, Kill, KillStep, Outcome, Stage, Volumes, Worker, later};
 use crate::note::{Note, reason};
 use crate::probe;
 use crate::roster::{self, Role};
 use crate::view::ContainerView;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::sync::Arc;
 
 /// Every container gets this long after its signal, however late it is.
@@ -19,7 +19,7 @@ fn seconds_until(deadline: Timestamp, now: Timestamp) -> i64 {
 impl Worker {
     /// Begins to end the pod, or shortens its grace.
     pub(crate) fn begin_terminating(&mut self, grace_s: i64, ctx: &Ctx<'_>) {
-        let until = ctx.now + SignedDuration::from_secs(grace_s.max(0));
+        let until = later(ctx.now, grace_s.max(0));
         match self.stage {
             Stage::Syncing => self.stage = Stage::Terminating { grace_until: until },
             Stage::Terminating { grace_until } if until < grace_until => {
@@ -39,7 +39,7 @@ impl Worker {
         }
         let pod = Arc::clone(&self.pod);
         ctx.note(Note::normal(reason::KILLING, message).about(&pod, name));
-        let deadline = ctx.now + SignedDuration::from_secs(grace_s);
+        let deadline = later(ctx.now, grace_s);
         let hook = roster::find(&pod, name).filter(|_| grace_s > 0).and_then(|(_, c)| {
             let handler = c.lifecycle.as_ref()?.pre_stop.as_ref()?;
             Some(probe::hook(handler, &c, &self.pod_ip()))

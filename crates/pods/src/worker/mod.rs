@@ -31,7 +31,7 @@ use crate::probe::ProbeKind;
 use crate::roster;
 use crate::status::{Ending, Seen};
 use crate::view::View;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kinds::api::core::v1::{Pod, PodStatus};
 use memo::Memo;
 use std::collections::BTreeMap;
@@ -95,6 +95,11 @@ pub(crate) enum KillStep {
     Stopping { until: Timestamp },
     /// The runtime failed; it is told again then.
     Again { at: Timestamp },
+}
+
+/// So many seconds later, or the end of time: users write such numbers.
+pub(crate) fn later(t: Timestamp, seconds: i64) -> Timestamp {
+    t.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
 /// The brain of one pod.

@@ -10,7 +10,7 @@ use crate::plan::sandbox;
 use crate::restart;
 use crate::roster;
 use crate::status::{self, Ending};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 impl Worker {
     pub(crate) fn sync(&mut self, ctx: &mut Ctx<'_>) {
@@ -42,7 +42,7 @@ impl Worker {
     /// When the pod has been active for too long.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         let seconds = roster::spec(&self.pod).active_deadline_seconds?;
-        (self.stage == Stage::Syncing).then_some(self.started_at? + SignedDuration::from_secs(seconds))
+        (self.stage == Stage::Syncing).then_some(super::later(self.started_at?, seconds))
     }
 
     fn sync_volumes(&mut self, ctx: &mut Ctx<'_>) {
