@@ -45,7 +45,7 @@ fn a_condition_may_have_no_time() {
 
 #[test]
 fn what_is_deeper_than_a_parser_reads_is_told() {
-    let nested = |levels: usize| format!("{{\"a[\\\"{{\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+    let nested = |levels: usize| format!("{{\"a[\\\"{{\":{}1{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
     for (levels, readable) in [(1, true), (127, true), (128, false), (1000, false)] {
         let json = nested(levels);
         assert_eq!(is_readable(json.as_bytes()), readable, "{levels}");

@@ -1,7 +1,7 @@
 //! Walking values by their shape: the set of fields a value states, what differs between two values, merging an applied
 //! configuration into an object, and taking fields out of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -212,14 +212,25 @@ pub fn merge(live: &Value, config: &Value, shape: Shape<'_>) -> Value {
 fn merge_lists(live: &[Value], config: &[Value], shape: Shape<'_>, form: Form) -> Vec<Value> {
     let mine: Vec<Element> = live.iter().map(|item| element(item, shape, form)).collect();
     let theirs: Vec<Element> = config.iter().map(|item| element(item, shape, form)).collect();
+    // The first of an element counts.
+    let places: BTreeMap<&Element, usize> = mine.iter().enumerate().rev().map(|(at, e)| (e, at)).collect();
+    let stated: BTreeSet<&Element> = theirs.iter().collect();
+    // From each item of the configuration on, the first that the object has too.
+    let mut shared: Vec<Option<&Element>> = vec![None; theirs.len()];
+    let mut last = None;
+    for (at, e) in theirs.iter().enumerate().rev() {
+        if places.contains_key(e) {
+            last = Some(e);
+        }
+        shared[at] = last;
+    }
     let mut out = Vec::with_capacity(live.len() + config.len());
     let mut next = 0;
     for (at, item) in config.iter().enumerate() {
-        let shared = theirs[at..].iter().find(|e| mine.contains(e));
         while let Some(own) = mine.get(next) {
             match () {
-                () if !theirs.contains(own) => out.push(live[next].clone()),
-                () if Some(own) == shared && *own != theirs[at] => break,
+                () if !stated.contains(own) => out.push(live[next].clone()),
+                () if Some(own) == shared[at] && *own != theirs[at] => break,
                 () => {}
             }
             next += 1;
@@ -227,12 +238,12 @@ fn merge_lists(live: &[Value], config: &[Value], shape: Shape<'_>, form: Form) -
                 break;
             }
         }
-        out.push(match mine.iter().position(|e| *e == theirs[at]) {
-            Some(place) if form == Form::Map => merge(&live[place], item, shape.element()),
+        out.push(match places.get(&theirs[at]) {
+            Some(place) if form == Form::Map => merge(&live[*place], item, shape.element()),
             _ => item.clone(),
         });
     }
-    out.extend(live.iter().zip(&mine).skip(next).filter(|(_, e)| !theirs.contains(e)).map(|(item, _)| item.clone()));
+    out.extend(live.iter().zip(&mine).skip(next).filter(|(_, e)| !stated.contains(e)).map(|(item, _)| item.clone()));
     out
 }
 

@@ -1,6 +1,8 @@
 //! Lists in a strategic merge patch: atomic ones are replaced, primitive ones united, lists of objects merged by their
 //! merge key; then the elements are put in the order that the patch (or its `$setElementOrder`) and the server state.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value};
 
 use super::{PATCH, bad_directive, child, go_map, go_value, merge_map};
@@ -48,7 +50,7 @@ pub(crate) fn merge_ordered(
     };
     let mut merged = merge_by(before.clone(), patch, key, shape, depth)?;
     if let Some(Value::Array(values)) = deleted {
-        merged.retain(|value| !values.contains(value));
+        without(&mut merged, values);
     }
     original.insert(name.to_owned(), Value::Array(arrange(merged, order, &before, key)));
     Ok(())
@@ -60,9 +62,15 @@ pub(crate) fn delete_primitives(original: &mut Map<String, Value>, name: &str, v
         return Err(PatchError::malformed("invalid patch format of primitive list"));
     };
     if let Some(Value::Array(list)) = original.get_mut(name) {
-        list.retain(|value| !values.contains(value));
+        without(list, values);
     }
     Ok(())
+}
+
+/// Takes out every value that is among the others.
+fn without(list: &mut Vec<Value>, others: &[Value]) {
+    let gone: BTreeSet<String> = others.iter().map(Value::to_string).collect();
+    list.retain(|value| !gone.contains(&value.to_string()));
 }
 
 /// `Some(merge key)` for a list that merges, with an empty key for primitives.
@@ -89,23 +97,24 @@ fn merge_by(original: Vec<Value>, patch: Vec<Value>, key: &str, shape: Shape<'_>
     one_kind(&original, &patch)?;
     let objects = original.iter().chain(&patch).any(Value::is_object);
     if !objects {
-        let mut merged = Vec::with_capacity(original.len() + patch.len());
-        for value in original.into_iter().chain(patch) {
-            if !merged.contains(&value) {
-                merged.push(value);
-            }
-        }
-        return Ok(merged);
+        let mut seen = BTreeSet::new();
+        return Ok(original.into_iter().chain(patch).filter(|value| seen.insert(value.to_string())).collect());
     }
     if key.is_empty() {
         let name = shape.ty().map_or("", |ty| ty.short_name());
         return Err(PatchError::Malformed(format!("cannot merge lists without merge key for {name}")));
     }
     let (mut merged, patch) = special_elements(original, patch, key)?;
+    let mut places = BTreeMap::new();
+    for (at, value) in merged.iter().enumerate() {
+        if let Some(value) = value.get(key) {
+            places.entry(value.to_string()).or_insert(at);
+        }
+    }
     for element in patch {
         let Value::Object(element) = element else { continue };
         let wanted = element.get(key).cloned().ok_or_else(|| no_merge_key(&element, key))?;
-        match merged.iter_mut().find(|value| value.get(key) == Some(&wanted)) {
+        match places.get(&wanted.to_string()).and_then(|at| merged.get_mut(*at)) {
             Some(found) => {
                 let before = match std::mem::take(found) {
                     Value::Object(map) => map,
@@ -113,7 +122,10 @@ fn merge_by(original: Vec<Value>, patch: Vec<Value>, key: &str, shape: Shape<'_>
                 };
                 *found = Value::Object(merge_map(before, element, shape.element(), depth.saturating_sub(1))?);
             }
-            None => merged.push(Value::Object(merge_map(Map::new(), element, shape.element(), depth.saturating_sub(1))?)),
+            None => {
+                places.insert(wanted.to_string(), merged.len());
+                merged.push(Value::Object(merge_map(Map::new(), element, shape.element(), depth.saturating_sub(1))?));
+            }
         }
     }
     Ok(merged)
@@ -122,7 +134,7 @@ fn merge_by(original: Vec<Value>, patch: Vec<Value>, key: &str, shape: Shape<'_>
 /// Carries out the elements with `$patch` and returns the ordinary ones.
 fn special_elements(mut original: Vec<Value>, patch: Vec<Value>, key: &str) -> Result<(Vec<Value>, Vec<Value>), PatchError> {
     let mut plain = Vec::with_capacity(patch.len());
-    let mut replace = false;
+    let (mut replace, mut deleted) = (false, BTreeSet::new());
     for element in patch {
         let Value::Object(map) = &element else { continue };
         match map.get(PATCH).map(|d| (d, d.as_str())) {
@@ -130,7 +142,7 @@ fn special_elements(mut original: Vec<Value>, patch: Vec<Value>, key: &str) -> R
             Some((_, Some("replace"))) => replace = true,
             Some((_, Some("delete"))) => {
                 let wanted = map.get(key).ok_or_else(|| no_merge_key(map, key))?;
-                original.retain(|value| value.get(key) != Some(wanted));
+                deleted.insert(wanted.to_string());
             }
             Some((_, Some("merge"))) => return Err(PatchError::malformed("merging lists cannot yet be specified in the patch")),
             Some((directive, _)) => return Err(bad_directive(directive, map)),
@@ -138,6 +150,9 @@ fn special_elements(mut original: Vec<Value>, patch: Vec<Value>, key: &str) -> R
     }
     if replace {
         return Ok((plain, Vec::new()));
+    }
+    if !deleted.is_empty() {
+        original.retain(|value| value.get(key).is_none_or(|v| !deleted.contains(&v.to_string())));
     }
     Ok((original, plain))
 }
@@ -170,20 +185,30 @@ fn identity<'v>(value: &'v Value, key: &str) -> &'v Value {
     if key.is_empty() { value } else { value.get(key).unwrap_or(&Value::Null) }
 }
 
-fn position(list: &[Value], value: &Value, key: &str) -> Option<usize> {
-    list.iter().position(|other| identity(other, key) == identity(value, key))
+/// Where each identity is first. Looked up by its text: lists of patches may have as many elements as a body holds.
+struct Places(BTreeMap<String, usize>);
+
+impl Places {
+    fn of(list: &[Value], key: &str) -> Self {
+        Self(list.iter().enumerate().rev().map(|(at, value)| (identity(value, key).to_string(), at)).collect())
+    }
+
+    fn get(&self, value: &Value, key: &str) -> Option<usize> {
+        self.0.get(&identity(value, key).to_string()).copied()
+    }
 }
 
 /// Elements of the patch come in its order, the server's own in theirs; where both are known to the server, the server's
 /// order decides between the two, and otherwise the patch's element comes first.
 fn arrange(merged: Vec<Value>, order: &[Value], server: &[Value], key: &str) -> Vec<Value> {
-    let (mut ours, mut theirs): (Vec<_>, Vec<_>) = merged.into_iter().partition(|value| position(order, value, key).is_some());
-    ours.sort_by_key(|value| position(order, value, key));
-    theirs.sort_by_key(|value| position(server, value, key));
+    let (order, server) = (Places::of(order, key), Places::of(server, key));
+    let (mut ours, mut theirs): (Vec<_>, Vec<_>) = merged.into_iter().partition(|value| order.get(value, key).is_some());
+    ours.sort_by_cached_key(|value| order.get(value, key));
+    theirs.sort_by_cached_key(|value| server.get(value, key));
     let mut out = Vec::with_capacity(ours.len() + theirs.len());
     let (mut ours, mut theirs) = (ours.into_iter().peekable(), theirs.into_iter().peekable());
     while let (Some(mine), Some(other)) = (ours.peek(), theirs.peek()) {
-        let theirs_first = position(server, mine, key).zip(position(server, other, key)).is_some_and(|(a, b)| b < a);
+        let theirs_first = server.get(mine, key).zip(server.get(other, key)).is_some_and(|(a, b)| b < a);
         out.extend(if theirs_first { theirs.next() } else { ours.next() });
     }
     out.extend(ours);
@@ -192,9 +217,9 @@ fn arrange(merged: Vec<Value>, order: &[Value], server: &[Value], key: &str) -> 
 }
 
 fn check_order(patch: &[Value], order: &[Value], name: &str, key: &str) -> Result<(), PatchError> {
-    let mut last = 0;
+    let (places, mut last) = (Places::of(order, key), 0);
     for value in patch.iter().filter(|value| directive(value).is_none()) {
-        match position(order, value, key) {
+        match places.get(value, key) {
             Some(at) if at >= last => last = at,
             _ => {
                 let show = |list: &[Value]| list.iter().map(go_value).collect::<Vec<_>>().join(" ");

@@ -165,3 +165,14 @@ mod laws {
         }
     }
 }
+
+/// A look through one list for each element of the other takes minutes here.
+#[test]
+fn long_lists_merge_in_little_time() {
+    let containers = |from: usize, n: usize| Value::Array((from..from + n).map(|i| json!({"name": format!("c{i}"), "image": "i"})).collect());
+    let mut object = spec(containers(0, 40_000));
+    apply(&mut object, spec(containers(20_000, 40_000)), deployment()).expect("the patch applies");
+    assert_eq!(object["spec"]["template"]["spec"]["containers"].as_array().map(Vec::len), Some(60_000));
+    let merged = crate::apply::merge(&spec(containers(0, 40_000)), &spec(containers(20_000, 40_000)), deployment());
+    assert_eq!(merged["spec"]["template"]["spec"]["containers"].as_array().map(Vec::len), Some(60_000));
+}
