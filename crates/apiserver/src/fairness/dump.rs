@@ -4,8 +4,10 @@
 use super::Fairness;
 use super::plan::{Level, Plan};
 use crate::call::Call;
+use crate::request::RequestInfo;
 use crate::respond::{self, Reply};
 use jiff::{SignedDuration, Timestamp};
+use rules::fairness::Work;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -98,7 +100,7 @@ fn queues(plan: &Plan) -> Rows {
     rows
 }
 
-fn requests(door: &Arc<Fairness>, plan: &Plan, details: bool, now: Timestamp) -> Rows {
+pub(super) fn requests(door: &Arc<Fairness>, plan: &Plan, details: bool, now: Timestamp) -> Rows {
     let mut names = head(&[
         "PriorityLevelName", "FlowSchemaName", "QueueIndex", "RequestIndexInQueue", "FlowDistingsher", "ArriveTime",
         "InitialSeats", "FinalSeats", "AdditionalLatency", "StartTime",
@@ -107,34 +109,65 @@ fn requests(door: &Arc<Fairness>, plan: &Plan, details: bool, now: Timestamp) ->
         names.extend(head(&["UserName", "Verb", "APIPath", "Namespace", "Name", "APIVersion", "Resource", "SubResource"]));
     }
     let mut rows = vec![names];
+    let clocks = Clocks { now, now_ns: door.now_ns() };
     for level in &plan.levels {
-        waiting(door, level, details, now, &mut rows);
+        waiting(level, details, clocks, &mut rows);
+        running(level, details, clocks, &mut rows);
     }
     rows
 }
 
-fn waiting(door: &Arc<Fairness>, level: &Level, details: bool, now: Timestamp, rows: &mut Rows) {
-    let now_ns = door.now_ns();
+/// One moment by the wall's clock and by the door's.
+#[derive(Clone, Copy)]
+struct Clocks {
+    now: Timestamp,
+    now_ns: u64,
+}
+
+impl Clocks {
+    /// An instant of the door's as the wall's clock has it.
+    fn at(self, at_ns: u64) -> String {
+        let ago = i64::try_from(self.now_ns.saturating_sub(at_ns)).unwrap_or(i64::MAX);
+        self.now.checked_sub(SignedDuration::from_nanos(ago)).unwrap_or(self.now).to_string()
+    }
+}
+
+fn row(level: &Level, (schema, distinguisher): (&str, &str), (queue, position): (&str, &str), work: Work, times: (String, String)) -> Vec<String> {
+    let mut row = head(&[&level.name, schema, queue, position, distinguisher]);
+    let extra = codec::duration::format(i64::try_from(work.extra_ns).unwrap_or(i64::MAX));
+    row.extend([times.0, work.seats.to_string(), work.final_seats.to_string(), extra, times.1]);
+    row
+}
+
+fn detail(row: &mut Vec<String>, user: &str, i: &RequestInfo) {
+    let api = if i.group.is_empty() { i.version.clone() } else { format!("{}/{}", i.group, i.version) };
+    row.extend(head(&[user, i.verb, &i.path, &i.namespace, &i.name, &api, &i.resource, &i.subresource]));
+}
+
+fn waiting(level: &Level, details: bool, clocks: Clocks, rows: &mut Rows) {
     for w in level.core.lock().waiting() {
-        let ago = i64::try_from(now_ns.saturating_sub(w.arrived_ns)).unwrap_or(i64::MAX);
-        let arrived = now.checked_sub(SignedDuration::from_nanos(ago)).unwrap_or(now);
         let p = w.payload;
-        let mut row = vec![
-            level.name.clone(),
-            p.schema.clone(),
-            w.queue.to_string(),
-            w.position.to_string(),
-            p.distinguisher.clone(),
-            arrived.to_string(),
-            w.work.seats.to_string(),
-            w.work.final_seats.to_string(),
-            format!("{}ms", w.work.extra_ns / 1_000_000),
-            "0001-01-01T00:00:00.000000000Z".to_owned(),
-        ];
+        let place = (w.queue.to_string(), w.position.to_string());
+        let times = (clocks.at(w.arrived_ns), "0001-01-01T00:00:00Z".to_owned());
+        let mut row = row(level, (&p.schema, &p.distinguisher), (&place.0, &place.1), w.work, times);
         if details {
-            let i = &p.info;
-            let api = if i.group.is_empty() { i.version.clone() } else { format!("{}/{}", i.group, i.version) };
-            row.extend([&p.user, &i.verb.to_owned(), &i.path, &i.namespace, &i.name, &api, &i.resource, &i.subresource].map(Clone::clone));
+            detail(&mut row, &p.user, &p.info);
+        }
+        rows.push(row);
+    }
+}
+
+/// What has its seats stands in no queue any more; of a level with queues the one that it came by is told.
+fn running(level: &Level, details: bool, clocks: Clocks, rows: &mut Rows) {
+    let queues = level.core.lock().queues().next().is_some();
+    for r in level.running.lock().iter() {
+        let queue = if queues { r.ticket.queue().to_string() } else { "-1".to_owned() };
+        let asked = super::asked(&r.asker.user, &r.asker.info);
+        let schema = &r.flow.schema;
+        let times = (clocks.at(r.arrived_ns), clocks.at(r.ticket.started_ns()));
+        let mut row = row(level, (&schema.name, schema.distinguish(&asked)), (&queue, "-1"), r.ticket.work(), times);
+        if details {
+            detail(&mut row, &r.asker.user.name, &r.asker.info);
         }
         rows.push(row);
     }

@@ -31,7 +31,7 @@ pub use keeper::keep;
 use meters::Meters;
 use plan::{Flow, Plan};
 pub use seats::Permit;
-use seats::{Waiter, Waits};
+use seats::{Asker, Waiter, Waits};
 
 /// The header with the flow schema's uid.
 const SCHEMA_HEADER: &str = "x-kubernetes-pf-flowschema-uid";
@@ -98,9 +98,8 @@ impl Fairness {
     }
 
     /// Lets a request in, now or when it is its turn.
-    pub(crate) async fn enter(self: &Arc<Self>, registry: &Registry, user: &User, info: &RequestInfo) -> Entry {
-        let watch = info.verb == "watch";
-        if info.is_long_running() && !watch {
+    pub(crate) async fn enter(self: &Arc<Self>, registry: &Registry, user: &Arc<User>, info: &Arc<RequestInfo>) -> Entry {
+        if info.is_long_running() && info.verb != "watch" {
             return Entry::In(None);
         }
         if !self.limits.fair {
@@ -121,32 +120,33 @@ impl Fairness {
         flow.meters.arrived(work);
         let flow = Arc::clone(flow);
         drop(plan);
+        let asker = Asker { user: Arc::clone(user), info: Arc::clone(info) };
         match (begun, receiver) {
-            (Begun::Runs(ticket), _) => Entry::In(Some(Permit::new(self, flow, ticket, watch, 0.0))),
+            (Begun::Runs(ticket), _) => Entry::In(Some(Permit::new(self, flow, ticket, (&asker, Duration::ZERO)))),
             (Begun::Waits(id), Some(rx)) => {
                 // Nobody may be left to give seats back: those that consequences hold come free by time alone.
                 seats::wake(self, &flow.level, Vec::new());
-                self.wait(flow, id, rx, watch).await
+                self.wait(flow, id, rx, &asker).await
             }
             (Begun::Refused(Refusal::QueueFull), _) => Entry::Refused(refuse(&flow, "queue-full")),
             _ => Entry::Refused(refuse(&flow, "concurrency-limit")),
         }
     }
 
-    async fn wait(self: &Arc<Self>, flow: Arc<Flow>, id: u64, rx: seats::Turn, watch: bool) -> Entry {
+    async fn wait(self: &Arc<Self>, flow: Arc<Flow>, id: u64, rx: seats::Turn, asker: &Asker) -> Entry {
         let from = Instant::now();
         flow.meters.queued(1.0);
         let mut waits = Waits::new(self, &flow, id, rx);
         let turn = tokio::time::timeout(self.limits.timeout / WAIT_PART, waits.turn()).await;
         flow.meters.queued(-1.0);
-        let waited = from.elapsed().as_secs_f64();
+        let waited = from.elapsed();
         match turn {
-            Ok(Some(ticket)) => Entry::In(Some(Permit::new(self, Arc::clone(&flow), ticket, watch, waited))),
+            Ok(Some(ticket)) => Entry::In(Some(Permit::new(self, Arc::clone(&flow), ticket, (asker, waited)))),
             Ok(None) => Entry::Refused(refuse(&flow, "cancelled")),
             Err(_) => {
                 drop(waits);
                 flow.level.timed_out.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                flow.meters.waited(false, waited);
+                flow.meters.waited(false, waited.as_secs_f64());
                 Entry::Refused(refuse(&flow, "time-out"))
             }
         }

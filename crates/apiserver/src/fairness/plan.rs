@@ -2,7 +2,7 @@
 //! level's queues. Levels live on from plan to plan, so that what runs and waits in them stays.
 
 use super::meters::{FlowMeters, Meters};
-use super::seats::Waiter;
+use super::seats::{Running, Waiter};
 use http::HeaderValue;
 use kinds::api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
 use parking_lot::Mutex;
@@ -15,6 +15,7 @@ pub(super) struct Level {
     pub(super) name: String,
     pub(super) exempt: bool,
     pub(super) core: Mutex<fairness::Level<Waiter>>,
+    pub(super) running: Mutex<Running>,
     /// Seats that one request may take.
     pub(super) widest: AtomicU32,
     pub(super) lender: Mutex<Lender>,
@@ -155,6 +156,7 @@ fn level(
             exempt,
             core: Mutex::new(fairness::Level::new(config, nominal, now_ns)),
             widest: AtomicU32::new(1),
+            running: Mutex::default(),
             lender: Mutex::new(Lender::default()),
             dispatched: AtomicU64::new(0),
             rejected: AtomicU64::new(0),

@@ -5,6 +5,7 @@ use super::plan::{Flow, Level};
 use crate::request::RequestInfo;
 use kinds::Kind;
 use registry::Registry;
+use rules::User;
 use rules::fairness::{self, Asked, Listing, Ticket, Work};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,21 +38,72 @@ impl Waiter {
     }
 }
 
+/// Who asks for what.
+#[derive(Clone)]
+pub(super) struct Asker {
+    pub(super) user: Arc<User>,
+    pub(super) info: Arc<RequestInfo>,
+}
+
+/// A request that has its seats.
+pub(super) struct Runner {
+    pub(super) flow: Arc<Flow>,
+    pub(super) asker: Asker,
+    pub(super) ticket: Ticket,
+    pub(super) arrived_ns: u64,
+}
+
+/// What runs in a level: places that are used again, so that a request allocates nothing.
+#[derive(Default)]
+pub(super) struct Running {
+    places: Vec<Option<Runner>>,
+    free: Vec<usize>,
+}
+
+impl Running {
+    fn put(&mut self, runner: Runner) -> usize {
+        match self.free.pop() {
+            Some(place) => {
+                self.places[place] = Some(runner);
+                place
+            }
+            None => {
+                self.places.push(Some(runner));
+                self.places.len() - 1
+            }
+        }
+    }
+
+    fn take(&mut self, place: usize) -> Option<Runner> {
+        self.free.push(place);
+        self.places[place].take()
+    }
+
+    /// Everything that runs.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Runner> {
+        self.places.iter().flatten()
+    }
+}
+
 /// Seats in use; they are given back when it is dropped.
 pub struct Permit {
     held: Held,
 }
 
 enum Held {
-    Fair { door: Arc<Fairness>, flow: Arc<Flow>, ticket: Ticket, watch: bool },
+    Fair { door: Arc<Fairness>, flow: Arc<Flow>, ticket: Ticket, watch: bool, place: usize },
     Inflight { _place: super::inflight::Place },
 }
 
 impl Permit {
-    pub(super) fn new(door: &Arc<Fairness>, flow: Arc<Flow>, ticket: Ticket, watch: bool, waited_s: f64) -> Self {
+    pub(super) fn new(door: &Arc<Fairness>, flow: Arc<Flow>, ticket: Ticket, (asker, waited): (&Asker, Duration)) -> Self {
         flow.level.dispatched.fetch_add(1, Ordering::Relaxed);
-        flow.meters.began(ticket.work(), waited_s);
-        Self { held: Held::Fair { door: Arc::clone(door), flow, ticket, watch } }
+        flow.meters.began(ticket.work(), waited.as_secs_f64());
+        let watch = asker.info.verb == "watch";
+        let waited_ns = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        let runner = Runner { flow: Arc::clone(&flow), asker: asker.clone(), ticket, arrived_ns: ticket.started_ns().saturating_sub(waited_ns) };
+        let place = flow.level.running.lock().put(runner);
+        Self { held: Held::Fair { door: Arc::clone(door), flow, ticket, watch, place } }
     }
 
     pub(super) fn inflight(place: super::inflight::Place) -> Self {
@@ -69,7 +121,8 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let Held::Fair { door, flow, ticket, watch } = &self.held else { return };
+        let Held::Fair { door, flow, ticket, watch, place } = &self.held else { return };
+        flow.level.running.lock().take(*place);
         let now = door.now_ns();
         flow.meters.ended(ticket.work(), now.saturating_sub(ticket.started_ns()), *watch);
         give_back(door, &flow.level, ticket);

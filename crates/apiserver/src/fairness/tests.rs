@@ -49,7 +49,7 @@ fn user(name: &str) -> User {
 }
 
 async fn enter(door: &Arc<Fairness>, registry: &Registry, who: &User, info: &RequestInfo) -> Result<Permit, u16> {
-    match door.enter(registry, who, info).await {
+    match door.enter(registry, &Arc::new(who.clone()), &Arc::new(info.clone())).await {
         Entry::In(permit) => Ok(permit.expect("takes seats")),
         Entry::Refused(reply) => Err(reply.status().as_u16()),
     }
@@ -121,7 +121,7 @@ async fn waiting_ends_with_429_and_retry_after() {
     let registry = registry().await;
     let door = door(1, Duration::from_millis(400));
     keeper::renew(&door, &registry.snapshot());
-    let (who, info) = (user("u"), request("/api/v1/pods", ""));
+    let (who, info) = (Arc::new(user("u")), Arc::new(request("/api/v1/pods", "")));
     let mut inside = Vec::new();
     let refused = loop {
         match door.enter(&registry, &who, &info).await {
@@ -134,6 +134,30 @@ async fn waiting_ends_with_429_and_retry_after() {
     assert_eq!(refused.headers()[header::RETRY_AFTER], "1");
     assert_eq!(refused.headers()[header::CONTENT_TYPE], "text/plain; charset=utf-8");
     assert!(refused.headers().contains_key(SCHEMA_HEADER) && refused.headers().contains_key(LEVEL_HEADER));
+}
+
+/// What has seats is told until it gives them back; exempt requests have no queue.
+#[tokio::test]
+async fn what_runs_is_dumped() {
+    let registry = registry().await;
+    let door = door(600, Duration::from_secs(60));
+    keeper::renew(&door, &registry.snapshot());
+    let admin = User::new("admin", &["system:masters"]);
+    let held = [
+        enter(&door, &registry, &user("u"), &request("/api/v1/namespaces/a/pods/p", "")).await,
+        enter(&door, &registry, &admin, &request("/version", "")).await,
+    ];
+    let dumped = || super::dump::requests(&door, &door.plan.load_full(), true, registry.now());
+    let rows = dumped();
+    let of = |user: &str| rows.iter().find(|row| row[10] == user).expect("runs").clone();
+    let (common, exempt) = (of("u"), of("admin"));
+    assert_eq!(common[..2], ["global-default", "global-default"]);
+    assert_ne!(common[2], "-1");
+    assert_eq!((&common[3], &common[4], &common[5]), (&"-1".to_owned(), &"u".to_owned(), &common[9]));
+    assert_eq!(common[11..], ["get", "/api/v1/namespaces/a/pods/p", "a", "p", "v1", "pods", ""]);
+    assert_eq!((&exempt[0], &exempt[2], &exempt[12]), (&"exempt".to_owned(), &"-1".to_owned(), &"/version".to_owned()));
+    drop(held);
+    assert_eq!(dumped().len(), 1);
 }
 
 /// A client opens ten thousand watches of leases: none of them keeps a seat, and leases are still renewed at once.
@@ -170,8 +194,8 @@ async fn the_plain_limit() {
     assert!(held.is_ok());
     assert_eq!(enter(&door, &registry, &user("u"), &info).await.err(), Some(429));
     let admin = User::new("a", &["system:masters"]);
-    assert!(matches!(door.enter(&registry, &admin, &info).await, Entry::In(None)));
-    assert!(matches!(door.enter(&registry, &user("u"), &request("/api/v1/pods", "watch=1")).await, Entry::In(None)));
+    assert!(matches!(door.enter(&registry, &Arc::new(admin), &Arc::new(info.clone())).await, Entry::In(None)));
+    assert!(matches!(door.enter(&registry, &Arc::new(user("u")), &Arc::new(request("/api/v1/pods", "watch=1"))).await, Entry::In(None)));
     drop(held);
     assert!(enter(&door, &registry, &user("u"), &info).await.is_ok());
 }

@@ -55,6 +55,11 @@ impl Ticket {
     pub fn work(&self) -> Work {
         self.work
     }
+    /// The queue that it came by; of a level without queues there is one that nobody sees.
+    #[must_use]
+    pub fn queue(&self) -> u32 {
+        self.queue
+    }
     /// When it began to run.
     #[must_use]
     pub fn started_ns(&self) -> u64 {
