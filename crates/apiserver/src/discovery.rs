@@ -304,9 +304,11 @@ fn paths(rows: &[Row]) -> Vec<String> {
         all.push(format!("/apis/{}", g.name));
         all.extend(g.versions.iter().map(|v| format!("/apis/{}/{v}", g.name)));
     }
-    for p in ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"] {
-        all.push(p.to_owned());
-    }
+    const OTHERS: [&str; 13] = [
+        "/debug/pprof", "/debug/pprof/", "/flagz", "/healthz", "/livez", "/metrics", "/metrics/slis", "/openapi/v2", "/openapi/v3",
+        "/openid/v1/jwks", "/readyz", "/statusz", "/version",
+    ];
+    all.extend(OTHERS.map(str::to_owned));
     all.sort();
     all
 }

@@ -7,7 +7,7 @@ use crate::respond::{self, Accept, Reply};
 use crate::server::Shared;
 use crate::arriving::Arriving;
 use crate::audit::{self, Trail};
-use crate::{aggregate, authz, connect, deadline, discovery, fairness, health, kubelet, openapi, resource, reviews};
+use crate::{aggregate, authz, connect, deadline, discovery, fairness, health, kubelet, openapi, profiling, resource, reviews, zpages};
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use kinds::ApiError;
 use kinds::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
@@ -262,8 +262,11 @@ async fn nonresource(call: Call) -> Result<Reply, ApiError> {
     if (!read && (path.starts_with("/api/") || path.starts_with("/apis/"))) || (call.info.verb != "get" && only_got(path)) {
         return Err(ApiError::no_such_verb());
     }
-    if let Some(reply) = health::answer(&call).or_else(|| fairness::debug(&call)) {
+    if let Some(reply) = health::answer(&call).or_else(|| fairness::debug(&call)).or_else(|| profiling::answer(&call)) {
         return Ok(reply);
+    }
+    if let Some(page) = zpages::answer(&call) {
+        return page;
     }
     match path.trim_end_matches('/') {
         "/api" | "/apis" | "" => Ok(discovery::root(&call)),

@@ -24,6 +24,7 @@ pub mod metrics;
 mod openapi;
 mod output;
 pub mod pki;
+mod profiling;
 pub mod request;
 mod resource;
 pub mod respond;
@@ -36,6 +37,7 @@ mod strangers;
 pub mod tokens;
 mod watching;
 pub mod webhook;
+pub mod zpages;
 
 pub use deadline::parse as parse_duration;
 pub use backup::PATH as BACKUP_PATH;

@@ -1,7 +1,7 @@
 //! The API server's metrics, under Kubernetes' names.
 
 use crate::request::RequestInfo;
-use base::metrics::{Counter, Family, Histogram, Registry};
+use base::metrics::{Counter, Family, Gauge, Histogram, Registry};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,10 @@ pub struct Metrics {
     registry: Registry,
     requests: Arc<Family<Counter>>,
     durations: Arc<Family<Histogram>>,
+    /// What `/metrics/slis` tells, and `/metrics` does not.
+    slis: Registry,
+    check: Arc<Family<Gauge>>,
+    checks: Arc<Family<Counter>>,
 }
 
 impl Metrics {
@@ -33,7 +37,22 @@ impl Metrics {
             &["component", "dry_run", "group", "resource", "scope", "subresource", "verb", "version"],
             DURATION_BUCKETS,
         );
-        Self { registry, requests, durations }
+        let slis = Registry::default();
+        let check = slis.gauge("kubernetes_healthcheck", "This metric records the result of a single healthcheck.", &["name", "type"]);
+        let checks = slis.counter("kubernetes_healthchecks_total", "This metric records the results of all healthcheck.", &["name", "status", "type"]);
+        Self { registry, requests, durations, slis, check, checks }
+    }
+
+    /// How the health checks went, as text.
+    #[must_use]
+    pub fn checks(&self) -> String {
+        self.slis.expose()
+    }
+
+    /// Notes how a check went that an endpoint of health made.
+    pub fn checked(&self, name: &str, endpoint: &str, well: bool) {
+        self.check.with(&[name, endpoint]).set(f64::from(u8::from(well)));
+        self.checks.with(&[name, if well { "success" } else { "error" }, endpoint]).inc();
     }
 
     /// Everything as text.

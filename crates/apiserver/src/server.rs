@@ -29,6 +29,8 @@ pub struct Shared {
     pub authz: Arc<crate::authz::Authorizers>,
     pub ids: Arc<dyn Ids>,
     pub metrics: Metrics,
+    /// How the process was started.
+    pub start: crate::zpages::Start,
     /// The audit log, if there is a policy.
     pub audit: Option<Arc<crate::audit::Audit>>,
     /// Priority and fairness.

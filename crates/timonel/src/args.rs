@@ -1,9 +1,40 @@
 //! The command line. Flags are stable: README and `--help` say the same.
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgAction, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+
+impl Args {
+    /// Reads the command line; wrong ones end the process with a message.
+    pub(crate) fn read(words: Vec<OsString>) -> Self {
+        let matches = Self::command().get_matches_from(words);
+        let mut args = Self::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+        if let (Command::Up(o) | Command::Server(o), Some((name, given))) = (&mut args.command, matches.subcommand()) {
+            o.told = told(name, given);
+        }
+        args
+    }
+}
+
+/// The flags of a subcommand with their values; several in brackets.
+fn told(name: &str, given: &ArgMatches) -> BTreeMap<String, String> {
+    let command = Args::command();
+    let flags = command.find_subcommand(name).into_iter().flat_map(clap::Command::get_arguments);
+    let value = |arg: &Arg| {
+        let raw = given.try_get_raw(arg.get_id().as_str()).ok().flatten();
+        let values: Vec<String> = raw.into_iter().flatten().map(|v| v.to_string_lossy().into_owned()).collect();
+        match arg.get_action() {
+            ArgAction::Append => format!("[{}]", values.join(",")),
+            ArgAction::Count => given.get_count(arg.get_id().as_str()).to_string(),
+            _ => values.concat(),
+        }
+    };
+    flags.filter_map(|arg| Some((arg.get_long()?.to_owned(), value(arg)))).collect()
+}
 
 /// Kubernetes v1.36 in one program.
 #[derive(Parser, Debug)]
@@ -115,6 +146,9 @@ pub(crate) struct Options {
     /// When pods are evicted, as the kubelet's flag: memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%,...
     #[arg(long, value_name = "THRESHOLDS")]
     pub(crate) eviction_hard: Option<String>,
+    /// How long a service account's token in a Secret is unused before it is withdrawn, and withdrawn before it is deleted.
+    #[arg(long, value_name = "DURATION", default_value = "8760h", value_parser = crate::serving::duration)]
+    pub(crate) legacy_service_account_token_clean_up_period: Duration,
     /// Also deploy the example app and wait until it works.
     #[arg(long)]
     pub(crate) demo: bool,
@@ -131,6 +165,9 @@ pub(crate) struct Options {
     /// More log; twice for all of it.
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// All of these with their values, as they were given or are by default.
+    #[arg(skip)]
+    pub(crate) told: BTreeMap<String, String>,
 }
 
 #[derive(ClapArgs, Debug, Clone)]

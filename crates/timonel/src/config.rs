@@ -36,6 +36,10 @@ pub(crate) struct Config {
     pub(crate) mirrors: BTreeMap<String, Vec<String>>,
     /// When the node evicts pods.
     pub(crate) eviction_hard: node::Thresholds,
+    /// After how long unused tokens in Secrets are withdrawn.
+    pub(crate) legacy_token_period: std::time::Duration,
+    /// Every flag with its value, for who asks the running server.
+    pub(crate) flags: BTreeMap<String, String>,
 }
 
 impl Config {
@@ -66,6 +70,8 @@ impl Config {
             serving: o.serving.clone(),
             mirrors: mirrors(&o.registry_mirror)?,
             eviction_hard: thresholds(o.eviction_hard.as_deref())?,
+            legacy_token_period: o.legacy_service_account_token_clean_up_period,
+            flags: o.told.clone(),
         })
     }
 

@@ -300,6 +300,7 @@ fn shared(
         tokens,
         ids: Arc::new(RandomIds),
         metrics: Metrics::new(metrics.clone()),
+        start: apiserver::zpages::Start { at: SystemClock.now(), flags: config.flags.clone() },
         audit: config.serving.audit()?.map(|o| apiserver::audit::Audit::open(o, metrics)).transpose()?,
         fairness: apiserver::fairness::Fairness::new(config.serving.limits()?, metrics),
         kubelet_tls: kubelet_tls(files, m, SystemClock.now())?,
@@ -415,6 +416,7 @@ fn manager_config(config: &Config, m: &Material, tokens: &Arc<Tokens>) -> manage
         issuer: ClusterIssuer::new(m).ok().map(|i| Arc::new(i) as Arc<dyn controllers::certificates::Issuer>),
         may_request: rules::rbac::may_request,
         tokens: Some(Arc::new(TokenSigner(Arc::clone(tokens)))),
+        legacy_token_period: config.legacy_token_period,
         ..controllers::Config::default()
     };
     manager::Config { controllers, disabled: config.disabled.clone() }

@@ -23,7 +23,6 @@ mod uninstall;
 mod up;
 mod worker;
 
-use clap::Parser;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -33,7 +32,7 @@ pub fn run(args: Vec<OsString>) -> i32 {
     if let Some(rest) = for_kubectl(&args) {
         return kubectl::run(rest);
     }
-    let args = args::Args::parse_from(args);
+    let args = args::Args::read(args);
     let outcome = match args.command {
         args::Command::Up(o) => up::up(&o, true),
         args::Command::Server(o) => up::up(&o, false),
