@@ -194,7 +194,8 @@ impl Registry {
     pub fn own_posted(&self, caller: &Caller, options: &WriteOptions, subresource: &str, object: &mut Object) {
         let (manager, now) = (self.manager(options, caller), self.now());
         settle(object);
-        crate::fieldowners::settle(&manager, subresource, now, object, (None, None));
+        let writing = crate::fieldowners::Writing { manager: &manager, subresource, now, view: None, version: None, tongues: None };
+        crate::fieldowners::settle(object, None, &writing);
     }
 
     /// The same for a part of a stored object (`scale`).

@@ -152,8 +152,12 @@ impl Registry {
         (rules_of(&resource).default)(&mut object);
         self.fill_metadata(&mut object);
         (rules_of(&resource).prepare_create)(&mut object);
-        fieldowners::settle(MANAGER, "", self.clock.now(), &mut object, (None, None));
+        fieldowners::settle(&mut object, None, &self.own_writing(""));
         self.op(&resource, &object, Expect::Absent)
+    }
+
+    fn own_writing(&self, subresource: &'static str) -> fieldowners::Writing<'static> {
+        fieldowners::Writing { manager: MANAGER, subresource, now: self.clock.now(), view: None, version: None, tongues: None }
     }
 
     /// The operation that writes what a quota will have given away.
@@ -164,7 +168,7 @@ impl Registry {
         if let Object::ResourceQuota(quota) = &mut object {
             Arc::make_mut(quota).status = Some(charge.status.clone());
         }
-        fieldowners::settle(MANAGER, "status", self.clock.now(), &mut object, (Some(&entry), None));
+        fieldowners::settle(&mut object, Some(&entry), &self.own_writing("status"));
         object.meta_mut().resource_version = None;
         self.op(&resource, &object, Expect::At(entry.revision))
     }

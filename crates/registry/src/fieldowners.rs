@@ -1,13 +1,14 @@
 //! Who owns which field: `metadata.managedFields` of every write. Docs: "Server-Side Apply: Field management".
 
 use crate::registry::whole_seconds;
+use crate::tongues::Tongues;
 use cache::Entry;
 use jiff::Timestamp;
 use kinds::apimachinery::pkg::apis::meta::v1::FieldsV1;
 use kinds::{Kind, ManagedFieldsEntry, Object, Time};
 use std::sync::Arc;
 use patch::Shape;
-use patch::apply::{Managed, Writer, tracked};
+use patch::apply::{Managed, Versions, Writer, tracked};
 use rules::customs::Version;
 use serde_json::Value;
 
@@ -75,14 +76,19 @@ pub(crate) fn stamp(now: Timestamp) -> String {
     whole_seconds(now).to_string()
 }
 
+/// Whose fields a write settles.
+pub(crate) struct Writing<'a> {
+    pub(crate) manager: &'a str,
+    pub(crate) subresource: &'a str,
+    pub(crate) now: Timestamp,
+    /// Another served kind of the object, when the request speaks that.
+    pub(crate) view: Option<Kind>,
+    pub(crate) version: Option<&'a Version>,
+    pub(crate) tongues: Option<&'a Tongues<'a>>,
+}
+
 /// Drops what stands for nothing, and works out the managed fields of a create (`old` is `None`) or of a change.
-pub(crate) fn settle(
-    manager: &str,
-    subresource: &str,
-    now: Timestamp,
-    object: &mut Object,
-    (old, version): (Option<&Entry>, Option<&Version>),
-) {
+pub(crate) fn settle(object: &mut Object, old: Option<&Entry>, writing: &Writing<'_>) {
     let mut tree = codec::to_value(object);
     if let Some(kind) = object.kind() {
         let i = kind.info();
@@ -94,10 +100,22 @@ pub(crate) fn settle(
         }
     }
     let live = old.and_then(|e| serde_json::from_slice::<Value>(&e.json).ok());
-    let (api_version, time) = (object.api_version(), stamp(now));
-    let ignore = reset_by(subresource, object.kind(), version);
-    let writer = Writer { manager, api_version: &api_version, subresource, now: &time, ignore };
-    let managed = tracked(live, tree, shape(object.kind(), version), writer);
+    let kind = writing.view.or(object.kind());
+    let (live, tree) = match writing.view {
+        Some(view) => (live.and_then(|live| viewed(view, live)), viewed(view, tree.clone()).unwrap_or(tree)),
+        None => (live, tree),
+    };
+    let api_version = writing.view.map_or_else(|| object.api_version(), Kind::api_version);
+    let time = stamp(writing.now);
+    let writer = Writer {
+        manager: writing.manager,
+        api_version: &api_version,
+        subresource: writing.subresource,
+        now: &time,
+        ignore: reset_by(writing.subresource, kind, writing.version),
+        versions: writing.tongues.map(|t| t as &dyn Versions),
+    };
+    let managed = tracked(live, tree, shape(kind, writing.version), writer);
     object.meta_mut().managed_fields = entries(&managed);
 }
 
@@ -105,6 +123,12 @@ pub(crate) fn settle(
 pub(crate) fn entries(managed: &Managed) -> Option<Vec<ManagedFieldsEntry>> {
     let list: Vec<ManagedFieldsEntry> = managed.entries().into_iter().map(entry).collect();
     (!list.is_empty()).then_some(list)
+}
+
+/// A stored object's tree as another served kind has it.
+fn viewed(view: Kind, stored: Value) -> Option<Value> {
+    let object = codec::from_value(&view.stored_as().into(), stored).ok()?;
+    rules::convert::to_served(view, object).ok().map(|object| codec::to_value(&object))
 }
 
 fn entry(mut tree: Value) -> ManagedFieldsEntry {

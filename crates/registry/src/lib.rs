@@ -34,6 +34,7 @@ pub mod scaling;
 pub mod sealing;
 pub mod source;
 pub mod subresources;
+mod tongues;
 pub mod watch;
 
 pub use admit::{Hooks, Notes, Speaks};

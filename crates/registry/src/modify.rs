@@ -8,7 +8,9 @@ use crate::keys;
 use crate::registry::{Answer, Caller, Registry, fit_namespace, refuse, rules_of, unsaved};
 use cache::{Entry, Snapshot};
 use kinds::{ApiError, FieldErrors, Kind, ManagedFieldsEntry, Object, Resource, Target, WriteOptions};
+use crate::tongues::Tongues;
 use rules::admission::quota::Charge;
+use rules::customs::Definition;
 use rules::{Operation, Rules, admission};
 use store::Expect;
 
@@ -164,15 +166,16 @@ impl Registry {
         let definition = definition.as_deref();
         customs::shape(definition, &mut object);
         keep_system_fields(&mut object, old);
-        let owned = |object: &mut Object| {
-            let (manager, version) = (self.manager(options, caller), customs::spoken(definition, object));
-            fieldowners::settle(&manager, target.subresource, ctx.now, object, (Some(old), version));
-        };
+        let manager = self.manager(options, caller);
+        let tongues = Tongues::new(target.resource.builtin(), definition);
         // What admission adds is owned by nobody; what an endpoint drops later is owned all the same, as upstream.
         match next {
             Next::Apply(_) | Next::Scale(_) => {}
             Next::Unowned(_) => object.meta_mut().managed_fields = codec::managed_fields(&old.json),
-            Next::Replace(_) | Next::Compute(_) => owned(&mut object),
+            Next::Replace(_) | Next::Compute(_) => {
+                let part = (target, manager.as_str(), caller.speaks.view());
+                self.own(&mut object, old, part, (snapshot, &tongues, definition)).await;
+            }
         }
         let settle = |o: &mut Object| {
             crate::admit::settle(o);
@@ -213,6 +216,31 @@ impl Registry {
     }
 
     /// Admission that may change an update. Bindings and scales were shown to webhooks in their own form.
+    /// Works out who owns what after a change. Where an owner's version cannot be had, everything stays as the object says.
+    async fn own(
+        &self,
+        object: &mut Object,
+        old: &Entry,
+        (target, manager, view): (&Target, &str, Option<Kind>),
+        (snapshot, tongues, definition): (&Snapshot, &Tongues<'_>, Option<&Definition>),
+    ) {
+        let given = object.meta().managed_fields.clone();
+        loop {
+            let version = customs::spoken(definition, object);
+            let (subresource, now) = (target.subresource, self.now());
+            let writing = fieldowners::Writing { manager, subresource, now, view, version, tongues: Some(tongues) };
+            fieldowners::settle(object, Some(old), &writing);
+            match tongues.ask(self, snapshot, &target.resource).await {
+                Ok(false) => return,
+                Ok(true) => object.meta_mut().managed_fields.clone_from(&given),
+                Err(_) => {
+                    object.meta_mut().managed_fields = given.or_else(|| codec::managed_fields(&old.json));
+                    return;
+                }
+            }
+        }
+    }
+
     async fn mutate_update(
         &self,
         admission: &Admission<'_>,

@@ -4,6 +4,7 @@
 use crate::fieldowners::{self, Owners};
 use crate::modify::Next;
 use crate::registry::{Answer, Caller, Registry};
+use crate::tongues::Tongues;
 use cache::Entry;
 use kinds::field::Bare;
 use kinds::{ApiError, FieldErrors, Kind, Object, Patch, PatchKind, Path, Resource, Target, WriteOptions};
@@ -180,12 +181,14 @@ impl Registry {
         let kind = spoken.builtin();
         let (shape, ignore) = (fieldowners::shape(kind, version), fieldowners::reset_by(target.subresource, kind, version));
         patch::apply::check(&config, shape).map_err(conflicts)?;
+        let tongues = Tongues::new(kind, definition.as_deref());
         let writer = Writer {
             manager: &options.field_manager,
             api_version: &api_version,
             subresource: target.subresource,
             now: &time,
             ignore,
+            versions: Some(&tongues),
         };
         let done = |live: Option<&Value>| -> Result<Object, ApiError> {
             let mut tree = patch::apply::apply(live, &config, shape, writer, options.force).map_err(conflicts)?;
@@ -205,9 +208,20 @@ impl Registry {
                 made => return made,
             }
         }
-        let next = |old: &Entry| done(Some(&asked.tree(old)?));
-        self.modify(caller, target, options, Next::Apply(&next)).await
+        // Where an answer of a conversion webhook was needed, what came of the attempt without it does not count.
+        let next = |old: &Entry| done(Some(&asked.tree(old)?)).and_then(|o| if tongues.wants() { Err(unanswered()) } else { Ok(o) });
+        loop {
+            let made = self.modify(caller, target, options, Next::Apply(&next)).await;
+            if !tongues.ask(self, &self.snapshot(), &target.resource).await? {
+                return made;
+            }
+        }
     }
+}
+
+/// Said to nobody: the attempt is made again.
+fn unanswered() -> ApiError {
+    ApiError::internal("a conversion is needed first")
 }
 
 pub(crate) fn conflicts(e: ApplyError) -> ApiError {

@@ -395,7 +395,9 @@ impl Registry {
         customs::shape(definition, &mut object);
         if owners == Owners::Track {
             let version = customs::spoken(definition, &object);
-            fieldowners::settle(&self.manager(options, caller), "", ctx.now, &mut object, (None, version));
+            let (manager, view) = (self.manager(options, caller), caller.speaks.view());
+            let writing = fieldowners::Writing { manager: &manager, subresource: "", now: ctx.now, view, version, tongues: None };
+            fieldowners::settle(&mut object, None, &writing);
         }
         let settle = |o: &mut Object| {
             crate::admit::settle(o);

@@ -160,7 +160,7 @@ impl Registry {
         if patch.kind == PatchKind::Apply {
             let config = patching::config(patch, &asked.spoken, target)?;
             let now = fieldowners::stamp(self.now());
-            let writer = Writer { manager, api_version: SCALE_VERSION, subresource: SCALE, now: &now, ignore: &[] };
+            let writer = Writer { manager, api_version: SCALE_VERSION, subresource: SCALE, now: &now, ignore: &[], versions: None };
             patch::apply::check(&config, shape()).map_err(patching::conflicts)?;
             tree = patch::apply::apply(Some(&tree), &config, shape(), writer, force).map_err(patching::conflicts)?;
             owners = Managed::read(&tree);
@@ -182,7 +182,7 @@ impl Registry {
                 let mut new = live.clone();
                 new["spec"]["replicas"] = replicas.into();
                 let now = fieldowners::stamp(self.now());
-                let writer = Writer { manager, api_version: SCALE_VERSION, subresource: SCALE, now: &now, ignore: &[] };
+                let writer = Writer { manager, api_version: SCALE_VERSION, subresource: SCALE, now: &now, ignore: &[], versions: None };
                 patch::apply::tracked(Some(live), new, shape(), writer)
             }
         };

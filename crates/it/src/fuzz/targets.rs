@@ -218,7 +218,7 @@ pub fn strategic_patch(data: &[u8]) {
 pub fn apply_patch(data: &[u8]) {
     let Some((kind, rest)) = kind(data) else { return };
     let shape = shape(kind);
-    let writer = |manager| Writer { manager, api_version: "v1", subresource: "", now: "2026-01-01T00:00:00Z", ignore: &[] };
+    let writer = |manager| Writer { manager, api_version: "v1", subresource: "", now: "2026-01-01T00:00:00Z", ignore: &[], versions: None };
     let (live, config) = match documents::<2>(rest) {
         Some([live, config]) => (Some(live), config),
         None => match documents::<1>(rest) {

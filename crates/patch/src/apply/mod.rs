@@ -12,6 +12,7 @@ mod set;
 #[cfg(test)]
 mod tests;
 mod typed;
+mod versions;
 mod walk;
 
 pub use managed::{ANCIENT_CHANGES, BEFORE_FIRST_APPLY, Id, MAX_UPDATE_MANAGERS, Managed, Operation, Owned};
@@ -20,12 +21,14 @@ pub use path::{Element, Scalar};
 pub use scale::SCALE_VERSION;
 pub use set::{Node, Set};
 pub use typed::complete;
+pub use versions::Versions;
 pub use walk::{Comparison, compare, field_set, merge, remove};
 
 use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use self::versions::Differences;
 use crate::Shape;
 
 /// Who writes, and how.
@@ -41,6 +44,8 @@ pub struct Writer<'a> {
     pub now: &'a str,
     /// Dotted paths that this endpoint resets and so nobody comes to own by it (`status`, or `spec` for the status endpoint).
     pub ignore: &'a [&'a str],
+    /// The other versions of the object, for owners that know its fields by those; without, there are none.
+    pub versions: Option<&'a dyn Versions>,
 }
 
 /// One field that somebody else owns.
@@ -143,14 +148,20 @@ pub fn tracked(live: Option<Value>, new: Value, shape: Shape<'_>, writer: Writer
     if live.is_some() && managed.managers.is_empty() {
         return managed;
     }
-    let old = live.map_or_else(|| typed::empty(shape), |live| bare(live, shape));
-    let found = strip_comparison(compare(&old, &bare(new, shape), shape), writer.ignore);
+    let (old, new) = (live.map(|live| bare(live, shape)), bare(new, shape));
+    let found = match &old {
+        Some(old) => compare(old, &new, shape),
+        None => compare(&typed::empty(shape), &new, shape),
+    };
+    let found = strip_comparison(found, writer.ignore);
     let id = Id {
         manager: writer.manager.to_owned(),
         operation: Operation::Update,
         api_version: writer.api_version.to_owned(),
         subresource: writer.subresource.to_owned(),
     };
+    let differences = Differences::new(&managed, &id, (old.as_ref(), &new), &found, writer);
+    disown(&mut managed, &id, &differences);
     record_update(&mut managed, &id, &found, writer.now);
     managed.cap();
     managed
@@ -158,7 +169,6 @@ pub fn tracked(live: Option<Value>, new: Value, shape: Shape<'_>, writer: Writer
 
 fn record_update(managed: &mut Managed, id: &Id, found: &Comparison, now: &str) {
     let written = found.written();
-    disown(managed, id, &written, &found.removed);
     let own = managed.managers.entry(id.clone()).or_insert_with(|| Owned { api_version: id.api_version.clone(), time: String::new(), set: Set::default() });
     if !found.removed.is_empty() {
         own.set = own.set.without(&found.removed);
@@ -170,10 +180,13 @@ fn record_update(managed: &mut Managed, id: &Id, found: &Comparison, now: &str) 
     managed.managers.retain(|_, owned| !owned.set.is_empty());
 }
 
-/// Takes written and removed fields from everybody else.
-fn disown(managed: &mut Managed, own: &Id, written: &Set, removed: &Set) {
+/// Takes written and removed fields from everybody else, by the names that each knows them by.
+fn disown(managed: &mut Managed, own: &Id, differences: &Differences<'_>) {
     for (_, owned) in managed.managers.iter_mut().filter(|(id, _)| *id != own) {
-        owned.set = owned.set.without(written).without(removed);
+        owned.set = match differences.in_version(&owned.api_version) {
+            Some(found) => owned.set.without(&found.written()).without(&found.removed),
+            None => Set::default(),
+        };
     }
     managed.managers.retain(|id, owned| id == own || !owned.set.is_empty());
 }
@@ -189,21 +202,23 @@ pub fn apply(live: Option<&Value>, config: &Value, shape: Shape<'_>, writer: Wri
     check(config, shape)?;
     let (old, mut managed) = start(live, shape, writer);
     let id = Id { manager: writer.manager.to_owned(), operation: Operation::Apply, api_version: String::new(), subresource: writer.subresource.to_owned() };
-    let last = managed.managers.get(&id).map(|owned| owned.set.clone()).unwrap_or_default();
+    let last = managed.managers.get(&id).cloned();
     let set = stripped(&field_set(config, shape), writer.ignore);
-    let time = managed.managers.get(&id).map_or_else(String::new, |owned| owned.time.clone());
+    let time = last.as_ref().map_or_else(String::new, |owned| owned.time.clone());
     managed.managers.insert(id.clone(), Owned { api_version: writer.api_version.to_owned(), time, set });
 
     let merged = merge(&old, config, shape);
-    let owned = managed.all_fields();
-    let mut object = remove(&merged, &last.orphans(&owned), &owned, shape);
+    let mut object = match &last {
+        Some(last) => versions::pruned(&merged, last, &managed, shape, writer),
+        None => merged,
+    };
     let found = strip_comparison(compare(&old, &object, shape), writer.ignore);
-    let written = found.written();
-    let conflicts = conflicts(&managed, &id, &written);
+    let differences = Differences::new(&managed, &id, (live.is_some().then_some(&old), &object), &found, writer);
+    let conflicts = conflicts(&managed, &id, &differences);
     if !force && !conflicts.is_empty() && !migrate::forgiven(&old, &conflicts, shape, writer) {
         return Err(conflict_error(&conflicts));
     }
-    disown(&mut managed, &id, &written, &found.removed);
+    disown(&mut managed, &id, &differences);
     migrate::renew_last_applied(&mut object, config, writer);
     finish(live, object, managed, &id, writer)
 }
@@ -272,9 +287,10 @@ fn same_but_owners(live: &Value, new: &Value) -> bool {
     bare(live) == bare(new)
 }
 
-fn conflicts(managed: &Managed, own: &Id, written: &Set) -> Vec<(Id, Vec<Element>)> {
+fn conflicts(managed: &Managed, own: &Id, differences: &Differences<'_>) -> Vec<(Id, Vec<Element>)> {
     let others = managed.managers.iter().filter(|(id, _)| *id != own);
-    others.flat_map(|(id, owned)| owned.set.shared(written).paths().into_iter().map(move |path| (id.clone(), path))).collect()
+    let shared = |owned: &Owned| differences.in_version(&owned.api_version).map(|found| owned.set.shared(&found.written()));
+    others.flat_map(|(id, owned)| shared(owned).into_iter().flat_map(|set| set.paths()).map(move |path| (id.clone(), path))).collect()
 }
 
 fn conflict_error(conflicts: &[(Id, Vec<Element>)]) -> ApplyError {

@@ -9,7 +9,7 @@ fn deployment() -> Shape<'static> {
 }
 
 fn writer<'a>(manager: &'a str, now: &'a str) -> Writer<'a> {
-    Writer { manager, api_version: "apps/v1", subresource: "", now, ignore: &["status"] }
+    Writer { manager, api_version: "apps/v1", subresource: "", now, ignore: &["status"], versions: None }
 }
 
 const T1: &str = "2026-01-01T00:00:00Z";
@@ -267,4 +267,73 @@ fn a_request_without_a_manager_is_its_user_agent() {
     assert_eq!(manager_name("", "kubectl/v1.36.0 (linux/amd64)"), "kubectl");
     assert_eq!(manager_name("me", "kubectl/v1"), "me");
     assert_eq!(manager_name("", &"x".repeat(500)).len(), MAX_MANAGER_BYTES);
+}
+
+/// Two versions that differ in the name of one field.
+#[derive(Debug)]
+struct Renamed(Value);
+
+impl super::Versions for Renamed {
+    fn turned(&self, object: &Value, to: &str) -> Option<Value> {
+        let (from, into) = match to {
+            "e.x/v1" => ("size", "replicas"),
+            "e.x/v2" => ("replicas", "size"),
+            _ => return None,
+        };
+        let mut turned = object.clone();
+        turned["apiVersion"] = to.into();
+        if let Some(value) = turned["spec"].as_object_mut().and_then(|spec| spec.remove(from)) {
+            turned["spec"][into] = value;
+        }
+        Some(turned)
+    }
+
+    fn shape(&self, _: &str) -> Shape<'_> {
+        Shape::Custom(&self.0)
+    }
+}
+
+#[test]
+fn owners_in_other_versions_know_fields_by_other_names() {
+    let field = json!({"type": "integer"});
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {"replicas": field, "size": field, "other": field}}}});
+    let versions = Renamed(schema.clone());
+    let shape = Shape::Custom(&schema);
+    let by = |manager, api_version| Writer { api_version, ignore: &[], versions: Some(&versions), ..writer(manager, T1) };
+    let config = |version: &str, spec: Value| json!({"apiVersion": version, "kind": "Boat", "metadata": {"name": "b"}, "spec": spec});
+    let turned = |object: &Value, to: &str| super::Versions::turned(&versions, object, to).expect("a version");
+
+    let first = apply(None, &config("e.x/v1", json!({"replicas": 1, "other": 1})), shape, by("a", "e.x/v1"), false).expect("applies");
+    let seen = turned(&first, "e.x/v2");
+    // The same field under its other name: a conflict, as its owner knows it.
+    let change = config("e.x/v2", json!({"size": 2}));
+    match apply(Some(&seen), &change, shape, by("b", "e.x/v2"), false).expect_err("a has it") {
+        ApplyError::Conflicts { message, .. } => assert_eq!(message, "Apply failed with 1 conflict: conflict with \"a\": .spec.replicas"),
+        other => panic!("{other}"),
+    }
+    let forced = apply(Some(&seen), &change, shape, by("b", "e.x/v2"), true).expect("is forced");
+    assert_eq!((fields(&forced, "a"), fields(&forced, "b")), (json!({"f:spec": {"f:other": {}}}), json!({"f:spec": {"f:size": {}}})));
+
+    // A plain update takes it over too, and one that does not touch it leaves it.
+    let mut updated = seen.clone();
+    updated["spec"]["size"] = 3.into();
+    track(Some(&seen), &mut updated, shape, by("c", "e.x/v2"));
+    assert_eq!((fields(&updated, "a"), fields(&updated, "c")), (json!({"f:spec": {"f:other": {}}}), json!({"f:spec": {"f:size": {}}})));
+
+    // The same applier in the other version: what it gives up goes, what it still has stays under its new name.
+    let moved = apply(Some(&seen), &config("e.x/v2", json!({"size": 1})), shape, by("a", "e.x/v2"), false).expect("applies");
+    assert_eq!((&moved["spec"], fields(&moved, "a")), (&json!({"size": 1}), json!({"f:spec": {"f:size": {}}})));
+    assert_eq!(moved["metadata"]["managedFields"][0]["apiVersion"], "e.x/v2");
+
+    // What somebody else owns in another version stays.
+    let shared = apply(Some(&seen), &config("e.x/v2", json!({"size": 1})), shape, by("d", "e.x/v2"), false).expect("the same value");
+    let left = apply(Some(&turned(&shared, "e.x/v1")), &config("e.x/v1", json!({"other": 1})), shape, by("a", "e.x/v1"), false).expect("applies");
+    assert_eq!(left["spec"], json!({"replicas": 1, "other": 1}));
+
+    // Owners in a version that is gone own nothing.
+    let mut old = seen.clone();
+    old["metadata"]["managedFields"][0]["apiVersion"] = "e.x/v0".into();
+    updated["metadata"] = json!({"name": "b"});
+    track(Some(&old), &mut updated, shape, by("c", "e.x/v2"));
+    assert!(updated["metadata"]["managedFields"].as_array().expect("a list").iter().all(|e| e["manager"] != "a"));
 }

@@ -28,6 +28,17 @@ pub enum Speaks {
     Version(Arc<str>),
 }
 
+impl Speaks {
+    /// The other served kind, when it is one.
+    #[must_use]
+    pub fn view(&self) -> Option<Kind> {
+        match self {
+            Self::View(kind) => Some(*kind),
+            _ => None,
+        }
+    }
+}
+
 /// The options of the verb.
 #[derive(Clone, Copy, Debug)]
 pub enum Given<'a> {

@@ -183,3 +183,51 @@ async fn policies_see_the_version_that_their_rules_match() {
     let e = create(&r, &kind, scaler(60)).await.expect_err("refused");
     assert!(e.message.ends_with("denied request: v1 of v2"), "{}", e.message);
 }
+
+/// Applies a configuration in the version that it names.
+async fn apply(r: &Registry, resource: &Resource, manager: &str, version: &str, fields: &[(&str, &str)]) -> Result<Value, ApiError> {
+    let mut body = json!({ "apiVersion": format!("example.com/{version}"), "kind": "Place", "metadata": { "name": "p", "namespace": "a" } });
+    for (name, value) in fields {
+        body[*name] = (*value).into();
+    }
+    let caller = Caller { speaks: Speaks::Version(version.into()), ..caller() };
+    let patch = kinds::Patch { kind: kinds::PatchKind::Apply, body: body.to_string().into_bytes() };
+    let options = WriteOptions { field_manager: manager.to_owned(), ..WriteOptions::default() };
+    let target = Target::new(resource.clone(), ObjectKey::new("a", "p"));
+    let made = r.patch(&caller, &target, &patch, &options).await?;
+    Ok(serde_json::from_slice(&made.entry.json).expect("JSON"))
+}
+
+fn owned(object: &Value) -> Vec<(String, String, Value)> {
+    let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let text = |e: &Value, key: &str| e[key].as_str().unwrap_or_default().to_owned();
+    let mut all: Vec<_> = entries.map(|e| (text(e, "manager"), text(e, "apiVersion"), e["fieldsV1"].clone())).collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
+#[tokio::test]
+async fn owners_keep_and_lose_the_fields_of_their_version() {
+    let (r, resource) = with_places(&[]).await;
+    apply(&r, &resource, "a", "v2", &[("host", "h"), ("port", "80")]).await.expect("applied");
+    let e = apply(&r, &resource, "b", "v1", &[("at", "h:81")]).await.expect_err("a has the port");
+    assert_eq!(e.message, "Apply failed with 1 conflict: conflict with \"a\": .port");
+    let both = apply(&r, &resource, "b", "v1", &[("at", "h:80")]).await.expect("the same value");
+    let a = ("a".to_owned(), "example.com/v2".to_owned(), json!({ "f:host": {}, "f:port": {} }));
+    let b = ("b".to_owned(), "example.com/v1".to_owned(), json!({ "f:at": {} }));
+    assert_eq!(owned(&both), [a.clone(), b.clone()]);
+
+    // What is given up in one version stays as long as somebody owns it in the other.
+    let left = apply(&r, &resource, "a", "v2", &[]).await.expect("applied");
+    assert_eq!((owned(&left), &left["at"]), (vec![b], &json!("h:80")));
+
+    // A plain write takes what it changes, and nothing else.
+    apply(&r, &resource, "a", "v2", &[("host", "h"), ("port", "80")]).await.expect("the same values");
+    let caller = Caller { speaks: Speaks::Version("v2".into()), ..caller() };
+    let patch = kinds::Patch { kind: kinds::PatchKind::Merge, body: br#"{"port":"82"}"#.to_vec() };
+    let options = WriteOptions { field_manager: "c".to_owned(), ..WriteOptions::default() };
+    let made = r.patch(&caller, &Target::new(resource.clone(), ObjectKey::new("a", "p")), &patch, &options).await.expect("patched");
+    let c = ("c".to_owned(), "example.com/v2".to_owned(), json!({ "f:port": {} }));
+    let a = ("a".to_owned(), a.1, json!({ "f:host": {} }));
+    assert_eq!(owned(&serde_json::from_slice(&made.entry.json).expect("JSON")), [a, c]);
+}
