@@ -58,8 +58,11 @@ fn types(rows: &[Value]) -> Result<String> {
         let package = &name[..=name.rfind('.').context("a type name has a package")?];
         for field in row["fields"].as_array().into_iter().flatten() {
             let mut field = field.clone();
-            if SET_OR_UNSET.contains(&(name, text(&field, "json"))) {
-                field["emit"] = "presence".into();
+            if let Some((.., emit)) = OBSERVED_OTHERWISE.iter().find(|(ty, json, _)| (*ty, *json) == (name, text(&field, "json"))) {
+                field["emit"] = (*emit).into();
+            }
+            if NULL_WHEN_UNSET.iter().any(|(ty, json)| name.ends_with(ty) && *json == text(&field, "json")) {
+                field["emit"] = "null".into();
             }
             field_line(&mut out, &field, package).with_context(|| format!("field of {name}"))?;
         }
@@ -67,9 +70,43 @@ fn types(rows: &[Value]) -> Result<String> {
     Ok(out)
 }
 
-/// Fields whose recorded class is wrong: a value was never observed to be unset there.
-const SET_OR_UNSET: &[(&str, &str)] =
-    &[("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion", "webhook")];
+/// Fields whose recorded class is wrong: a server fills them in, so they were never observed to be unset or empty.
+const OBSERVED_OTHERWISE: &[(&str, &str, &str)] = &[
+    ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion", "webhook", "presence"),
+    ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookConversion", "conversionReviewVersions", "always"),
+    ("io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec", "validationActions", "nonzero"),
+    ("io.k8s.api.apps.v1.RollingUpdateDaemonSet", "maxSurge", "presence"),
+    ("io.k8s.api.autoscaling.v1.ScaleSpec", "replicas", "nonzero"),
+    ("io.k8s.api.core.v1.AzureDiskVolumeSource", "readOnly", "presence"),
+    ("io.k8s.api.core.v1.FileKeySelector", "optional", "presence"),
+];
+
+/// Fields that may be unset and are printed nevertheless, as null: pointers of the Go structs that are not left out. The
+/// types are named by their ends, for their fields are such in each version.
+const NULL_WHEN_UNSET: &[(&str, &str)] = &[
+    ("admissionregistration.v1.MutatingWebhook", "sideEffects"),
+    ("admissionregistration.v1.ValidatingWebhook", "sideEffects"),
+    (".DaemonSetSpec", "selector"),
+    (".DeploymentSpec", "selector"),
+    (".ReplicaSetSpec", "selector"),
+    (".StatefulSetSpec", "selector"),
+    ("authentication.v1.TokenRequestSpec", "boundObjectRef"),
+    ("authentication.v1.TokenRequestSpec", "expirationSeconds"),
+    (".CertificateSigningRequestSpec", "request"),
+    ("core.v1.AzureFilePersistentVolumeSource", "secretNamespace"),
+    ("core.v1.GRPCAction", "service"),
+    ("core.v1.ScaleIOPersistentVolumeSource", "secretRef"),
+    ("core.v1.ScaleIOVolumeSource", "secretRef"),
+    ("core.v1.TypedLocalObjectReference", "apiGroup"),
+    ("core.v1.TypedObjectReference", "apiGroup"),
+    ("flowcontrol.v1.LimitedPriorityLevelConfiguration", "nominalConcurrencyShares"),
+    ("networking.v1.HTTPIngressPath", "pathType"),
+    (".IngressClassParametersReference", "scope"),
+    (".CapacityRequestPolicy", "default"),
+    ("scheduling.v1alpha2.PodGroupSpec", "podGroupTemplateRef"),
+    ("scheduling.v1alpha2.PodGroupTemplate", "schedulingConstraints"),
+    ("scheduling.v1alpha2.PodGroupTemplateReference", "workload"),
+];
 
 fn type_line(out: &mut String, row: &Value) -> Result<()> {
     let mut flags = String::new();
@@ -134,6 +171,7 @@ fn field_line(out: &mut String, field: &Value, package: &str) -> Result<()> {
         "presence" => flags.push('P'),
         "nonzero" => flags.push('N'),
         "always" => flags.push('A'),
+        "null" => flags.push('0'),
         _ => {}
     }
     for (key, letter) in [("required", '!'), ("inline", 'I'), ("valueItems", 'X'), ("unionDiscriminator", 'u'), ("unionMember", 'm')] {

@@ -139,6 +139,7 @@ pub(crate) fn list(call: &Call, served: &Served, listing: &Listing) -> Result<Re
         Form::Table => Ok(respond::tree(200, &table(call, served, &objects(), meta), call.accept)),
         Form::PartialMetadata | Form::PartialMetadataList => {
             let items: Vec<Value> = listing.entries.iter().map(|e| partial(&e.json)).collect();
+            let items = if items.is_empty() { Value::Null } else { items.into() };
             let tree = json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "items": items,
             });

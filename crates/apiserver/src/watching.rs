@@ -232,7 +232,12 @@ impl Pump {
             meta["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
         }
         let object = match self.call.accept.form {
-            Form::Object => json!({ "kind": kind, "apiVersion": self.served.api_version(), "metadata": meta }),
+            Form::Object => {
+                let object = json!({ "kind": kind, "apiVersion": self.served.api_version(), "metadata": meta });
+                let json = serde_json::to_vec(&object).unwrap_or_default();
+                let printed = self.served.kind.and_then(|kind| codec::unset::print_unset(kind, &json));
+                return self.put_json("BOOKMARK", &printed.unwrap_or(json));
+            }
             Form::Table => json!({
                 "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": { "resourceVersion": revision.to_string() },
                 "columnDefinitions": null, "rows": [{ "cells": [], "object": {

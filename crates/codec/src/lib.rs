@@ -11,6 +11,7 @@ pub mod restore;
 pub mod storage;
 pub mod strict;
 pub mod table;
+pub mod unset;
 pub mod validate_shape;
 pub mod yaml;
 

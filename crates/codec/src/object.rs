@@ -3,6 +3,7 @@
 //! Encoding has a hole: stored bytes carry no `metadata.resourceVersion`, because it is only known once the write is
 //! committed. [`with_revision`] fills it in.
 
+use crate::unset;
 use bytes::{BufMut, Bytes, BytesMut};
 use kinds::{Dynamic, Kind, LabelSelector, ManagedFieldsEntry, Object, ObjectMeta, Resource, Revision, for_each_kind};
 use serde::{Deserialize, Serialize, ser::SerializeMap};
@@ -86,9 +87,6 @@ fn mark_empty_selector(object: &mut Object, json: &[u8]) {
 const CONDITION_TIME: &str = "lastTransitionTime";
 /// What stands for no time in the types: the zero time of Kubernetes' own.
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
-/// The two together, as they are encoded.
-const UNDATED: &str = "\"lastTransitionTime\":\"0001-01-01T00:00:00Z\"";
-
 /// The same JSON with the zero time for every condition without one; none when there is no such condition.
 fn date_undated(json: &[u8]) -> Option<Vec<u8>> {
     fn walk(tree: &mut Value) -> bool {
@@ -106,14 +104,6 @@ fn date_undated(json: &[u8]) -> Option<Vec<u8>> {
     }
     let mut tree: Value = serde_json::from_slice(json).ok()?;
     walk(&mut tree).then(|| serde_json::to_vec(&tree).ok()).flatten()
-}
-
-/// The times that were none as null again.
-fn undate(json: Vec<u8>) -> Vec<u8> {
-    match std::str::from_utf8(&json) {
-        Ok(text) if text.contains(UNDATED) => text.replace(UNDATED, "\"lastTransitionTime\":null").into_bytes(),
-        _ => json,
-    }
 }
 
 /// Reads an object of a custom resource.
@@ -150,7 +140,7 @@ pub fn decode_resource(resource: &Resource, json: &[u8]) -> Result<Object, Decod
     }
 }
 
-/// Writes an object as JSON: `apiVersion`, `kind`, `metadata`, then the rest.
+/// Writes an object as JSON: `apiVersion`, `kind`, `metadata`, then the rest; and what Go prints of fields without a value.
 #[must_use]
 pub fn encode(object: &Object) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
@@ -158,7 +148,7 @@ pub fn encode(object: &Object) -> Vec<u8> {
     if matches!(object, Object::CustomResourceDefinition(_)) {
         out = whole_numbers(&out);
     }
-    undate(out)
+    object.kind().and_then(|kind| unset::print_unset(kind, &out)).unwrap_or(out)
 }
 
 /// The same JSON with `10` for `10.0`, as Go writes the bounds of a schema.

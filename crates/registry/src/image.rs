@@ -219,7 +219,9 @@ impl Image {
 
     fn decode(&self, kv: &KeyValue) -> Result<Option<Write>, ImageError> {
         let Some((resource, key)) = self.locate(&kv.key) else { return Ok(None) };
-        let json = codec::with_revision(&kv.value, kv.mod_revision);
+        // Values of the time before fields without a value were printed lack those.
+        let printed = resource.builtin().and_then(|kind| codec::unset::print_unset(kind, &kv.value));
+        let json = codec::with_revision(printed.as_deref().unwrap_or(&kv.value), kv.mod_revision);
         let object = slim(&resource, &json)
             .map_err(|e| ImageError::Decode { key: kv.key.escape_ascii().to_string(), why: e.to_string() })?;
         let entry = Entry::new(key.clone(), object, json, kv.mod_revision).decoded_by(resource.clone(), again);

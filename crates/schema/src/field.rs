@@ -39,6 +39,8 @@ pub enum Emit {
     Nonzero,
     /// In JSON even when zero.
     Always,
+    /// As `Presence`, but in JSON even when unset: as `null`.
+    Null,
     /// Never observed on a server; treat as `Nonzero`, or as `Presence` where that is all the field can be.
     Unknown,
 }
@@ -118,6 +120,11 @@ impl Field {
     /// How the field behaves when it is empty.
     pub fn emit(&self) -> Emit {
         self.emit
+    }
+
+    /// Whether the field stands in JSON even when it has no value.
+    pub fn always_printed(&self) -> bool {
+        matches!(self.emit, Emit::Always | Emit::Null)
     }
 
     /// Whether OpenAPI lists the field as required.

@@ -14,7 +14,7 @@ mod tests;
 mod types;
 
 pub use bootstrap::{bootstrap_objects, bootstrap_rbac};
-pub use columns::{Column, DEFAULT_COLUMNS_KIND, columns};
+pub use columns::{Column, DEFAULT_COLUMNS_KIND, column_description, columns};
 pub use features::{Feature, Milestone, Stage, features};
 pub use field::{Emit, Field, Kind, ListType, MapType};
 pub use resources::{Resource, Resources, Stability, Subresource, resources};

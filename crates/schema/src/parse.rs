@@ -51,6 +51,7 @@ fn parse_field(line: &'static str) -> (Field, &'static str) {
             b'P' => emit = Emit::Presence,
             b'N' => emit = Emit::Nonzero,
             b'A' => emit = Emit::Always,
+            b'0' => emit = Emit::Null,
             b'!' => bits |= field::REQUIRED,
             b'I' => bits |= field::INLINE,
             b'X' => bits |= field::VALUE_ITEMS,

@@ -85,6 +85,19 @@ fn columns_features_and_bootstrap_objects() {
 }
 
 #[test]
+fn every_column_says_what_it_shows() {
+    let lines = include_str!("../data/columns.txt").lines().filter_map(|line| line.strip_prefix('='));
+    let mut kinds = lines.map(|line| line.split('\t').collect::<Vec<_>>()).peekable();
+    assert!(kinds.peek().is_some());
+    for kind in kinds {
+        for column in columns(kind[0], kind[1], kind[2]) {
+            assert!(column.description.ends_with('.'), "{kind:?} {}", column.name);
+        }
+    }
+    assert_ne!(columns("", "v1", "Node")[1].description, columns("", "v1", "Pod")[2].description);
+}
+
+#[test]
 fn special_types_are_marked() {
     let special = |name: &str| types().by_name(name).and_then(Type::special);
     assert_eq!(special("io.k8s.apimachinery.pkg.api.resource.Quantity"), Some(Special::Quantity));
@@ -106,4 +119,11 @@ fn bytes_may_be_published_as_a_list() {
     let spec = types().by_name("io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceSpec").expect("a type");
     let bundle = spec.field("caBundle").expect("a field");
     assert_eq!((bundle.kind(), bundle.list_type()), (Kind::Bytes, Some(ListType::Atomic)));
+}
+
+#[test]
+fn a_mask_holds_the_fields_of_any_type() {
+    assert!(types().iter().all(|t| t.json_fields().len() <= 64));
+    let source = types().by_name("io.k8s.api.core.v1.TypedLocalObjectReference").expect("a type");
+    assert_eq!(source.field("apiGroup").map(Field::emit), Some(Emit::Null));
 }

@@ -150,10 +150,15 @@ impl Type {
 
     /// The field of that JSON name, looked for in inline messages too.
     pub fn field(&self, json: &str) -> Option<&'static Field> {
+        self.place(json.as_bytes()).map(|(_, field)| field)
+    }
+
+    /// The same with its place among [`Type::json_fields`], which are fewer than 64.
+    pub fn place(&self, json: &[u8]) -> Option<(usize, &'static Field)> {
         let table = types();
         let flat = self.flat_indexes();
-        let at = flat.binary_search_by(|&i| table.fields[usize::from(i)].json.cmp(json)).ok()?;
-        Some(&table.fields[usize::from(flat[at])])
+        let at = flat.binary_search_by(|&i| table.fields[usize::from(i)].json.as_bytes().cmp(json)).ok()?;
+        Some((at, &table.fields[usize::from(flat[at])]))
     }
 
     /// All fields that have a JSON name, those of inline messages included, sorted by JSON name.

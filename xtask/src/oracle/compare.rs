@@ -93,15 +93,19 @@ fn causes(status: &Value) -> BTreeSet<String> {
     list.into_iter().flatten().map(|c| format!("{}: {}", c["field"].as_str().unwrap_or_default(), c["message"].as_str().unwrap_or_default())).collect()
 }
 
+/// What stands for a member that is not there; `null` is there.
+const ABSENT: &str = "<absent>";
+
 /// Differences of two trees by path.
 pub(crate) fn trees(path: &str, kube: &Value, timonel: &Value, out: &mut Vec<Difference>) {
     match (kube, timonel) {
         (Value::Object(k), Value::Object(t)) => {
+            let absent = Value::from(ABSENT);
             for (name, value) in k {
-                trees(&format!("{path}.{name}"), value, t.get(name).unwrap_or(&Value::Null), out);
+                trees(&format!("{path}.{name}"), value, t.get(name).unwrap_or(&absent), out);
             }
             for (name, value) in t.iter().filter(|(n, _)| !k.contains_key(*n)) {
-                trees(&format!("{path}.{name}"), &Value::Null, value, out);
+                trees(&format!("{path}.{name}"), &absent, value, out);
             }
         }
         (Value::Array(k), Value::Array(t)) if k.len() == t.len() => {

@@ -48,6 +48,6 @@ fn trees_differ_by_path() {
     let mut found = Vec::new();
     compare::trees("", &json!({"a": [{"b": 1}], "c": 2}), &json!({"a": [{"b": 2}], "d": 3}), &mut found);
     let signatures: Vec<_> = found.iter().map(|d| d.signature.as_str()).collect();
-    assert_eq!(signatures, [".a[].b: 1 | 2", ".c: 2 | null", ".d: null | 3"]);
+    assert_eq!(signatures, [".a[].b: 1 | 2", ".c: 2 | \"<absent>\"", ".d: \"<absent>\" | 3"]);
     assert_eq!(elide("x[12]: \"y\" z"), "x[]: \"\" z");
 }

@@ -180,6 +180,7 @@ fn settle(map: &mut Map<String, Value>, ty: &'static Type, depth: u32) -> Result
                 };
                 map.insert(name.to_owned(), value);
             }
+            (Emit::Null, None) => drop(map.insert(name.to_owned(), Value::Null)),
             (Emit::Nonzero, Some(value)) if is_zero(value) => drop(map.remove(name)),
             (Emit::Unknown, Some(Value::Null)) => drop(map.remove(name)),
             _ => {}

@@ -119,7 +119,7 @@ fn fields(out: &mut Vec<u8>, entries: &[(Cow<'_, str>, &[u8])], ty: &'static Typ
 fn single(out: &mut Vec<u8>, field: &'static Field, value: &[u8], depth: u32) -> Done {
     let absent = is_null(value);
     let skipped = match (field.emit(), field.kind()) {
-        (Emit::Presence | Emit::Unknown, _) | (_, Kind::Bytes) => absent,
+        (Emit::Presence | Emit::Null | Emit::Unknown, _) | (_, Kind::Bytes) => absent,
         _ => false,
     };
     if skipped {

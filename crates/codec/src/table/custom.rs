@@ -34,19 +34,23 @@ impl CustomColumns {
     /// # Errors
     /// A JSONPath that is not understood.
     pub fn new(additional: &[Value]) -> Result<Self, String> {
-        let age = json!({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": ""});
+        let age = json!({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": schema::column_description("Age")});
         let listed = if additional.is_empty() { std::slice::from_ref(&age) } else { additional };
         let mut columns = vec![Column {
-            definition: json!({"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0}),
+            definition: json!({"name": "Name", "type": "string", "format": "name", "description": schema::column_description("Name"), "priority": 0}),
             kind: "string".to_owned(),
             path: vec![Step::Field("metadata".to_owned()), Step::Field("name".to_owned())],
         }];
         for column in listed {
             let view = View(column);
             let path = parse(view.text("/jsonPath"))?;
+            let description = match view.text("/description") {
+                "" => format!("Custom resource definition column (in JSONPath format): {}", view.text("/jsonPath")),
+                told => told.to_owned(),
+            };
             columns.push(Column {
                 definition: json!({"name": view.text("/name"), "type": view.text("/type"), "format": view.text("/format"),
-                    "description": view.text("/description"), "priority": view.int("/priority")}),
+                    "description": description, "priority": view.int("/priority")}),
                 kind: view.text("/type").to_owned(),
                 path,
             });

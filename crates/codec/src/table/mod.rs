@@ -90,7 +90,7 @@ pub fn cells(object: &Value, now: Timestamp) -> Vec<Value> {
 /// The `columnDefinitions` of a kind.
 pub fn column_definitions(group: &str, version: &str, kind: &str) -> Value {
     let columns = schema::columns(group, version, kind);
-    columns.iter().map(|c| json!({"name": c.name, "type": c.kind, "format": c.format, "description": "", "priority": c.priority})).collect()
+    columns.iter().map(|c| json!({"name": c.name, "type": c.kind, "format": c.format, "description": c.description, "priority": c.priority})).collect()
 }
 
 /// One row: cells, the conditions by which clients grey out finished pods, and what `include` asks for.
@@ -114,7 +114,12 @@ pub fn row(object: &Value, cells: Vec<Value>, include: Include) -> Value {
 /// A Table of objects of one built-in kind. `metadata` is the list's (resourceVersion, continue, remainingItemCount).
 pub fn table<'a>(gvk: (&str, &str, &str), metadata: Value, objects: impl Iterator<Item = &'a Value>, include: Include, now: Timestamp) -> Value {
     let rows: Vec<Value> = objects.map(|object| row(object, cells(object, now), include)).collect();
-    wrap(metadata, column_definitions(gvk.0, gvk.1, gvk.2), rows)
+    let mut table = wrap(metadata, column_definitions(gvk.0, gvk.1, gvk.2), rows);
+    if printer(gvk.0, gvk.2).is_none() && table["rows"].as_array().is_some_and(Vec::is_empty) {
+        // The printer of kinds that have none of their own makes no list for no rows.
+        table["rows"] = Value::Null;
+    }
+    table
 }
 
 /// A Table from finished columns and rows.

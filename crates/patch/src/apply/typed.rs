@@ -209,8 +209,9 @@ const EMPTY_DEPTH: u32 = 16;
 
 fn empty_message(ty: &'static Type, depth: u32) -> Value {
     let mut map = Map::new();
-    for field in ty.json_fields().filter(|field| field.emit() == Emit::Always && depth > 0) {
+    for field in ty.json_fields().filter(|field| field.always_printed() && depth > 0) {
         let value = match (field.kind(), field.ty()) {
+            _ if field.emit() == Emit::Null => Value::Null,
             (Kind::Object, Some(inner)) if inner.special().is_none() => empty_message(inner, depth - 1),
             (Kind::String | Kind::Enum, _) => Value::from(""),
             (Kind::Int32 | Kind::Int64, _) => Value::from(0),
