@@ -56,24 +56,43 @@ impl Pass<'_> {
     }
 
     fn flush(&mut self) {
-        self.out.extend_from_slice(&self.json[self.copied..self.at]);
-        self.copied = self.at;
+        self.flush_to(self.at);
     }
 
-    /// The members of an object, from its brace on; then those that are printed and were not there.
+    /// Copies what lies before a place and is not in `out` yet.
+    fn flush_to(&mut self, to: usize) {
+        self.out.extend_from_slice(&self.json[self.copied..to]);
+        self.copied = to;
+    }
+
+    /// The members of an object, from its brace on; then those that are printed and have no value, in their own order
+    /// wherever they stood: an object is written alike whether its types say nothing of a field or its zero.
     fn object(&mut self, ty: &'static Type) {
         self.at += 1;
-        let (mut seen, mut empty) = (0u64, true);
-        while self.member() {
-            empty = false;
-            let key = self.key();
-            match ty.place(key) {
-                Some((place, field)) => {
-                    seen |= 1 << place;
-                    self.field(field);
-                }
-                None => self.skip(),
+        let (mut seen, mut empty, mut dropped) = (0u64, true, false);
+        loop {
+            let before = self.at;
+            if !self.member() {
+                break;
             }
+            if empty && dropped {
+                self.flush_to(before);
+                self.copied = self.at;
+            }
+            let found = ty.place(self.key());
+            let Some((place, field)) = found else {
+                self.skip();
+                empty = false;
+                continue;
+            };
+            if !field.always_printed() {
+                self.field(field);
+            } else if self.without_value(field, before) {
+                dropped = true;
+                continue;
+            }
+            seen |= 1 << place;
+            empty = false;
         }
         for (place, field) in ty.json_fields().enumerate() {
             if seen & (1 << place) == 0 && field.always_printed() {
@@ -83,6 +102,37 @@ impl Pass<'_> {
             }
         }
         self.at += 1;
+    }
+
+    /// Passes over a field that is printed always, which began with what parts it from the one before; whether it was left
+    /// out because it has no value.
+    fn without_value(&mut self, field: &'static Field, before: usize) -> bool {
+        // The types cannot tell nothing from the zero of what must be there.
+        let untold = field.emit() == Emit::Always || field.required();
+        if let (true, Kind::Object, Some(ty), b'{') = (untold, field.kind(), plain(field), self.peek()) {
+            // Where the first was left out, nothing parts the field from those before.
+            self.flush_to(before.max(self.copied));
+            let mark = self.out.len();
+            self.flush();
+            let from = self.out.len();
+            self.object(ty);
+            self.flush();
+            let mut nothing = Vec::new();
+            zeroes(&mut nothing, ty, ZERO_DEPTH);
+            let without = self.out[from..] == nothing;
+            if without {
+                self.out.truncate(mark);
+            }
+            return without;
+        }
+        if !self.holds_nothing(field) {
+            self.field(field);
+            return false;
+        }
+        self.flush_to(before.max(self.copied));
+        self.skip();
+        self.copied = self.at;
+        true
     }
 
     /// Goes to the next member or item of what is open; whether there is one.
@@ -107,15 +157,9 @@ impl Pass<'_> {
     }
 
     fn field(&mut self, field: &'static Field) {
-        let special = field.ty().and_then(Type::special);
-        let inner = field.ty().filter(|_| special.is_none());
-        match (field.kind(), self.peek(), inner) {
-            (Kind::List | Kind::Map, b'[' | b'{', _) if self.nil_lists && field.emit() == Emit::Always && self.holds_nothing() => {
-                self.replace();
-            }
+        match (field.kind(), self.peek(), plain(field)) {
             (Kind::List, b'[', Some(ty)) | (Kind::Map, b'{', Some(ty)) => self.items(ty, field.kind() == Kind::Map),
             (Kind::Object, b'{', Some(ty)) => self.object(ty),
-            (Kind::Object, b'"', _) if matches!(special, Some(Special::Time)) && self.json[self.at..].starts_with(ZERO_TIME) => self.replace(),
             _ => self.skip(),
         }
     }
@@ -134,18 +178,16 @@ impl Pass<'_> {
         self.at += 1;
     }
 
-    /// Whether the list or map that begins here is empty.
-    fn holds_nothing(&self) -> bool {
-        let inside = self.json[self.at + 1..].iter().find(|b| !matches!(b, b' ' | b'\n' | b'\t' | b'\r'));
-        matches!(inside, Some(b']' | b'}'))
-    }
-
-    /// `null` for the value that begins here.
-    fn replace(&mut self) {
-        self.flush();
-        self.skip();
-        self.copied = self.at;
-        self.out.extend_from_slice(b"null");
+    /// Whether the value that begins here is what an unset field looks like. It is no struct.
+    fn holds_nothing(&self, field: &'static Field) -> bool {
+        let rest = &self.json[self.at..];
+        let is = |text: &[u8]| rest.starts_with(text) && matches!(rest.get(text.len()), None | Some(b',' | b'}' | b' ' | b'\n' | b'\t' | b'\r'));
+        let inside = || rest[1..].iter().find(|b| !matches!(b, b' ' | b'\n' | b'\t' | b'\r'));
+        match (field.kind(), rest.first()) {
+            (Kind::List | Kind::Map, Some(b'[' | b'{')) => self.nil_lists && matches!(inside(), Some(b']' | b'}')),
+            (Kind::Object, Some(b'"')) if field.ty().and_then(Type::special) == Some(Special::Time) => is(ZERO_TIME),
+            _ => is(scalar_zero(field)) || (field.required() && field.emit() == Emit::Null && is(b"\"\"")),
+        }
     }
 
     /// Passes over the value that begins here.
@@ -204,23 +246,31 @@ fn name(out: &mut Vec<u8>, name: &str, first: &mut bool) {
     out.extend_from_slice(b"\":");
 }
 
+/// The type of a field whose value is printed field by field.
+fn plain(field: &'static Field) -> Option<&'static Type> {
+    field.ty().filter(|ty| ty.special().is_none())
+}
+
 /// What an unset field looks like.
 fn zero(out: &mut Vec<u8>, field: &'static Field, depth: u32) {
-    let text: &[u8] = match (field.kind(), field.ty()) {
+    match plain(field) {
+        Some(ty) if field.kind() == Kind::Object && field.emit() != Emit::Null => zeroes(out, ty, depth),
+        _ => out.extend_from_slice(scalar_zero(field)),
+    }
+}
+
+/// The same of one that is no struct.
+fn scalar_zero(field: &'static Field) -> &'static [u8] {
+    match (field.kind(), field.ty().and_then(Type::special)) {
         _ if field.emit() == Emit::Null => b"null",
         (Kind::String | Kind::Enum, _) => b"\"\"",
         (Kind::Int32 | Kind::Int64 | Kind::Double, _) => b"0",
         (Kind::Bool, _) => b"false",
-        (Kind::Object, Some(ty)) => match ty.special() {
-            Some(Special::Quantity) => b"\"0\"",
-            Some(Special::Duration) => b"\"0s\"",
-            Some(Special::IntOrString) => b"0",
-            Some(_) => b"null",
-            None => return zeroes(out, ty, depth),
-        },
+        (Kind::Object, Some(Special::Quantity)) => b"\"0\"",
+        (Kind::Object, Some(Special::Duration)) => b"\"0s\"",
+        (Kind::Object, Some(Special::IntOrString)) => b"0",
         _ => b"null",
-    };
-    out.extend_from_slice(text);
+    }
 }
 
 fn zeroes(out: &mut Vec<u8>, ty: &'static Type, depth: u32) {
@@ -274,12 +324,32 @@ mod tests {
     }
 
     #[test]
+    fn nothing_and_the_zero_of_what_must_be_there_are_alike() {
+        let deployment = json!({"kind": "Deployment", "metadata": {"name": "d"}, "spec": {"selector": {}, "template": {}}});
+        assert_eq!(printed(Kind::Deployment, &deployment)["spec"]["selector"], Value::Null);
+        let given = json!({"kind": "Deployment", "metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {}}}});
+        assert_eq!(printed(Kind::Deployment, &given)["spec"]["selector"], json!({"matchLabels": {}}));
+    }
+
+    #[test]
     fn a_zero_time_is_none_but_only_where_a_time_is() {
         let service = json!({"kind": "Service", "metadata": {"annotations": {"a": "0001-01-01T00:00:00Z"}},
             "status": {"conditions": [{"lastTransitionTime": "0001-01-01T00:00:00Z"}]}});
         let seen = printed(Kind::Service, &service);
         assert_eq!(seen["metadata"], service["metadata"]);
         assert_eq!(seen["status"]["conditions"][0]["lastTransitionTime"], Value::Null);
+    }
+
+    #[test]
+    fn what_has_no_value_stands_last_wherever_it_stood() {
+        let told = r#"{"source":{},"kind":"Event","reportingComponent":"","metadata":{"name":"e"},"involvedObject":{},"firstTimestamp":null}"#;
+        let untold = r#"{"kind":"Event","metadata":{"name":"e"}}"#;
+        let print = |text: &str| String::from_utf8(print_unset(Kind::Event, text.as_bytes()).expect("a kind")).expect("text");
+        assert_eq!(print(told), print(untold));
+        assert_eq!(print(&print(told)), print(told));
+        let role = |text: &str| String::from_utf8(print_unset(Kind::Role, text.as_bytes()).expect("a kind")).expect("text");
+        assert_eq!(role(r#"{ "rules" : [ ] , "metadata" : {} }"#), r#"{ "metadata":{},"rules":null}"#);
+        assert_eq!(role(r#"{"metadata":{"name":"r"},"rules":[{"verbs":[]}]}"#), r#"{"metadata":{"name":"r"},"rules":[{"verbs":null}]}"#);
     }
 
     #[test]

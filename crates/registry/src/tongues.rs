@@ -58,7 +58,7 @@ impl<'a> Tongues<'a> {
         if from.info().group != to.info().group {
             return None;
         }
-        let spoken = codec::from_value(&from.into(), object.clone()).ok()?;
+        let spoken = codec::from_value(&Resource::Builtin(from), object.clone()).ok()?;
         let stored = if from == from.stored_as() { spoken } else { rules::convert::to_stored(spoken).ok()? };
         let turned = if to == to.stored_as() { stored } else { rules::convert::to_served(to, stored).ok()? };
         Some(codec::to_value(&turned))

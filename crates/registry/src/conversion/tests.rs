@@ -231,3 +231,31 @@ async fn owners_keep_and_lose_the_fields_of_their_version() {
     let a = ("a".to_owned(), a.1, json!({ "f:host": {} }));
     assert_eq!(owned(&serde_json::from_slice(&made.entry.json).expect("JSON")), [a, c]);
 }
+
+#[tokio::test]
+async fn a_write_in_one_version_of_a_built_in_kind_leaves_what_others_own_in_another() {
+    let r = open_with(Arc::new(MemoryDisk::default()), None).await;
+    let (kind, view) = (Kind::HorizontalPodAutoscaler, Kind::HorizontalPodAutoscalerV1);
+    let scaler = json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": { "name": "h", "namespace": "a" },
+        "spec": {
+            "maxReplicas": 3, "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "d" },
+            "metrics": [{ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 50 } } }],
+        },
+    });
+    let by = |manager: &str| WriteOptions { field_manager: manager.to_owned(), ..WriteOptions::default() };
+    let target = Target::new(kind, ObjectKey::new("a", "h"));
+    let object = codec::from_value(&kind.into(), scaler).expect("decodes");
+    r.create(&caller(), &target, object, &by("a")).await.expect("created");
+    let caller = Caller { speaks: Speaks::View(view), ..caller() };
+    let asked = crate::patching::Asked { spoken: Resource::Builtin(view), validation: crate::FieldValidation::Ignore };
+    let patch = kinds::Patch { kind: kinds::PatchKind::Merge, body: br#"{"spec":{"targetCPUUtilizationPercentage":70}}"#.to_vec() };
+    let made = r.patch_checked(&caller, &target, &patch, &by("c"), &asked).await.expect("patched");
+    let tree: Value = serde_json::from_slice(&made.entry.json).expect("JSON");
+    let found = owned(&tree);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!((&found[0].1, &found[1].1), (&"autoscaling/v2".to_owned(), &"autoscaling/v1".to_owned()));
+    assert!(found[0].2["f:spec"].get("f:metrics").is_none(), "{}", found[0].2);
+    assert_eq!(found[0].2["f:spec"]["f:maxReplicas"], json!({}));
+    assert_eq!(found[1].2, json!({ "f:spec": { "f:targetCPUUtilizationPercentage": {} } }));
+}
