@@ -202,7 +202,11 @@ async fn the_death_of_a_member_loses_nothing() {
         }
         let key = format!("/r/{n:04}");
         match put(&etcd, &key, "v", Expect::Absent).await {
-            Ok(_) => acknowledged.push(key),
+            // A read index is no older, whoever leads meanwhile (etcd's issue 21385).
+            Ok(revision) => {
+                assert!(etcd.latest().await.is_ok_and(|latest| latest >= revision), "{key}");
+                acknowledged.push(key);
+            }
             Err(CommitError::Unknown(_) | CommitError::Unavailable(_)) => {}
             Err(e) => panic!("{key}: {e}"),
         }
@@ -235,6 +239,29 @@ async fn what_has_a_lifetime_goes_by_itself() {
     }
     assert!(seen[2].put.is_none() && seen[2].key == "/r/short", "{seen:?}");
     assert!(etcd.get("/r/long".into(), None).await.expect("answers").is_some());
+    // It has gone: who renews it now is told (etcd's issue 20615).
+    let late = etcd.commit(Txn::put("/r/short", "v", Expect::At(seen[0].revision)).living(Some(Duration::from_secs(1)))).await;
+    assert!(matches!(late, Err(CommitError::Conflict { found: None, .. })), "{late:?}");
+}
+
+/// etcd's issue 20418: who was away for a while reads nothing old.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_paused_asks_before_it_reads() {
+    needs_etcd!("a_server_that_was_paused_asks_before_it_reads");
+    let members = start(1);
+    let (paused, busy) = (connect(&members).await, connect(&members).await);
+    let mut feed = paused.watch(WatchRequest::prefix("/r/", paused.revision().next())).expect("a feed");
+    let mut last = Revision::ZERO;
+    for n in 0..50 {
+        last = put(&busy, &format!("/r/{n:02}"), "v", Expect::Absent).await.expect("absent");
+    }
+    assert!(paused.revision() < last, "it has heard of nothing yet");
+    assert!(paused.latest().await.expect("answers") >= last);
+    let mut told = Vec::new();
+    while told.last() < Some(&last) {
+        told.extend(timeout(LIMIT, feed.next()).await.expect("in time").expect("a batch").events.iter().map(|e| e.revision));
+    }
+    assert!(told.len() == 50 && told.is_sorted());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

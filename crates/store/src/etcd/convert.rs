@@ -9,6 +9,8 @@ use tonic::{Code, Status};
 use super::{pb, pool};
 use crate::api::{CommitError, Expect, KeyValue, Op, Txn, TxnOp};
 
+/// What etcd says of a lease that has run out.
+pub(super) const LEASE_GONE: &str = "requested lease not found";
 /// etcd's spelling of "to the end of all keys".
 const ALL_FROM_HERE: &[u8] = b"\0";
 
@@ -122,6 +124,8 @@ pub(super) fn commit_error(status: &Status) -> CommitError {
         _ if text.contains("request is too large") || text.contains("too many operations") => CommitError::TooLarge,
         _ if text.contains("database space exceeded") => CommitError::NoSpace(text),
         Code::PermissionDenied | Code::Unauthenticated => CommitError::ReadOnly(text),
+        // Refused as a whole; another lease will do.
+        _ if text.contains(LEASE_GONE) => CommitError::Unavailable(text),
         // The connection was never made: nothing was sent.
         Code::Unavailable if text.contains("connect error") => CommitError::Unavailable(text),
         _ => CommitError::Unknown(text),

@@ -6,9 +6,10 @@
 //!   watch -> one stream a feed, resumed from the revision after the last whole one
 //! ```
 //! Laws: 1 what `commit` acknowledged is in etcd; an answer that got lost, or is not there after a second, is settled by
-//! sending the transaction again: its first expectation holds only once. Where that cannot tell either the caller hears
-//! `Unknown`. 2 A feed delivers whole revisions in order and survives the
-//! member it was connected to. 3 Companions are not carried: other servers' events have none, so readers decode anyway.
+//! sending the transaction again: its first expectation holds only once. Where that cannot tell either, because the first key
+//! holds something that neither the caller nor the expectation knows, the caller hears `Unknown`. 2 A feed delivers whole
+//! revisions in order, none before the one that it stands at, and survives the member it was connected to. 3 Companions are
+//! not carried: other servers' events have none, so readers decode anyway.
 
 mod convert;
 mod feed;
@@ -177,7 +178,7 @@ impl Etcd {
         let answer = match self.shared.pool.txn(convert::txn(txn, lease), limit).await {
             Ok(answer) => answer,
             Err(status) => {
-                if status.message().contains("requested lease not found") {
+                if status.message().contains(convert::LEASE_GONE) {
                     self.shared.leases.forget().await;
                 }
                 return Err(convert::commit_error(&status));
@@ -228,12 +229,8 @@ impl Etcd {
                 Err(e @ CommitError::Unknown(_)) => lost = Some(e),
                 Err(e @ CommitError::Unavailable(_)) => last = Some(e),
                 Err(CommitError::Conflict { key, found }) => {
-                    let settled = if lost.is_some() && key == first.key { settled(first, found.as_deref()) } else { None };
-                    let newest = || Revision(self.shared.newest.load(Ordering::Acquire));
-                    return match settled {
-                        Some(revision) => Ok(Committed { revision: revision.unwrap_or_else(newest), changed: true }),
-                        None => Err(CommitError::Conflict { key, found }),
-                    };
+                    let newest = Revision(self.shared.newest.load(Ordering::Acquire));
+                    return settled(first, lost, (key, found), newest);
                 }
                 done => return done,
             }
@@ -281,12 +278,20 @@ fn guard(txn: &Txn) -> Option<&TxnOp> {
     txn.ops.first().filter(|op| op.expect != Expect::Any && !matches!(op.op, Op::Check))
 }
 
-/// Whether what is there is what this operation would have left: then an earlier try went through.
-fn settled(op: &TxnOp, found: Option<&KeyValue>) -> Option<Option<Revision>> {
-    match (&op.op, found) {
-        (Op::Put { value, .. }, Some(kv)) if kv.value == *value => Some(Some(kv.mod_revision)),
-        (Op::Delete, None) => Some(None),
-        _ => None,
+/// What a conflict means when the answer to an earlier try was `lost`. Where another key than the guarded one is in the way no
+/// try went through. Where the guarded key holds what this transaction would have left, an earlier try did. Anything else
+/// there may stand over ours as well as before it.
+fn settled(
+    first: &TxnOp,
+    lost: Option<CommitError>,
+    (key, found): (Bytes, Option<Box<KeyValue>>),
+    newest: Revision,
+) -> Result<Committed, CommitError> {
+    let Some(lost) = lost.filter(|_| key == first.key) else { return Err(CommitError::Conflict { key, found }) };
+    match (&first.op, found) {
+        (Op::Put { value, .. }, Some(kv)) if kv.value == *value => Ok(Committed { revision: kv.mod_revision, changed: true }),
+        (Op::Delete, None) => Ok(Committed { revision: newest, changed: true }),
+        _ => Err(lost),
     }
 }
 

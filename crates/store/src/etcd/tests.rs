@@ -4,8 +4,8 @@ use base::Revision;
 use bytes::Bytes;
 use tonic::{Code, Status};
 
-use super::{convert, pb, settled};
-use crate::api::{CommitError, Expect, KeyValue, Op, Txn, TxnOp};
+use super::{convert, feed, pb, settled};
+use crate::api::{CommitError, Event, Expect, KeyValue, Op, Txn, TxnOp};
 
 fn kv(key: &str, value: &str, at: u64) -> KeyValue {
     let (key, value) = (Bytes::copy_from_slice(key.as_bytes()), Bytes::copy_from_slice(value.as_bytes()));
@@ -42,12 +42,30 @@ fn one_key_twice_is_refused_before_it_is_sent() {
 
 #[test]
 fn a_lost_answer_is_settled_by_what_is_there() {
+    let lost = || Some(CommitError::Unknown("request timed out".into()));
+    let judge = |op: &TxnOp, lost, at: &str, found: Option<KeyValue>| {
+        settled(op, lost, (Bytes::copy_from_slice(at.as_bytes()), found.map(Box::new)), Revision(9)).map(|c| c.revision.0)
+    };
     let put = TxnOp { key: "a".into(), expect: Expect::Absent, op: Op::Put { value: "1".into(), companion: None, lives: None } };
-    assert_eq!(settled(&put, Some(&kv("a", "1", 5))), Some(Some(Revision(5))), "an earlier try went through");
-    assert_eq!(settled(&put, Some(&kv("a", "2", 5))), None, "somebody else was there");
     let delete = TxnOp { key: "a".into(), expect: Expect::At(Revision(3)), op: Op::Delete };
-    assert_eq!(settled(&delete, None), Some(None));
-    assert_eq!(settled(&delete, Some(&kv("a", "2", 5))), None);
+    assert_eq!(judge(&put, lost(), "a", Some(kv("a", "1", 5))).ok(), Some(5), "an earlier try went through");
+    assert_eq!(judge(&delete, lost(), "a", None).ok(), Some(9), "and so did the deletion");
+    // Somebody else's value may have come before ours or over it, also where ours is gone again.
+    for unknown in [judge(&put, lost(), "a", Some(kv("a", "2", 5))), judge(&delete, lost(), "a", Some(kv("a", "2", 5)))] {
+        assert!(matches!(unknown, Err(CommitError::Unknown(_))), "{unknown:?}");
+    }
+    // The first expectation held, so nothing had gone through before; and where no answer got lost a conflict is one.
+    for conflict in [judge(&put, lost(), "b", Some(kv("b", "1", 5))), judge(&put, None, "a", Some(kv("a", "1", 5)))] {
+        assert!(matches!(conflict, Err(CommitError::Conflict { .. })), "{conflict:?}");
+    }
+}
+
+/// Issues 15271 and 20221 of etcd: a stream that is opened again at a member that lags may tell of the past.
+#[test]
+fn what_a_lagging_member_tells_again_is_not_told_again() {
+    let event = |at: u64| Event { revision: Revision(at), key: "a".into(), previous: None, put: Some(kv("a", "1", at)), companion: None };
+    let told = feed::since(Revision(6), [4, 5, 6, 6, 8].into_iter().map(event));
+    assert_eq!(told.iter().map(|e| e.revision.0).collect::<Vec<_>>(), [6, 6, 8]);
 }
 
 #[test]
@@ -56,5 +74,6 @@ fn refusals_keep_their_meaning() {
     assert!(matches!(of(Code::InvalidArgument, "etcdserver: request is too large"), CommitError::TooLarge));
     assert!(matches!(of(Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded"), CommitError::NoSpace(_)));
     assert!(matches!(of(Code::Unavailable, "etcdserver: request timed out"), CommitError::Unknown(_)));
+    assert!(matches!(of(Code::NotFound, "etcdserver: requested lease not found"), CommitError::Unavailable(_)));
     assert!(matches!(of(Code::PermissionDenied, "etcdserver: permission denied"), CommitError::ReadOnly(_)));
 }
