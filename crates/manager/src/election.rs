@@ -66,7 +66,7 @@ pub fn elect(candidate: Candidate) -> watch::Receiver<bool> {
 struct Race {
     candidate: Candidate,
     seen: Option<Seen>,
-    /// When the lease was last written by us, while we lead.
+    /// When the try began that last wrote the lease, while we lead: others may count from then on.
     renewed: Option<Instant>,
     tell: watch::Sender<bool>,
 }
@@ -75,13 +75,15 @@ impl Race {
     async fn run(mut self) {
         let shutdown = self.candidate.shutdown.clone();
         loop {
-            let tried = tokio::time::timeout(RENEW_DEADLINE, self.step());
+            let begun = Instant::now();
+            let tried = tokio::time::timeout_at(self.deadline(begun), self.step());
             tokio::select! {
-                outcome = tried => self.note(outcome.unwrap_or_else(|_| Err(ApiError::internal("no answer in time")))),
+                outcome = tried => self.note(begun, outcome.unwrap_or_else(|_| Err(ApiError::internal("no answer in time")))),
                 () = shutdown.cancelled() => break,
             }
+            let now = Instant::now();
             tokio::select! {
-                () = tokio::time::sleep(RETRY_PERIOD) => {}
+                () = tokio::time::sleep_until((now + RETRY_PERIOD).min(self.deadline(now))) => {}
                 () = shutdown.cancelled() => break,
             }
         }
@@ -92,10 +94,15 @@ impl Race {
         }
     }
 
-    fn note(&mut self, outcome: Result<bool, ApiError>) {
+    /// Until when a try may take that begins now: who leads stops at a fixed distance from the last renewal.
+    fn deadline(&self, now: Instant) -> Instant {
+        self.renewed.unwrap_or(now) + RENEW_DEADLINE
+    }
+
+    fn note(&mut self, begun: Instant, outcome: Result<bool, ApiError>) {
         let now = Instant::now();
         match outcome {
-            Ok(true) => self.renewed = Some(now),
+            Ok(true) => self.renewed = Some(begun),
             Ok(false) => self.renewed = None,
             // Another writer was faster, or the store did not answer: the deadline decides.
             Err(e) => warn!(lease = self.candidate.lease, err = %e, "The lease could not be written"),
@@ -199,39 +206,4 @@ fn written(old: &LeaseSpec, me: &str, act: Act, now: &MicroTime) -> LeaseSpec {
 }
 
 #[cfg(test)]
-mod tests {
-    //! The decision, and what is written.
-
-    use super::{Act, Duration, Instant, LeaseSpec, MicroTime, Seen, decide, written};
-    use jiff::Timestamp;
-
-    fn seen(holder: &str, since: Instant) -> Seen {
-        let spec = LeaseSpec {
-            holder_identity: Some(holder.to_owned()),
-            lease_duration_seconds: Some(15),
-            lease_transitions: Some(3),
-            ..LeaseSpec::default()
-        };
-        Seen { spec, since }
-    }
-
-    #[test]
-    fn only_what_was_watched_unrenewed_is_taken_over() {
-        let start = Instant::now();
-        let at = |s| start + Duration::from_secs(s);
-        assert_eq!(decide(&seen("me", start), "me", at(100)), Act::Renew);
-        assert_eq!(decide(&seen("", start), "me", start), Act::Take);
-        assert_eq!(decide(&seen("other", start), "me", at(14)), Act::Wait);
-        assert_eq!(decide(&seen("other", start), "me", at(15)), Act::Take);
-    }
-
-    #[test]
-    fn a_takeover_counts_and_a_renewal_does_not() {
-        let (start, now) = (Instant::now(), MicroTime(Timestamp::UNIX_EPOCH));
-        let old = seen("other", start).spec;
-        let took = written(&old, "me", Act::Take, &now);
-        assert_eq!((took.lease_transitions, took.acquire_time.is_some()), (Some(4), true));
-        let kept = written(&took, "me", Act::Renew, &now);
-        assert_eq!((kept.lease_transitions, kept.holder_identity.as_deref()), (Some(4), Some("me")));
-    }
-}
+mod tests;
