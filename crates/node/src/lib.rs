@@ -26,6 +26,7 @@ pub use config::{Config, Deps, ReadManifest, Tls};
 pub use pods::eviction::Thresholds;
 pub use network::{Network, NodeNetwork};
 pub use start::{Handle, StartError, start};
+pub use world::SnapshotWorld;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use pods::resize::Room;
 use std::sync::Arc;
 
 /// A snapshot as the brain sees it, on the node of that name.
-pub(crate) struct SnapshotWorld<'a>(pub(crate) Snapshot, pub(crate) &'a str);
+pub struct SnapshotWorld<'a>(pub Snapshot, pub &'a str);
 
 impl pods::World for SnapshotWorld<'_> {
     fn config_map(&self, namespace: &str, name: &str) -> Option<Arc<ConfigMap>> {

@@ -9,9 +9,10 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use kinds::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodStatus, Secret, Service};
+use kinds::api::core::v1::{Node, Pod, PodStatus};
 use kinds::apimachinery::pkg::apis::meta::v1::Preconditions;
 use kinds::{Api, ApiError, DeleteOptions, Kind, ObjectKey, Target, Typed, WriteOptions};
+use node::SnapshotWorld;
 use pods::probe::Verdict;
 use pods::{Act, EffectId, Facts, Failure, ImageFacts, Input, Origin, Outcome, View, Worker, admission, roster};
 use std::collections::{BTreeMap, BTreeSet};
@@ -182,7 +183,7 @@ impl Kubelet {
     fn step(&mut self, uid: &str, input: Input) {
         let Some(held) = self.held.get_mut(uid) else { return };
         let now = self.deps.clock.now();
-        let effects = held.worker.step(input, &World(self.deps.source.snapshot()), now);
+        let effects = held.worker.step(input, &SnapshotWorld(self.deps.source.snapshot(), &self.deps.machine.name), now);
         held.wake_at = effects.wake_at;
         for (id, act) in effects.acts {
             let (deps, uid, pod) = (self.deps.clone(), uid.to_owned(), Arc::clone(held.worker.pod()));
@@ -313,26 +314,5 @@ async fn delete(deps: &Deps, pod: &Pod) -> Outcome {
         Ok(_) => Outcome::Done,
         Err(e) if e.is_conflict() => gone(),
         Err(e) => refused(&e),
-    }
-}
-
-/// What the brain looks up.
-struct World(Snapshot);
-
-impl pods::World for World {
-    fn config_map(&self, namespace: &str, name: &str) -> Option<Arc<ConfigMap>> {
-        self.0.get::<ConfigMap>(namespace, name).cloned()
-    }
-    fn secret(&self, namespace: &str, name: &str) -> Option<Arc<Secret>> {
-        self.0.get::<Secret>(namespace, name).cloned()
-    }
-    fn services(&self, namespace: &str) -> Vec<Arc<Service>> {
-        self.0.list::<Service>(namespace).cloned().collect()
-    }
-    fn claim(&self, namespace: &str, name: &str) -> Option<Arc<PersistentVolumeClaim>> {
-        self.0.get::<PersistentVolumeClaim>(namespace, name).cloned()
-    }
-    fn volume(&self, name: &str) -> Option<Arc<PersistentVolume>> {
-        self.0.get::<PersistentVolume>("", name).cloned()
     }
 }
