@@ -181,6 +181,9 @@ impl Registry {
 
     /// An object's JSON as it is stored, and the JSON where that is something else.
     pub(crate) fn stored(&self, resource: &Resource, path: &str, json: Vec<u8>) -> Result<(Vec<u8>, Option<Vec<u8>>), ApiError> {
+        if !codec::is_readable(&json) {
+            return Err(ApiError::bad_request("the object and its managed fields have more levels than can be read again"));
+        }
         let formed = codec::storage::to_stored(self.form, resource, &json).map_err(ApiError::internal)?;
         let sealed = self.seals.seal(resource, path, formed.as_deref().unwrap_or(&json)).map_err(ApiError::internal)?;
         Ok(match sealed.or(formed) {
@@ -240,6 +243,15 @@ impl Registry {
         let found = self.engine.get(ports::KEY.into(), None).await.map_err(|e| ApiError::unavailable(e.to_string()))?;
         let Some(kv) = found else { return Ok((self.port_record_made(range), Expect::Absent)) };
         let record = Record::decode(&kv.value, range).map_err(|why| ApiError::internal(format!("{}: {why}", ports::KEY)))?;
+        let record = match record {
+            Some(record) => record,
+            // Servers with another range wrote it (kubeadm's, with another --service-node-port-range): ours takes its place with
+            // the next write. What was written together with theirs is seen by then.
+            None => {
+                self.image.reached(kv.mod_revision).await;
+                self.port_record_made(range)
+            }
+        };
         Ok((record, Expect::At(kv.mod_revision)))
     }
 

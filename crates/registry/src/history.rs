@@ -103,7 +103,7 @@ impl Registry {
                 }
             }
             if page.full || !found.more {
-                break count - looked;
+                break count.saturating_sub(looked);
             }
         };
         let next = page.last.filter(|_| remaining > 0).map(|key| Continue::behind(revision, &key, &query.namespace));

@@ -265,16 +265,23 @@ fn parsed(body: &[u8]) -> Result<Value, ApiError> {
 /// The same that must be an object.
 fn parsed_object(body: &[u8]) -> Result<Value, ApiError> {
     let tree = parsed(body)?;
-    let word = match &tree {
-        Value::Object(_) => return Ok(tree),
+    if tree.is_object() {
+        return Ok(tree);
+    }
+    Err(ApiError::bad_request(format!("error decoding patch: {}", no_object(&tree))))
+}
+
+/// As Go says that something is no object.
+fn no_object(tree: &Value) -> String {
+    let word = match tree {
+        Value::Object(_) => "object",
         Value::Array(_) => "array",
         Value::String(_) => "string",
         Value::Number(_) => "number",
         Value::Bool(_) => "bool",
         Value::Null => "null",
     };
-    let why = format!("error decoding patch: json: cannot unmarshal {word} into Go value of type map[string]interface {{}}");
-    Err(ApiError::bad_request(why))
+    format!("json: cannot unmarshal {word} into Go value of type map[string]interface {{}}")
 }
 
 pub(crate) fn apply(tree: &mut Value, patch: &Patch, kind: Option<Kind>) -> Result<(), ApiError> {
@@ -308,9 +315,9 @@ pub(crate) fn config(patch: &Patch, spoken: &Resource, target: &Target) -> Resul
 }
 
 fn check_config(config: &Value, spoken: &Resource, target: &Target) -> Result<(), ApiError> {
-    if !config.is_object() {
-        let word = if config.is_array() { "array" } else { "string" };
-        let why = format!("json: cannot unmarshal {word} into Go value of type map[string]interface {{}}");
+    // Nothing at all is an object without members.
+    if !config.is_object() && !config.is_null() {
+        let why = no_object(config);
         return Err(ApiError::bad_request(format!("error decoding YAML: error unmarshaling JSON: while decoding JSON: {why}")));
     }
     let text = |key: &str| config[key].as_str().unwrap_or_default();

@@ -80,11 +80,11 @@ impl Record {
         out
     }
 
-    /// From what is stored.
+    /// From what is stored; `None` for the record of another range.
     ///
     /// # Errors
-    /// Other bytes, or a record of another range.
-    pub(crate) fn decode(stored: &[u8], range: (u16, u16)) -> Result<Self, String> {
+    /// Other bytes.
+    pub(crate) fn decode(stored: &[u8], range: (u16, u16)) -> Result<Option<Self>, String> {
         let body = stored.strip_prefix(MAGIC).ok_or("it is not in Kubernetes' protobuf form")?;
         let raw = one(body, UNKNOWN_RAW)?.ok_or("it holds no object")?;
         let said = String::from_utf8_lossy(one(raw, RANGE_TEXT)?.unwrap_or_default()).into_owned();
@@ -92,7 +92,7 @@ impl Record {
         let ours = format!("{}-{}", range.0, range.1);
         // One that was never used has no range yet.
         if !said.is_empty() && said != ours {
-            return Err(format!("it is of ports {said}, and the servers give out {ours}"));
+            return Ok(None);
         }
         let data = one(raw, RANGE_DATA)?.unwrap_or_default();
         if data.len() > record.bits.len() {
@@ -101,7 +101,7 @@ impl Record {
         for (to, from) in record.bits.iter_mut().zip(data.iter().rev()) {
             *to = *from;
         }
-        Ok(record)
+        Ok(Some(record))
     }
 }
 
@@ -156,26 +156,26 @@ mod tests {
         for port in [30_000, 30_009, 32_767, 80] {
             r.take(port);
         }
-        let again = Record::decode(&r.encode(), RANGE).expect("our own");
-        assert_eq!(again.taken().collect::<Vec<_>>(), [30_000, 30_009, 32_767]);
+        let taken = |r: &Record| Record::decode(&r.encode(), RANGE).expect("our own").expect("our range").taken().collect::<Vec<_>>();
+        assert_eq!(taken(&r), [30_000, 30_009, 32_767]);
         r.release(32_767);
         r.release(30_009);
-        assert_eq!(Record::decode(&r.encode(), RANGE).expect("our own").taken().collect::<Vec<_>>(), [30_000]);
-        assert_eq!(Record::decode(&Record::new(RANGE).encode(), RANGE), Ok(Record::new(RANGE)));
+        assert_eq!(taken(&r), [30_000]);
+        assert_eq!(Record::decode(&Record::new(RANGE).encode(), RANGE), Ok(Some(Record::new(RANGE))));
     }
 
     /// In the form in which kube-apiserver v1.36.2 leaves it: its metadata are not empty bytes.
     #[test]
     fn kube_apiserver_s_is_read() {
         let theirs = b"k8s\0\n\x15\n\x02v1\x12\x0fRangeAllocation\x12\x23\n\x10\n\0\x12\0\x1a\0\"\0*\02\08\0B\0\x12\x0b30000-32767\x1a\x02\x02\x02\x1a\0\"\0";
-        let read = Record::decode(theirs, RANGE).expect("readable");
+        let read = Record::decode(theirs, RANGE).expect("readable").expect("our range");
         assert_eq!(read.taken().collect::<Vec<_>>(), [30_001, 30_009]);
     }
 
     #[test]
-    fn others_are_refused() {
+    fn others_are_told_apart() {
         let r = Record::new((30_000, 30_100)).encode();
-        assert_eq!(Record::decode(&r, RANGE), Err("it is of ports 30000-30100, and the servers give out 30000-32767".to_owned()));
+        assert_eq!(Record::decode(&r, RANGE), Ok(None));
         assert!(Record::decode(b"{}", RANGE).is_err());
         assert!(Record::decode(&r[..r.len() - 3], (30_000, 30_100)).is_err());
     }

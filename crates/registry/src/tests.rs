@@ -2,48 +2,32 @@
 
 use crate::list::{Continue, ListQuery};
 use crate::*;
-use base::{Clock, Ids};
-use jiff::Timestamp;
 use kinds::api::core::v1::ConfigMap;
 use kinds::{Kind, Object, ObjectKey, ObjectMeta, Patch, PatchKind, Resource, Target, WriteOptions};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use store::{Embedded, MemoryDisk, Options};
-
-struct Fixed;
-impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_second(1_800_000_000).expect("in range")
-    }
-}
-
-#[derive(Default)]
-struct Counting(AtomicU64);
-impl Ids for Counting {
-    fn uid(&self) -> String {
-        format!("00000000-0000-4000-8000-{:012}", self.0.fetch_add(1, Ordering::Relaxed))
-    }
-    fn below(&self, bound: u64) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed) % bound
-    }
-}
+use testkit::{FakeClock, FakeIds};
 
 pub(crate) async fn open(disk: Arc<MemoryDisk>) -> Arc<Registry> {
     open_with(disk, None).await
 }
 
-pub(crate) async fn open_with(disk: Arc<MemoryDisk>, hooks: Option<Arc<dyn Hooks>>) -> Arc<Registry> {
-    let engine = Embedded::open_on(disk, Options::default()).expect("opens");
+/// What a server is told, with these networks for services.
+pub(crate) fn settings(service_cidrs: &[&str], hooks: Option<Arc<dyn Hooks>>) -> Settings {
     let config = rules::Config {
-        service_cidrs: vec![],
+        service_cidrs: service_cidrs.iter().map(|n| n.parse().expect("a network")).collect(),
         node_ports: (30_000, 32_767),
         cluster_domain: "cluster.local".into(),
         advertise_address: std::net::Ipv4Addr::LOCALHOST.into(),
         secure_port: 6443,
     };
-    let settings = Settings { config, gates: rules::Gates::default(), hooks };
-    let (registry, follow) =
-        Registry::open(Arc::new(engine), Arc::new(Fixed), Arc::new(Counting::default()), settings).await.expect("loads");
+    Settings { config, gates: rules::Gates::default(), hooks }
+}
+
+pub(crate) async fn open_with(disk: Arc<MemoryDisk>, hooks: Option<Arc<dyn Hooks>>) -> Arc<Registry> {
+    let engine = Embedded::open_on(disk, Options::default()).expect("opens");
+    let (clock, ids) = (Arc::new(FakeClock::default()), Arc::new(FakeIds::default()));
+    let (registry, follow) = Registry::open(Arc::new(engine), clock, ids, settings(&[], hooks)).await.expect("loads");
     tokio::spawn(follow);
     let namespace = kinds::api::core::v1::Namespace {
         metadata: ObjectMeta { name: Some("a".into()), ..ObjectMeta::default() },

@@ -3,11 +3,10 @@
 use crate::masters::Master;
 use crate::presence::Presence;
 use crate::repair::Leaks;
-use crate::{Caller, Registry, Settings};
+use crate::{Caller, Registry};
 use base::{Clock, Ids};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use jiff::Timestamp;
 use kinds::api::core::v1::{ConfigMap, Endpoints, Namespace, ResourceQuota, ResourceQuotaSpec, Service, ServicePort, ServiceSpec};
 use kinds::api::coordination::v1::Lease;
 use kinds::api::networking::v1::IPAddress;
@@ -15,10 +14,12 @@ use kinds::{ApiError, DeleteOptions, Kind, Object, ObjectKey, ObjectMeta, Quanti
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use store::{
     Committed, CommitError, Embedded, Engine, Feed, FeedError, Fut, KeyValue, MemoryDisk, Op, Options, RangeError, RangeRequest,
     RangeResult, Revision, Txn, WatchRequest,
 };
+use testkit::FakeClock;
 
 /// One store for several servers: what a writer hands along does not reach the others.
 struct Common(Embedded);
@@ -64,14 +65,6 @@ impl Engine for Common {
     }
 }
 
-struct Moving(AtomicU64);
-impl Clock for Moving {
-    fn now(&self) -> Timestamp {
-        let second = 1_800_000_000 + i64::try_from(self.0.load(Ordering::Relaxed)).expect("small");
-        Timestamp::from_second(second).expect("in range")
-    }
-}
-
 /// Both servers draw the same numbers: they want the same address and port in the same instant.
 #[derive(Default)]
 struct Alike(AtomicU64);
@@ -84,15 +77,8 @@ impl Ids for Alike {
     }
 }
 
-async fn server(engine: &Arc<Common>, clock: &Arc<Moving>) -> Arc<Registry> {
-    let config = rules::Config {
-        service_cidrs: vec!["10.96.0.0/16".parse().expect("a network")],
-        node_ports: (30_000, 32_767),
-        cluster_domain: "cluster.local".into(),
-        advertise_address: std::net::Ipv4Addr::LOCALHOST.into(),
-        secure_port: 6443,
-    };
-    let settings = Settings { config, gates: rules::Gates::default(), hooks: None };
+async fn server(engine: &Arc<Common>, clock: &Arc<FakeClock>) -> Arc<Registry> {
+    let settings = crate::tests::settings(&["10.96.0.0/16"], None);
     let engine: Arc<dyn Engine> = Arc::clone(engine) as _;
     let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
     let (registry, follow) = Registry::open(engine, clock, Arc::new(Alike::default()), settings).await.expect("loads");
@@ -100,9 +86,9 @@ async fn server(engine: &Arc<Common>, clock: &Arc<Moving>) -> Arc<Registry> {
     registry
 }
 
-async fn pair() -> (Arc<Common>, Arc<Moving>, [Arc<Registry>; 2]) {
+async fn pair() -> (Arc<Common>, Arc<FakeClock>, [Arc<Registry>; 2]) {
     let engine = Arc::new(Common(Embedded::open_on(Arc::new(MemoryDisk::default()), Options::default()).expect("opens")));
-    let clock = Arc::new(Moving(AtomicU64::new(0)));
+    let clock = Arc::new(FakeClock::default());
     let servers = [server(&engine, &clock).await, server(&engine, &clock).await];
     for name in ["a", "default", "kube-system"] {
         let metadata = ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() };
@@ -205,7 +191,7 @@ async fn what_got_lost_is_mended() {
     let lost = r.address_op("10.96.0.77".parse().expect("an address"), &ObjectKey::new("a", "nobody")).expect("encodes");
     engine.commit(Txn { ops: vec![lost] }).await.expect("written");
     engine.commit(Txn::delete("/registry/ipaddresses/10.96.0.9", store::Expect::Any)).await.expect("gone");
-    clock.0.store(120, Ordering::Relaxed);
+    clock.advance(Duration::from_secs(120));
     let mut leaks = Leaks::default();
     for round in 1..=3 {
         r.repair_allocations(&mut leaks).await.expect("mended");
@@ -215,6 +201,20 @@ async fn what_got_lost_is_mended() {
     r.catch_up().await.expect("the store answers");
     let names: Vec<_> = r.snapshot().list::<IPAddress>("").filter_map(|a| a.metadata.name.clone()).collect();
     assert_eq!(names, ["10.96.0.9"]);
+}
+
+#[tokio::test]
+async fn the_record_of_another_range_is_made_anew() {
+    let (engine, _clock, servers) = pair().await;
+    create(&servers[0], Kind::Service, "a", service("s", None, Some(30_500))).await.expect("created");
+    let mut theirs = crate::ports::Record::new((20_000, 40_000));
+    theirs.take(25_000);
+    engine.commit(Txn::put(crate::ports::KEY, theirs.encode(), store::Expect::Any)).await.expect("written");
+    let again = create(&servers[1], Kind::Service, "a", service("t", None, Some(30_500))).await.expect_err("taken");
+    assert!(again.message.contains("provided port is already allocated"), "{}", again.message);
+    create(&servers[1], Kind::Service, "a", service("t", None, Some(30_501))).await.expect("created");
+    let (record, _) = servers[0].port_record().await.expect("readable");
+    assert_eq!(record.taken().collect::<Vec<_>>(), [30_500, 30_501]);
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn a_lease_says_who_a_server_is() {
     // As kube-apiserver v1.36.2 calls itself on a host of this name.
     assert_eq!(name(&first), "apiserver-wlv32tlttr4jl3gtroqexyxapa");
     assert_eq!(first.spec.as_ref().and_then(|s| s.holder_identity.clone()), Some(format!("{}_1", name(&first))));
-    clock.0.fetch_add(3_601, Ordering::Relaxed);
+    clock.advance(Duration::from_secs(3_601));
     r.renew_presence(&of("vm", "3")).await.expect("renewed");
     r.sweep_presence().await.expect("swept");
     assert_eq!(all().iter().map(name).collect::<Vec<_>>(), [name(&first)]);

@@ -18,6 +18,7 @@ fn definition() -> Value {
             "replicas": { "type": "integer", "minimum": 1, "maximum": 10, "default": 1 },
             "color": { "type": "string" },
             "tags": { "type": "array", "x-kubernetes-list-type": "set", "items": { "type": "string" } },
+            "free": { "type": "object", "x-kubernetes-preserve-unknown-fields": true },
         } },
         "status": { "type": "object", "properties": { "replicas": { "type": "integer" } } },
     } } });
@@ -37,7 +38,11 @@ fn definition() -> Value {
 }
 
 async fn with_definition() -> (Arc<Registry>, Resource, Target) {
-    let r = open(Arc::new(MemoryDisk::default())).await;
+    defined_on(&Arc::new(MemoryDisk::default())).await
+}
+
+async fn defined_on(disk: &Arc<MemoryDisk>) -> (Arc<Registry>, Resource, Target) {
+    let r = open(Arc::clone(disk)).await;
     let kind = Kind::CustomResourceDefinition;
     let crd = codec::from_value(&kind.into(), definition()).expect("decodes");
     let target = Target::new(kind, ObjectKey::default());
@@ -143,4 +148,34 @@ async fn a_deleted_definition_waits_and_takes_nothing_in() {
     let new = object(&resource, "v1", json!({}));
     let e = r.create(&caller(), &target, new, &WriteOptions::default()).await.expect_err("refused");
     assert_eq!((e.code, e.message.as_str()), (405, "create not allowed while custom resource definition is terminating"));
+}
+
+/// Managed fields say again what an object has, some levels further down: what a parser let in may be too deep to be read again.
+#[tokio::test]
+async fn what_is_stored_can_be_read_again_however_deep_it_is() {
+    let disk = Arc::new(MemoryDisk::default());
+    let (r, resource, target) = defined_on(&disk).await;
+    let options = WriteOptions::default();
+    let mut stored = 0;
+    for levels in 100..=126 {
+        let free = (0..levels).fold(json!(1), |below, _| json!({ "a": below }));
+        let mut deep = object(&resource, "v1", json!({ "free": free }));
+        deep.meta_mut().name = Some(format!("x{levels}"));
+        match r.create(&caller(), &target, deep, &options).await {
+            Ok(_) => stored += 1,
+            Err(e) => assert_eq!((e.code, e.message.as_str()), (400, "the object and its managed fields have more levels than can be read again")),
+        }
+    }
+    assert!((1..27).contains(&stored), "{stored}");
+    let read = |r: &Registry| {
+        let listing = r.list(&resource, &ListQuery::default()).expect("listed");
+        listing.entries.iter().filter(|e| e.object().meta().uid.is_some()).count()
+    };
+    // Decoded objects that nobody reads are let go, and decoded again.
+    r.cool();
+    assert!(r.cool() > 0);
+    assert_eq!(read(&r), stored);
+    r.engine.close().await;
+    drop(r);
+    assert_eq!(read(&*open(disk).await), stored);
 }
