@@ -14,7 +14,7 @@ mod tests;
 
 use base64::Engine;
 use cache::Snapshot;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use jiff::Timestamp;
 use kinds::api::core::v1::Secret;
 use rules::User;
@@ -130,6 +130,12 @@ fn bootstrap_user(token: &str, snapshot: &Snapshot, now: Timestamp) -> Option<Us
     let mut groups = vec!["system:bootstrappers".to_owned()];
     groups.extend(data("auth-extra-groups").unwrap_or_default().split(',').filter(|g| !g.is_empty()).map(str::to_owned));
     Some(User { name: format!("system:bootstrap:{id}"), groups, ..User::default() })
+}
+
+/// The value of a header that names somebody. HTTP lets it be any bytes; Go takes them as UTF-8, and so do we: a name that
+/// was left out for its letters would let the request go on as somebody else.
+fn words(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
 /// A key out of the name of a header.

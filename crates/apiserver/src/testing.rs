@@ -94,21 +94,15 @@ pub(crate) fn config(path: &std::path::Path) -> client::Config {
 
 /// A registry over memory.
 pub(crate) async fn registry() -> Arc<registry::Registry> {
-    struct Fixed;
-    impl base::Clock for Fixed {
-        fn now(&self) -> jiff::Timestamp {
-            jiff::Timestamp::from_second(1_800_000_000).expect("in range")
-        }
-    }
-    impl base::Ids for Fixed {
-        fn uid(&self) -> String {
-            "00000000-0000-4000-8000-000000000000".into()
-        }
-        fn below(&self, bound: u64) -> u64 {
-            bound / 2
-        }
-    }
     let engine = store::Embedded::open_on(Arc::new(store::MemoryDisk::default()), store::Options::default()).expect("opens");
+    registry_on(Arc::new(engine), registry::sealing::Storage::default()).await.expect("loads")
+}
+
+/// A registry over an engine.
+pub(crate) async fn registry_on(
+    engine: Arc<store::Embedded>,
+    storage: registry::sealing::Storage,
+) -> Result<Arc<registry::Registry>, registry::ImageError> {
     let config = rules::Config {
         service_cidrs: vec![],
         node_ports: (30_000, 32_767),
@@ -117,8 +111,8 @@ pub(crate) async fn registry() -> Arc<registry::Registry> {
         secure_port: 6443,
     };
     let settings = registry::Settings { config, gates: rules::Gates::default(), hooks: None };
-    let opened = registry::Registry::open(Arc::new(engine), Arc::new(Fixed), Arc::new(Fixed), settings).await;
-    let (registry, follow) = opened.expect("loads");
+    let (clock, ids) = (Arc::new(testkit::FakeClock::default()), Arc::new(testkit::FakeIds::default()));
+    let (registry, follow) = registry::Registry::open_stored(engine, clock, ids, settings, storage).await?;
     tokio::spawn(follow);
-    registry
+    Ok(registry)
 }

@@ -23,6 +23,8 @@ const FRAME_BYTES: usize = 32 * 1024;
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 /// Watches without a timeout end after this and up to twice this long.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1800);
+/// And no watch lasts longer, whatever it asks for.
+const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Starts a watch and answers with its stream.
 pub(crate) async fn watch(call: Call, served: Served) -> Result<Reply, ApiError> {
@@ -47,8 +49,9 @@ pub(crate) async fn watch(call: Call, served: Served) -> Result<Reply, ApiError>
         from = Some(call.shared.registry.snapshot().revision());
     }
     let query = WatchQuery { list, from, send_initial };
-    let asked = info.param("timeoutSeconds").and_then(|t| t.parse::<u64>().ok()).filter(|t| *t > 0);
-    let timeout = asked.map_or_else(|| TIMEOUT_MIN + Duration::from_secs(call.shared.ids.below(1800)), Duration::from_secs);
+    let asked = info.param("timeoutSeconds").and_then(|t| t.parse().ok()).filter(|t| *t > 0).map(Duration::from_secs);
+    let own = || TIMEOUT_MIN + Duration::from_secs(call.shared.ids.below(1800));
+    let timeout = asked.map_or_else(own, |t| t.min(TIMEOUT_MAX));
     let bookmarks = info.flag("allowWatchBookmarks");
     let media = match call.accept.encoding {
         Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",

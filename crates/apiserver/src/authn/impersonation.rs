@@ -2,7 +2,7 @@
 //! first (`impersonate:MODE` for whom, `impersonate-on:MODE:VERB` for what), the old `impersonate` last; the first refusal
 //! is told. Docs: "User Impersonation"; KEP-5284.
 
-use super::{AUTHENTICATED, unescape};
+use super::{AUTHENTICATED, unescape, words};
 use crate::authz::Authorizers;
 use cache::Snapshot;
 use http::HeaderMap;
@@ -93,12 +93,12 @@ pub(crate) fn wanted(headers: &HeaderMap) -> Result<Option<User>, ApiError> {
     if !headers.keys().any(|k| k.as_str().starts_with("impersonate-")) {
         return Ok(None);
     }
-    let text = |n: &str| headers.get(n).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-    let groups = headers.get_all("impersonate-group").iter().filter_map(|v| v.to_str().ok().map(str::to_owned)).collect();
+    let text = |n: &str| headers.get(n).map(words).unwrap_or_default();
+    let groups = headers.get_all("impersonate-group").iter().map(words).collect();
     let mut extra = BTreeMap::<String, Vec<String>>::new();
     for (k, v) in headers {
-        if let (Some(key), Ok(v)) = (k.as_str().strip_prefix("impersonate-extra-"), v.to_str()) {
-            extra.entry(unescape(key)).or_default().push(v.to_owned());
+        if let Some(key) = k.as_str().strip_prefix("impersonate-extra-") {
+            extra.entry(unescape(key)).or_default().push(words(v));
         }
     }
     let user = User { name: text("impersonate-user"), uid: text("impersonate-uid"), groups, extra };

@@ -1,6 +1,7 @@
 //! Identity by a front proxy: it shows a certificate of its own authority, and says in headers for whom it speaks.
 //! Docs: "Authenticating: Authenticating Proxy".
 
+use super::words;
 use http::HeaderMap;
 use rules::User;
 use std::collections::BTreeMap;
@@ -36,15 +37,15 @@ impl Proxy {
             return None;
         }
         let first = |names: &[String]| {
-            names.iter().find_map(|n| headers.get(n.to_lowercase())?.to_str().ok().filter(|v| !v.is_empty()).map(str::to_owned))
+            names.iter().find_map(|n| headers.get(n.to_lowercase()).map(words).filter(|v| !v.is_empty()))
         };
         let user = first(&self.user)?;
-        let groups = self.group.iter().flat_map(|n| headers.get_all(n.to_lowercase())).filter_map(|v| v.to_str().ok().map(str::to_owned)).collect();
+        let groups = self.group.iter().flat_map(|n| headers.get_all(n.to_lowercase())).map(words).collect();
         let mut extra = BTreeMap::<String, Vec<String>>::new();
         for (header, value) in headers {
             let key = self.extra_prefix.iter().find_map(|p| header.as_str().strip_prefix(&p.to_lowercase()));
-            if let (Some(key), Ok(value)) = (key, value.to_str()) {
-                extra.entry(super::unescape(key)).or_default().push(value.to_owned());
+            if let Some(key) = key {
+                extra.entry(super::unescape(key)).or_default().push(words(value));
             }
         }
         Some(User { name: user, uid: first(&self.uid).unwrap_or_default(), groups, extra })

@@ -174,7 +174,7 @@ async fn front_proxies_anonymous_and_static_tokens() {
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     let mut all = HeaderMap::new();
     for (k, v) in pairs {
-        all.append(http::HeaderName::from_bytes(k.to_lowercase().as_bytes()).expect("a name"), HeaderValue::from_str(v).expect("a value"));
+        all.append(http::HeaderName::from_bytes(k.to_lowercase().as_bytes()).expect("a name"), HeaderValue::from_bytes(v.as_bytes()).expect("a value"));
     }
     all
 }
@@ -191,6 +191,11 @@ fn impersonation_headers() {
     let named = of(&[("Impersonate-User", "u"), ("Impersonate-Group", "g"), ("Impersonate-Extra-Acme.com%2Fproject", "p")]);
     let named = named.expect("headers").expect("someone");
     assert_eq!((named.groups, &named.extra["acme.com/project"]), (vec!["g".to_owned()], &vec!["p".to_owned()]));
+    // A name of other letters is a name: without it the request would go on as whoever sends it.
+    let other = of(&[("Impersonate-User", "jörg"), ("Impersonate-Group", "träger")]).expect("headers").expect("someone");
+    assert_eq!((other.name.as_str(), other.groups), ("jörg", vec!["träger".to_owned()]));
+    let proxied = remote_user(&headers(&[("X-Remote-User", "jörg"), ("X-Remote-Group", "träger")])).expect("someone");
+    assert_eq!((proxied.name.as_str(), proxied.groups), ("jörg", vec!["träger".to_owned()]));
 }
 
 /// Cluster roles `ROLE` of rules `(groups, resources, names, verbs)`, bound to the user of the same name.

@@ -185,39 +185,14 @@ async fn a_kms_plugin_seals_the_seed() {
     assert_eq!(s.open("secrets", PATH, &sealed).await.expect("kept").0, b"value");
 }
 
-struct Fixed;
-impl base::Clock for Fixed {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::from_second(1_800_000_000).expect("in range")
-    }
-}
-impl base::Ids for Fixed {
-    fn uid(&self) -> String {
-        "00000000-0000-4000-8000-000000000000".into()
-    }
-    fn below(&self, bound: u64) -> u64 {
-        bound / 2
-    }
-}
-
 async fn open(disk: &Arc<store::MemoryDisk>, text: Option<&str>) -> Result<(Arc<registry::Registry>, Arc<store::Embedded>), String> {
     let engine = Arc::new(store::Embedded::open_on(Arc::clone(disk) as _, store::Options::default()).expect("opens"));
-    let config = rules::Config {
-        service_cidrs: vec![],
-        node_ports: (30_000, 32_767),
-        cluster_domain: "cluster.local".into(),
-        advertise_address: std::net::Ipv4Addr::LOCALHOST.into(),
-        secure_port: 6443,
-    };
-    let settings = registry::Settings { config, gates: rules::Gates::default(), hooks: None };
     let sealer = match text {
         Some(text) => Some(Arc::new(sealer(text).await) as Arc<dyn Sealer>),
         None => None,
     };
     let storage = registry::sealing::Storage { sealer, ..Default::default() };
-    let opened = registry::Registry::open_stored(Arc::clone(&engine) as _, Arc::new(Fixed), Arc::new(Fixed), settings, storage).await;
-    let (registry, follow) = opened.map_err(|e| e.to_string())?;
-    tokio::spawn(follow);
+    let registry = crate::testing::registry_on(Arc::clone(&engine), storage).await.map_err(|e| e.to_string())?;
     Ok((registry, engine))
 }
 

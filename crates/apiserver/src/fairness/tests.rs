@@ -1,37 +1,10 @@
 //! The door under contention: turns, time-outs, clients that go away, and what other users notice of a flood.
 
 use super::*;
-use base::{Clock, Ids};
 use http::Method;
-use store::{Embedded, MemoryDisk, Options};
-
-struct Fixed;
-impl Clock for Fixed {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::from_second(1_800_000_000).expect("in range")
-    }
-}
-impl Ids for Fixed {
-    fn uid(&self) -> String {
-        "00000000-0000-4000-8000-000000000000".into()
-    }
-    fn below(&self, bound: u64) -> u64 {
-        bound / 2
-    }
-}
 
 async fn registry() -> Arc<Registry> {
-    let engine = Embedded::open_on(Arc::new(MemoryDisk::default()), Options::default()).expect("opens");
-    let config = rules::Config {
-        service_cidrs: vec![],
-        node_ports: (30_000, 32_767),
-        cluster_domain: "cluster.local".into(),
-        advertise_address: std::net::Ipv4Addr::LOCALHOST.into(),
-        secure_port: 6443,
-    };
-    let settings = registry::Settings { config, gates: rules::Gates::default(), hooks: None };
-    let (registry, follow) = Registry::open(Arc::new(engine), Arc::new(Fixed), Arc::new(Fixed), settings).await.expect("loads");
-    tokio::spawn(follow);
+    let registry = crate::testing::registry().await;
     registry.keep_flow_objects().await.expect("bootstraps");
     registry
 }

@@ -13,7 +13,6 @@ use serde_json::json;
 use serde::{Deserialize, Serialize};
 
 const ISSUER: &str = "kubernetes/serviceaccount";
-/// A label of a Secret whose token was withdrawn because nobody used it.
 /// A label of a Secret: the day on which its token was last used.
 const LAST_USED: &str = "kubernetes.io/legacy-token-last-used";
 const INVALID_SINCE: &str = "kubernetes.io/legacy-token-invalid-since";

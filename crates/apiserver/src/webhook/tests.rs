@@ -21,18 +21,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use testkit::FakeIds;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-
-struct Ids;
-impl base::Ids for Ids {
-    fn uid(&self) -> String {
-        "11111111-1111-4111-8111-111111111111".into()
-    }
-    fn below(&self, _: u64) -> u64 {
-        0
-    }
-}
 
 /// A server, and what it was asked.
 pub(crate) struct Server {
@@ -181,10 +172,10 @@ async fn asked(
 ) -> Outcome {
     let caller = registry::Caller::noted(Arc::new(rules::User::new("joe", &["dev"])));
     let (gates, config) = (Gates::default(), settings());
-    let ctx = Ctx { now: jiff::Timestamp::UNIX_EPOCH, snapshot, user: &caller.user, gates: &gates, config: &config, ids: &Ids };
+    let ctx = Ctx { now: jiff::Timestamp::UNIX_EPOCH, snapshot, user: &caller.user, gates: &gates, config: &config, ids: &FakeIds::default() };
     let ask = Ask { ctx: &ctx, request, caller: &caller, given, settle: &|_| {}, connect };
     let metrics = Arc::new(HookMetrics::new(&base::metrics::Registry::default()));
-    let hooks = Webhooks::new(Arc::new(Caller::default()), Arc::new(Ids), metrics);
+    let hooks = Webhooks::new(Arc::new(Caller::default()), Arc::new(FakeIds::default()), metrics);
     assert!(hooks.concern(phase, &ask));
     let mut round = Round::default();
     let object = match phase {
@@ -371,7 +362,7 @@ async fn convert(edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Result<Ob
     .await;
     let (crd, object) = custom(&s);
     let metrics = Arc::new(HookMetrics::new(&base::metrics::Registry::default()));
-    let hooks = Webhooks::new(Arc::new(Caller::default()), Arc::new(Ids), metrics);
+    let hooks = Webhooks::new(Arc::new(Caller::default()), Arc::new(FakeIds::default()), metrics);
     let all = hooks.convert(&Tables::default().snapshot(), &crd, vec![object.clone(), object], "g.io/v2").await?;
     assert_eq!(all[0], all[1]);
     Ok(all[0].clone())
