@@ -44,7 +44,6 @@ const LOCK_LOOK: Duration = Duration::from_millis(50);
 const CONNECT_WAIT: Duration = Duration::from_secs(20);
 const CONNECT_LOOK: Duration = Duration::from_millis(250);
 
-
 impl EngineFlags {
     /// Whether other servers may share the store.
     pub(crate) fn is_shared(&self) -> bool {
@@ -80,9 +79,7 @@ impl EngineFlags {
             prefix: self.etcd_prefix.clone(),
         })
     }
-}
 
-impl EngineFlags {
     fn password(&self) -> Result<Option<String>> {
         let Some(file) = self.etcd_password_file.as_deref() else { return Ok(None) };
         let text = String::from_utf8(read(file)?).with_context(|| format!("reading {}", file.display()))?;
