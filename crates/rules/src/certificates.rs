@@ -1,5 +1,6 @@
 //! CertificateSigningRequests. Docs: "Certificates and Certificate Signing Requests".
 
+use crate::checks::repeated;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crate::names::{self, NameRule};
@@ -64,12 +65,13 @@ fn validate(c: &CertificateSigningRequest, e: &mut FieldErrors) {
     if usages.is_empty() {
         e.required(&path.child("usages"), "");
     }
+    let again = repeated(usages);
     for (i, u) in usages.iter().enumerate() {
         let at = path.child("usages").index(i);
         if !USAGES.contains(&u.as_str()) {
             e.not_supported(&at, u, USAGES);
         }
-        if usages[..i].contains(u) {
+        if again[i] {
             e.duplicate(&at, u);
         }
     }

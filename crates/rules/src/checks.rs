@@ -3,6 +3,7 @@
 use crate::names::{self, Complaints};
 use crate::read::{amount, has, s};
 use kinds::{FieldErrors, IntOrString, Path, QuantityText};
+use std::collections::BTreeSet;
 
 /// The text for negative numbers.
 pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
@@ -12,6 +13,12 @@ pub(crate) fn complain(path: &Path, value: &str, why: Complaints, e: &mut FieldE
     for m in why {
         e.invalid(path, value, m);
     }
+}
+
+/// Which of them came before already. In one pass: lists from outside may have as many items as a body holds.
+pub(crate) fn repeated<K: Ord>(keys: impl IntoIterator<Item = K>) -> Vec<bool> {
+    let mut seen = BTreeSet::new();
+    keys.into_iter().map(|k| !seen.insert(k)).collect()
 }
 
 /// A number that may not be negative.

@@ -1,6 +1,6 @@
 //! Leases and EndpointSlices: what nodes and controllers write most. Docs: "Leases", "EndpointSlices".
 
-use crate::checks::complain;
+use crate::checks::{complain, repeated};
 use crate::core::service::special_ip;
 use crate::meta::immutable_text;
 use crate::names::{self, NameRule};
@@ -123,9 +123,10 @@ fn endpoint(p: &Endpoint, kind: &str, at: &Path, e: &mut FieldErrors) {
     if zones.len() > HINTS_MAX {
         e.too_many(&at.child("hints").child("forZones"), zones.len(), HINTS_MAX);
     }
+    let again = repeated(zones.iter().map(|z| &z.name));
     for (i, z) in zones.iter().enumerate() {
         let at = at.child("hints").child("forZones").index(i).child("name");
-        if zones[..i].iter().any(|x| x.name == z.name) {
+        if again[i] {
             e.duplicate(&at, &z.name);
         }
         complain(&at, &z.name, names::label_value(&z.name), e);
@@ -134,9 +135,10 @@ fn endpoint(p: &Endpoint, kind: &str, at: &Path, e: &mut FieldErrors) {
     if nodes.len() > HINTS_MAX {
         e.too_many(&at.child("hints").child("forNodes"), nodes.len(), HINTS_MAX);
     }
+    let again = repeated(nodes.iter().map(|n| &n.name));
     for (i, n) in nodes.iter().enumerate() {
         let at = at.child("hints").child("forNodes").index(i).child("name");
-        if nodes[..i].iter().any(|x| x.name == n.name) {
+        if again[i] {
             e.duplicate(&at, &n.name);
         }
         complain(&at, &n.name, names::dns_subdomain(&n.name), e);

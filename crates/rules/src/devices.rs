@@ -1,7 +1,7 @@
 //! Dynamic resource allocation: claims, templates, classes and slices of devices.
 //! Docs: "Dynamic Resource Allocation" (KEP-4381).
 
-use crate::checks::{complain, one_of};
+use crate::checks::{complain, one_of, repeated};
 use crate::meta::IMMUTABLE;
 use crate::names::{self, NameRule};
 use crate::quantities::spell;
@@ -181,9 +181,10 @@ fn claim(c: Option<&DeviceClaim>, path: &Path, e: &mut FieldErrors) {
 /// Requests by name, with `request/subrequest` for the alternatives of one.
 fn named_requests(list: &[String], known: &[DeviceRequest], at: &Path, e: &mut FieldErrors) {
     const UNKNOWN: &str = "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
+    let again = repeated(list);
     for (j, n) in list.iter().enumerate() {
         let at = at.index(j);
-        if list[..j].contains(n) {
+        if again[j] {
             e.duplicate(&at, n);
         }
         for part in n.split('/') {
@@ -282,10 +283,11 @@ fn request(r: &DeviceRequest, at: &Path, e: &mut FieldErrors) {
         (Some(_), [_, ..]) => e.invalid(at, crate::json::null(), "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set"),
         (Some(x), []) => exactly(x, &at.child("exactly"), e),
         (None, list) => {
+            let again = repeated(list.iter().map(|x| &x.name));
             for (i, x) in list.iter().enumerate() {
                 let at = at.child("firstAvailable").index(i);
                 complain(&at.child("name"), &x.name, names::dns_label(&x.name), e);
-                if list[..i].iter().any(|o| o.name == x.name) {
+                if again[i] {
                     e.duplicate(&at, &x.name);
                 }
                 tolerated(items(&x.tolerations), &at.child("tolerations"), e);
@@ -531,12 +533,13 @@ fn status(n: &ResourceClaim, o: &ResourceClaim, e: &mut FieldErrors) {
     if holders.len() > RESERVED_MAX {
         e.too_many(&path.child("reservedFor"), holders.len(), RESERVED_MAX);
     }
+    let again = repeated(holders.iter().map(|r| &r.uid));
     for (i, r) in holders.iter().enumerate() {
         let at = path.child("reservedFor").index(i);
         for (name, value) in [("resource", &r.resource), ("name", &r.name), ("uid", &r.uid)] {
             crate::checks::present(value, &at.child(name), e);
         }
-        if holders[..i].iter().any(|x| x.uid == r.uid) {
+        if again[i] {
             e.duplicate(&path.child("reservedFor").index(i).child("uid"), &r.uid);
         }
     }

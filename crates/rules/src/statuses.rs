@@ -1,7 +1,7 @@
 //! What several statuses have in common: conditions, the addresses of load balancers. API reference: "Condition",
 //! "LoadBalancerStatus"; KEP-1860 (`ipMode`).
 
-use crate::checks::complain;
+use crate::checks::{complain, repeated};
 use crate::names;
 use crate::read::{has, items, s};
 use kinds::api::core::v1::{LoadBalancerIngress, ServiceStatus};
@@ -20,9 +20,10 @@ static REASON_FORM: LazyLock<Regex> = LazyLock::new(|| Regex::new(&format!("^{RE
 
 /// The conditions of newer kinds, which are all of one form.
 pub(crate) fn conditions(list: &[Condition], path: &Path, e: &mut FieldErrors) {
+    let again = repeated(list.iter().map(|c| &c.type_));
     for (i, c) in list.iter().enumerate() {
         let at = path.index(i);
-        if list[..i].iter().any(|x| x.type_ == c.type_) {
+        if again[i] {
             e.duplicate(&at.child("type"), &c.type_);
         }
         condition(c, &at, e);

@@ -1,6 +1,6 @@
 //! The storage group. Docs: "Storage Classes", "CSI", "Volume Attributes Classes".
 
-use crate::checks::{complain, one_of_opt};
+use crate::checks::{complain, one_of_opt, repeated};
 use crate::core::pod::volumes::csi_driver;
 use crate::meta::{self, IMMUTABLE};
 use crate::names::{self, NameRule};
@@ -84,12 +84,13 @@ fn class(c: &StorageClass, e: &mut FieldErrors) {
         if terms[..i].iter().any(|x| x == t) || (expressions.is_empty()) {
             e.duplicate(&at, "");
         }
+        let again = repeated(expressions.iter().map(|x| &x.key));
         for (j, r) in expressions.iter().enumerate() {
             let at = at.index(j);
-            if expressions[..j].iter().any(|x| x.key == r.key) {
+            if again[j] {
                 e.duplicate(&at.child("key"), &r.key);
             }
-            for (k, v) in r.values.iter().enumerate().filter(|(k, v)| r.values[..*k].contains(v)) {
+            for (k, (v, _)) in r.values.iter().zip(repeated(&r.values)).enumerate().filter(|(_, (_, again))| *again) {
                 e.duplicate(&at.child("values").index(k), v);
             }
             if r.values.is_empty() {
@@ -153,9 +154,10 @@ const ALLOCATABLE_PERIOD_S_MIN: i64 = 10;
 
 fn token_requests(d: &CSIDriver, path: &Path, e: &mut FieldErrors) {
     let list = items(&d.spec.token_requests);
+    let again = repeated(list.iter().map(|t| &t.audience));
     for (i, t) in list.iter().enumerate() {
         let at = path.child("tokenRequests").index(i);
-        if list[..i].iter().any(|x| x.audience == t.audience) {
+        if again[i] {
             e.duplicate(&at.child("audience"), &t.audience);
         }
         let at = at.child("expirationSeconds");
@@ -220,6 +222,7 @@ fn csi_driver_name(name: &str, at: &Path, e: &mut FieldErrors) {
 
 fn node(n: &CSINode, e: &mut FieldErrors) {
     let list = &n.spec.drivers;
+    let again = repeated(list.iter().map(|d| &d.name));
     for (i, d) in list.iter().enumerate() {
         let at = Path::new("spec.drivers").index(i);
         csi_driver_name(&d.name, &at.child("name"), e);
@@ -231,15 +234,16 @@ fn node(n: &CSINode, e: &mut FieldErrors) {
         if let Some(n) = d.allocatable.as_ref().and_then(|a| a.count).filter(|n| *n < 0) {
             e.invalid(&at.child("allocatable").child("count"), n, "must be greater than or equal to 0");
         }
-        if list[..i].iter().any(|x| x.name == d.name) {
+        if again[i] {
             e.duplicate(&at.child("name"), &d.name);
         }
         let keys = items(&d.topology_keys);
+        let twice = repeated(keys);
         for (j, k) in keys.iter().enumerate() {
             if k.is_empty() {
                 e.required(&at, "");
             }
-            if keys[..j].contains(k) {
+            if twice[j] {
                 e.duplicate(&at, k);
             }
             complain(&at, k, names::qualified_name(k), e);

@@ -1,7 +1,7 @@
 //! Jobs. Docs: "Jobs"; KEP-2232 (suspend), KEP-3329 (pod failure policy), KEP-3850 (per index), KEP-3998 (success policy),
 //! KEP-4368 (managedBy).
 
-use crate::checks::{complain, not_negative, not_negative_opt, one_of};
+use crate::checks::{complain, not_negative, not_negative_opt, one_of, repeated};
 use crate::core::pod::{default, template};
 use crate::meta::{self, IMMUTABLE};
 use crate::names;
@@ -320,12 +320,13 @@ fn failure_rule(r: &PodFailurePolicyRule, spec: &JobSpec, at: &Path, e: &mut Fie
         if values.len() > 255 {
             e.too_many(&at.child("values"), values.len(), 255);
         }
+        let again = repeated(values);
         for (i, v) in values.iter().enumerate() {
             let at = at.child("values").index(i);
             if c.operator == "In" && *v == 0 {
                 e.invalid(&at, *v, "must not be 0 for the In operator");
             }
-            if values[..i].contains(v) {
+            if again[i] {
                 e.duplicate(&at, *v);
             }
         }

@@ -1,6 +1,6 @@
 //! Nodes. Docs: "Nodes", "Taints and Tolerations".
 
-use crate::checks::complain;
+use crate::checks::{complain, repeated};
 use crate::core::pod::resources::resource_amount;
 use crate::names::{self, NameRule};
 use crate::quantities::round_up_milli;
@@ -125,6 +125,7 @@ fn pod_cidrs(spec: &NodeSpec, e: &mut FieldErrors) {
 
 /// Taints of a node: well-formed, one a key and effect.
 pub(crate) fn taints(list: &[Taint], path: &Path, e: &mut FieldErrors) {
+    let again = repeated(list.iter().map(|t| (&t.key, &t.effect)));
     for (i, t) in list.iter().enumerate() {
         let at = path.index(i);
         complain(&at.child("key"), &t.key, names::qualified_name(&t.key), e);
@@ -137,7 +138,7 @@ pub(crate) fn taints(list: &[Taint], path: &Path, e: &mut FieldErrors) {
         } else if !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&t.effect.as_str()) {
             e.not_supported(&at.child("effect"), &t.effect, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
         }
-        if list[..i].iter().any(|x| x.key == t.key && x.effect == t.effect) {
+        if again[i] {
             let shown = format!("{{\"Key\":{:?},\"Value\":{:?},\"Effect\":{:?},\"TimeAdded\":null}}", t.key, s(&t.value), t.effect);
             e.duplicate(&at, kinds::field::Bare(shown));
             e.0.last_mut().expect("just pushed").detail = "taints must be unique by key and effect pair".into();
@@ -158,7 +159,8 @@ fn changed(n: &Node, o: &Node, e: &mut FieldErrors) {
     amounts(status, e);
     features(items(&status.declared_features), &Path::new("status.declaredFeatures"), e);
     let all = items(&status.addresses);
-    for (i, a) in all.iter().enumerate().filter(|(i, a)| all[..*i].contains(a)) {
+    let again = repeated(all.iter().map(|a| (&a.type_, &a.address)));
+    for (i, a) in all.iter().enumerate().filter(|(i, _)| again[*i]) {
         let shown = format!("{{\"Type\":{:?},\"Address\":{:?}}}", a.type_, a.address);
         e.duplicate(&Path::new("status.addresses").index(i), kinds::field::Bare(shown));
     }

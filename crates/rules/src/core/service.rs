@@ -1,7 +1,7 @@
 //! Services. Docs: "Service", "Virtual IPs and Service Proxies", "IPv4/IPv6 dual-stack"; KEP-1138, KEP-2086, KEP-2433.
 
 use super::service_update;
-use crate::checks::{complain, one_of, port, port_or_name};
+use crate::checks::{complain, one_of, port, port_or_name, repeated};
 use crate::meta;
 use crate::names::{self, NameRule};
 use crate::read::{fill, has, items, s};
@@ -153,8 +153,10 @@ fn validate(x: &Service, e: &mut FieldErrors) {
         e.required(&path.child("ports"), "");
     }
     by_type(spec, &path, e);
-    for (i, p) in items(&spec.ports).iter().enumerate() {
-        service_port(p, items(&spec.ports), i, &path.child("ports").index(i), e);
+    let ports = items(&spec.ports);
+    let again = repeated(ports.iter().map(|p| s(&p.name)));
+    for (i, p) in ports.iter().enumerate() {
+        service_port(p, ports.len() > 1, again[i], &path.child("ports").index(i), e);
     }
     meta::labels(spec.selector.as_ref(), &path.child("selector"), e);
     affinity(spec, &path, e);
@@ -197,15 +199,15 @@ fn by_type(spec: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
     }
 }
 
-fn service_port(p: &ServicePort, all: &[ServicePort], i: usize, at: &Path, e: &mut FieldErrors) {
+fn service_port(p: &ServicePort, of_many: bool, name_again: bool, at: &Path, e: &mut FieldErrors) {
     let name = s(&p.name);
     if name.is_empty() {
-        if all.len() > 1 {
+        if of_many {
             e.required(&at.child("name"), "");
         }
     } else {
         complain(&at.child("name"), name, names::dns_label(name), e);
-        if all[..i].iter().any(|x| s(&x.name) == name) {
+        if name_again {
             e.duplicate(&at.child("name"), name);
         }
     }
@@ -293,10 +295,11 @@ fn addresses(spec: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
         e.invalid(&path.child("clusterIPs"), crate::json::list(ips), why);
     }
     let known = ["IPv4", "IPv6"];
+    let again = repeated(families);
     for (i, f) in families.iter().enumerate() {
         if !known.contains(&f.as_str()) {
             e.not_supported(&path.child("ipFamilies").index(i), f, &known);
-        } else if families[..i].contains(f) {
+        } else if again[i] {
             e.duplicate(&path.child("ipFamilies").index(i), f);
         }
     }
@@ -315,7 +318,7 @@ fn addresses(spec: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
 }
 
 fn distinct(families: &[String]) -> bool {
-    families.iter().enumerate().all(|(i, f)| !families[..i].contains(f))
+    !repeated(families).contains(&true)
 }
 
 fn cluster_ips(ips: &[String], families: &[String], path: &Path, e: &mut FieldErrors) {
@@ -359,13 +362,15 @@ fn ports_as_a_whole(spec: &ServiceSpec, path: &Path, e: &mut FieldErrors) {
             }
         }
     }
+    let node_again = repeated(all.iter().map(|p| (p.node_port, s(&p.protocol))));
+    let again = repeated(all.iter().map(|p| (p.port, s(&p.protocol))));
     for (i, p) in all.iter().enumerate() {
         let at = path.child("ports").index(i);
         let node = p.node_port.unwrap_or_default();
-        if node != 0 && all[..i].iter().any(|x| x.node_port == p.node_port && s(&x.protocol) == s(&p.protocol)) {
+        if node != 0 && node_again[i] {
             e.duplicate(&at.child("nodePort"), node);
         }
-        if all[..i].iter().any(|x| x.port == p.port && s(&x.protocol) == s(&p.protocol)) {
+        if again[i] {
             let shown = format!(
                 "{{\"Name\":\"\",\"Protocol\":{:?},\"AppProtocol\":null,\"Port\":{},\"TargetPort\":0,\"NodePort\":0}}",
                 s(&p.protocol), p.port

@@ -1,32 +1,35 @@
 //! Where volumes and block devices appear inside containers.
 
-use crate::checks::{descending_path, present};
+use crate::checks::{descending_path, present, repeated};
 use crate::read::{has, items, on, s};
-use kinds::api::core::v1::{Container, PodSpec};
+use kinds::api::core::v1::{Container, PodSpec, Volume};
 use kinds::{FieldErrors, Path};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Volume mounts and volume devices of a container.
 pub(super) fn mounts(c: &Container, spec: &PodSpec, at: &Path, e: &mut FieldErrors) {
     let (mut seen, devices) = (BTreeSet::new(), items(&c.volume_devices));
-    let volume = |n: &str| items(&spec.volumes).iter().find(|v| v.name == n);
+    // The first of a name counts.
+    let volumes: BTreeMap<&str, &Volume> = items(&spec.volumes).iter().rev().map(|v| (v.name.as_str(), v)).collect();
+    let device_names: BTreeSet<&str> = devices.iter().map(|d| d.name.as_str()).collect();
+    let device_paths: BTreeSet<&str> = devices.iter().map(|d| d.device_path.as_str()).collect();
     for (i, m) in items(&c.volume_mounts).iter().enumerate() {
         let path = at.child("volumeMounts");
         let at = path.index(i);
         if m.name.is_empty() {
             e.required(&at.child("name"), "");
         }
-        if volume(&m.name).is_none() {
+        if !volumes.contains_key(m.name.as_str()) {
             e.not_found(&at.child("name"), &m.name);
         }
         present(&m.mount_path, &at.child("mountPath"), e);
         if !seen.insert(&m.mount_path) {
             e.invalid(&at.child("mountPath"), &m.mount_path, "must be unique");
         }
-        if devices.iter().any(|d| d.name == m.name) && !m.name.is_empty() {
+        if device_names.contains(m.name.as_str()) && !m.name.is_empty() {
             e.invalid(&at.child("name"), &m.name, "must not already exist in volumeDevices");
         }
-        if devices.iter().any(|d| d.device_path == m.mount_path) {
+        if device_paths.contains(m.mount_path.as_str()) {
             e.invalid(&at.child("mountPath"), &m.mount_path, "must not already exist as a path in volumeDevices");
         }
         if has(&m.sub_path) {
@@ -46,12 +49,13 @@ pub(super) fn mounts(c: &Container, spec: &PodSpec, at: &Path, e: &mut FieldErro
             recursive(r, on(m.read_only), m.mount_propagation.as_deref(), &path.child("recursiveReadOnly"), e);
         }
     }
+    let again = repeated(devices.iter().map(|d| &d.device_path));
     for (i, d) in devices.iter().enumerate() {
         let at = at.child("volumeDevices").index(i);
         if d.name.is_empty() {
             e.required(&at.child("name"), "");
         }
-        match volume(&d.name) {
+        match volumes.get(d.name.as_str()) {
             None => e.not_found(&at.child("name"), &d.name),
             Some(v) if v.persistent_volume_claim.is_none() && v.ephemeral.is_none() => {
                 let why = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
@@ -63,7 +67,7 @@ pub(super) fn mounts(c: &Container, spec: &PodSpec, at: &Path, e: &mut FieldErro
         if !d.device_path.is_empty() {
             crate::checks::no_backsteps(&d.device_path, &at.child("devicePath"), e);
         }
-        if devices[..i].iter().any(|x| x.device_path == d.device_path) {
+        if again[i] {
             e.invalid(&at.child("devicePath"), &d.device_path, "must be unique");
         }
     }

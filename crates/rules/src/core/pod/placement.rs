@@ -1,6 +1,6 @@
 //! Where a pod may run: node selectors, affinity, tolerations, spreading.
 
-use crate::checks::{complain, one_of_opt};
+use crate::checks::{complain, one_of_opt, repeated};
 use crate::meta::{self, Values};
 use crate::names;
 use crate::read::{has, items, s};
@@ -173,6 +173,7 @@ pub(crate) fn tolerations(list: &[Toleration], path: &Path, e: &mut FieldErrors)
 
 /// Spreading over failure domains.
 pub(super) fn spread(list: &[TopologySpreadConstraint], path: &Path, e: &mut FieldErrors) {
+    let again = repeated(list.iter().map(|c| (&c.topology_key, &c.when_unsatisfiable)));
     for (i, c) in list.iter().enumerate() {
         let at = path.index(i);
         if c.max_skew <= 0 {
@@ -187,7 +188,7 @@ pub(super) fn spread(list: &[TopologySpreadConstraint], path: &Path, e: &mut Fie
         if !actions.contains(&c.when_unsatisfiable.as_str()) {
             e.not_supported(&at.child("whenUnsatisfiable"), &c.when_unsatisfiable, &actions);
         }
-        if list[..i].iter().any(|x| x.topology_key == c.topology_key && x.when_unsatisfiable == c.when_unsatisfiable) {
+        if again[i] {
             let shown = format!("{{{}, {}}}", c.topology_key, c.when_unsatisfiable);
             e.duplicate(&at.child("{topologyKey, whenUnsatisfiable}"), shown);
         }

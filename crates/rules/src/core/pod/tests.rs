@@ -126,3 +126,15 @@ fn updates() {
     assert!(text.starts_with("spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"), "{text}");
     assert!(text.contains("\n+") && text.contains("\"x\""), "{text}");
 }
+
+/// A look through the list for each of its items takes minutes here.
+#[test]
+fn long_lists_are_checked_in_little_time() {
+    let many = 60_000;
+    let all = errors(|p| {
+        c(p).volume_devices = Some((0..many).map(|i| VolumeDevice { name: "v".into(), device_path: format!("/{i}") }).collect());
+        c(p).volume_mounts = Some((0..many).map(|i| VolumeMount { name: "w".into(), mount_path: format!("/m{i}"), ..Default::default() }).collect());
+        spec(p).volumes = Some((0..many).map(|i| Volume { name: format!("v{i}"), ..Default::default() }).collect());
+    });
+    assert_eq!(all.iter().filter(|e| e.contains("volumeDevices")).count(), many, "none of the volumes is there");
+}

@@ -13,6 +13,7 @@ pub(super) fn pod(n: &Pod, o: Option<&Pod>) -> Vec<String> {
     if let Some(o) = o {
         let mut before = Vec::new();
         spec(o.spec.as_ref().unwrap_or(&none), &Path::new("spec"), &mut before);
+        let before: BTreeSet<String> = before.into_iter().collect();
         all.retain(|w| !before.contains(w));
     } else if let Some(name) = &n.metadata.name {
         let why = crate::names::dns_label(name);
