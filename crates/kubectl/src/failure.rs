@@ -1,5 +1,6 @@
 //! How a command fails: what is printed, in kubectl's words, and the exit code.
 
+use indexmap::IndexSet;
 use client::Error;
 use kinds::ApiError;
 use kinds::error::Details;
@@ -147,7 +148,9 @@ fn api(e: &ApiError, doing: &str) -> String {
             (kind, "") => kind.to_owned(),
             (kind, name) => format!("{kind} \"{name}\""),
         };
-        let causes: Vec<String> = details.causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        // An update can be told of the same thing by two rules.
+        let causes: IndexSet<String> = details.causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        let causes: Vec<String> = causes.into_iter().collect();
         return match &causes[..] {
             [] => format!("The {what} is invalid"),
             [one] => format!("The {what} is invalid: {one}"),
