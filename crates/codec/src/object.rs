@@ -179,10 +179,18 @@ fn whole_numbers(json: &[u8]) -> Vec<u8> {
     }
 }
 
-/// An object as a JSON tree.
+/// An object as a JSON tree. A built-in kind's that is too deep with its managed fields is shown without them; what is too deep is
+/// never stored ([`is_readable`]).
 #[must_use]
 pub fn to_value(object: &Object) -> Value {
-    serde_json::from_slice(&encode(object)).expect("what encode wrote is JSON")
+    if let Object::Dynamic(d) = object {
+        return serde_json::to_value(Tree(d)).expect("members have names");
+    }
+    serde_json::from_slice(&encode(object)).unwrap_or_else(|_| {
+        let mut bare = object.clone();
+        bare.meta_mut().managed_fields = None;
+        serde_json::from_slice(&encode(&bare)).expect("what was read from JSON is written as JSON of as many levels")
+    })
 }
 
 /// An object of a resource from a JSON tree.
