@@ -7,7 +7,6 @@ use crate::names::{self, NameRule};
 use crate::quantities::spell;
 use crate::read::{fill, has, items, on, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, meta_fields};
-use kinds::ObjectMeta;
 use kinds::api::core::v1::NodeSelector;
 use kinds::api::resource::v1::{
     Device, DeviceClaim, DeviceClass, DeviceRequest, DeviceSelector, DeviceToleration, ExactDeviceRequest, OpaqueDeviceConfiguration,
@@ -62,7 +61,7 @@ pub(crate) const TEMPLATE_ROW: Rules = Rules {
 
 fn template(t: &ResourceClaimTemplate, e: &mut FieldErrors) {
     if let Some(meta) = &t.spec.metadata {
-        template_metadata(meta, &Path::new("spec.metadata"), e);
+        crate::meta::template(meta, &Path::new("spec.metadata"), e);
     }
     claim(t.spec.spec.devices.as_ref(), &Path::new("spec.spec"), e);
 }
@@ -249,31 +248,6 @@ fn opaque(o: Option<&OpaqueDeviceConfiguration>, at: &Path, e: &mut FieldErrors)
     } else if !o.parameters.0.is_object() {
         e.invalid(&at, "<value omitted>", "must be a valid JSON object");
     }
-}
-
-/// Only labels and annotations of a template's metadata mean anything.
-fn template_metadata(m: &ObjectMeta, at: &Path, e: &mut FieldErrors) {
-    for (name, set) in [
-        ("name", has(&m.name)),
-        ("generateName", has(&m.generate_name)),
-        ("namespace", has(&m.namespace)),
-        ("selfLink", has(&m.self_link)),
-        ("uID", has(&m.uid)),
-        ("resourceVersion", has(&m.resource_version)),
-        ("generation", m.generation.is_some_and(|n| n != 0)),
-        ("creationTimestamp", m.creation_timestamp.is_some()),
-        ("deletionTimestamp", m.deletion_timestamp.is_some()),
-        ("deletionGracePeriodSeconds", m.deletion_grace_period_seconds.is_some()),
-        ("ownerReferences", !items(&m.owner_references).is_empty()),
-        ("finalizers", !items(&m.finalizers).is_empty()),
-        ("managedFields", !items(&m.managed_fields).is_empty()),
-    ] {
-        if set {
-            e.forbidden(&at.child(name), "cannot be set");
-        }
-    }
-    crate::meta::labels(m.labels.as_ref(), &at.child("labels"), e);
-    crate::meta::annotations(m.annotations.as_ref(), &at.child("annotations"), e);
 }
 
 fn request(r: &DeviceRequest, at: &Path, e: &mut FieldErrors) {

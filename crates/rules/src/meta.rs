@@ -68,6 +68,31 @@ pub fn labels(labels: Option<&BTreeMap<String, String>>, path: &Path, e: &mut Fi
     }
 }
 
+/// Of the metadata in a template of a claim, only labels and annotations are taken over.
+pub fn template(m: &ObjectMeta, at: &Path, e: &mut FieldErrors) {
+    annotations(m.annotations.as_ref(), &at.child("annotations"), e);
+    labels(m.labels.as_ref(), &at.child("labels"), e);
+    for (name, given) in [
+        ("name", has(&m.name)),
+        ("generateName", has(&m.generate_name)),
+        ("namespace", has(&m.namespace)),
+        ("selfLink", has(&m.self_link)),
+        ("uID", has(&m.uid)),
+        ("resourceVersion", has(&m.resource_version)),
+        ("generation", m.generation.unwrap_or_default() != 0),
+        ("creationTimestamp", m.creation_timestamp.is_some()),
+        ("deletionTimestamp", m.deletion_timestamp.is_some()),
+        ("deletionGracePeriodSeconds", m.deletion_grace_period_seconds.is_some()),
+        ("ownerReferences", m.owner_references.is_some()),
+        ("finalizers", m.finalizers.is_some()),
+        ("managedFields", m.managed_fields.is_some()),
+    ] {
+        if given {
+            e.forbidden(&at.child(name), "cannot be set");
+        }
+    }
+}
+
 /// A set of annotations: keys and the size of all.
 pub fn annotations(annotations: Option<&BTreeMap<String, String>>, path: &Path, e: &mut FieldErrors) {
     let mut bytes = 0;

@@ -182,7 +182,7 @@ fn late(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
                 Some(t) => {
                     let at = p.child("volumeClaimTemplate");
                     if let Some(m) = &t.metadata {
-                        template_metadata(m, &at.child("metadata"), e);
+                        crate::meta::template(m, &at.child("metadata"), e);
                     }
                     crate::core::claim::spec(&t.spec, &at.child("spec"), e);
                 }
@@ -192,31 +192,6 @@ fn late(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
             present(s(&x.reference), &p.child("reference"), e);
             one_of_opt(&x.pull_policy, &["Always", "IfNotPresent", "Never"], &p.child("pullPolicy"), e);
         };
-    }
-}
-
-/// Of the metadata of a claim to be, only labels and annotations are taken over.
-fn template_metadata(m: &kinds::ObjectMeta, at: &Path, e: &mut FieldErrors) {
-    crate::meta::annotations(m.annotations.as_ref(), &at.child("annotations"), e);
-    crate::meta::labels(m.labels.as_ref(), &at.child("labels"), e);
-    for (name, given) in [
-        ("name", has(&m.name)),
-        ("generateName", has(&m.generate_name)),
-        ("namespace", has(&m.namespace)),
-        ("selfLink", has(&m.self_link)),
-        ("uID", has(&m.uid)),
-        ("resourceVersion", has(&m.resource_version)),
-        ("generation", m.generation.unwrap_or_default() != 0),
-        ("creationTimestamp", m.creation_timestamp.is_some()),
-        ("deletionTimestamp", m.deletion_timestamp.is_some()),
-        ("deletionGracePeriodSeconds", m.deletion_grace_period_seconds.is_some()),
-        ("ownerReferences", m.owner_references.is_some()),
-        ("finalizers", m.finalizers.is_some()),
-        ("managedFields", m.managed_fields.is_some()),
-    ] {
-        if given {
-            e.forbidden(&at.child(name), "cannot be set");
-        }
     }
 }
 
