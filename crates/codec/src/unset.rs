@@ -5,6 +5,7 @@
 //! Objects that were stored before have it put in when they are read from the store: what is served is never looked at again.
 
 use kinds::{Kind as ObjectKind, Standing};
+use memchr::memchr2;
 use schema::{Emit, Field, Kind, Special, Type};
 
 /// The zero time of Go, which the types carry where they must have a time; it is printed as none.
@@ -226,15 +227,13 @@ impl Pass<'_> {
     /// Passes over a string, from its first quote to behind its last.
     fn string(&mut self) {
         self.at += 1;
-        while let Some(b) = self.json.get(self.at) {
-            match b {
-                b'"' => {
-                    self.at += 1;
-                    return;
-                }
-                b'\\' => self.at += 2,
-                _ => self.at += 1,
+        while let Some(found) = self.json.get(self.at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+            let at = self.at + found;
+            if self.json[at] == b'"' {
+                self.at = at + 1;
+                return;
             }
+            self.at = at + 2;
         }
         self.at = self.json.len();
     }
