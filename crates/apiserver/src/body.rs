@@ -193,11 +193,11 @@ fn check_type(meta: &TypeMeta, served: &Served, version: &str, kind: &str) -> Re
     let v = if meta.api_version.is_empty() { version } else { &meta.api_version };
     let k = if meta.kind.is_empty() { kind } else { &meta.kind };
     let (group, short) = v.split_once('/').unwrap_or(("", v));
-    let known = served.definition.is_none() && schema::types().by_gvk(group, short, k).is_some();
-    let fits = k == kind && group == served.group;
     if v == version && k == kind {
         return Ok(());
     }
+    let known = served.definition.is_none() && schema::types().by_gvk(group, short, k).is_some();
+    let fits = k == kind && group == served.group;
     if served.definition.is_some() && k != kind {
         let mut errors = kinds::FieldErrors::default();
         errors.invalid(&Path::new("kind"), k, format!("must be {kind}"));
@@ -224,10 +224,7 @@ fn strict(
     bad: &dyn Fn(String) -> ApiError,
 ) -> Result<Vec<String>, ApiError> {
     let validation = validation(call)?;
-    let ty = served.kind.and_then(|k| {
-        let i = k.info();
-        schema::types().by_gvk(i.group, i.version, i.kind)
-    });
+    let ty = served.kind.and_then(codec::type_of);
     let mut found = codec::strict::check(json, ty).map_err(|e| bad(e.to_string()))?;
     if served.definition.is_some() && validation != FieldValidation::Ignore {
         let tree = serde_json::from_slice(json).map_err(|e| bad(e.to_string()))?;

@@ -110,7 +110,8 @@ async fn limited(
     let marks = permit.as_ref().and_then(fairness::Permit::marks);
     let of_watch = permit.take_if(|_| info.verb == "watch");
     let streams = info.is_long_running();
-    let work = permitted(shared, user, info, accept, request, (of_watch, trail));
+    // Work that waits in memory of its own costs no copies on its way, and a stream that is answered does not keep its room.
+    let work = Box::pin(permitted(shared, user, info, accept, request, (of_watch, trail)));
     let done = if streams { work.await } else { deadline::within(time, work).await };
     let reply = done.unwrap_or_else(|e| respond::failure(&e, plain));
     fairness::hold(reply, marks, permit)
@@ -151,7 +152,7 @@ async fn impersonate(
     let Some(wanted) = impersonation::wanted(headers)? else { return Ok(user) };
     let snapshot = shared.registry.snapshot();
     let asker = impersonation::Asker { authz: &shared.authz, snapshot: &snapshot, request: &attributes(info) };
-    let (user, constraint) = asker.become_someone(&user, &wanted).await?;
+    let (user, constraint) = Box::pin(asker.become_someone(&user, &wanted)).await?;
     if let Some(trail) = trail {
         trail.impersonates(&user, constraint);
     }
@@ -202,7 +203,7 @@ async fn dispatch(call: Call) -> Result<Reply, ApiError> {
 
 async fn answer(mut call: Call) -> Result<Reply, ApiError> {
     if !call.info.is_resource {
-        return nonresource(call).await;
+        return Box::pin(nonresource(call)).await;
     }
     let info = &call.info;
     let known = kinds::Kind::from_gvr(&info.group, &info.version, &info.resource).is_some();
@@ -210,19 +211,19 @@ async fn answer(mut call: Call) -> Result<Reply, ApiError> {
         return Err(ApiError::no_such_verb());
     }
     match info.subresource.as_str() {
-        "log" if info.resource == "pods" && info.group.is_empty() => return kubelet::stream(call).await,
+        "log" if info.resource == "pods" && info.group.is_empty() => return Box::pin(kubelet::stream(call)).await,
         "exec" | "attach" | "portforward" if info.resource == "pods" && info.group.is_empty() => {
-            connect::admit(&mut call).await?;
-            return kubelet::stream(call).await;
+            Box::pin(connect::admit(&mut call)).await?;
+            return Box::pin(kubelet::stream(call)).await;
         }
         "proxy" if info.group.is_empty() && matches!(info.resource.as_str(), "pods" | "services" | "nodes") => {
-            connect::admit(&mut call).await?;
-            return kubelet::proxy(call).await;
+            Box::pin(connect::admit(&mut call)).await?;
+            return Box::pin(kubelet::proxy(call)).await;
         }
         _ => {}
     }
     if let Some(service) = elsewhere(&call) {
-        return aggregate::proxy(call, &service).await;
+        return Box::pin(aggregate::proxy(call, &service)).await;
     }
     let Some(served) = call.shared.served(&info.group, &info.version, &info.resource) else { return missing(&info.path) };
     call.caller.speaks = served.speaks();
@@ -232,7 +233,7 @@ async fn answer(mut call: Call) -> Result<Reply, ApiError> {
             return Err(ApiError::no_such_path());
         }
         resource::check_verb(&call, &served)?;
-        return reviews::answer(call, &served).await;
+        return Box::pin(reviews::answer(call, &served)).await;
     }
     resource::serve(call, served).await
 }
@@ -248,7 +249,7 @@ fn elsewhere(call: &Call) -> Option<Arc<APIService>> {
 
 async fn nonresource(call: Call) -> Result<Reply, ApiError> {
     if let Some(service) = elsewhere(&call) {
-        return aggregate::proxy(call, &service).await;
+        return Box::pin(aggregate::proxy(call, &service)).await;
     }
     let path = call.info.path.as_str();
     let read = matches!(call.info.verb, "get" | "head");

@@ -21,23 +21,23 @@ use std::sync::Arc;
 /// Longest field manager name.
 const MANAGER_MAX: usize = 128;
 
-/// Serves one request on a resource.
+/// Serves one request on a resource. What changes something is large and takes its own memory; a read is small.
 pub(crate) async fn serve(call: Call, served: Served) -> Result<Reply, ApiError> {
     check_scope(&call, &served)?;
     check_verb(&call, &served)?;
     match (call.info.verb, call.info.subresource.as_str()) {
-        ("list", "") => list(call, served).await,
-        ("watch", "") => watching::watch(call, served).await,
+        ("list", "") => Box::pin(list(call, served)).await,
+        ("watch", "") => Box::pin(watching::watch(call, served)).await,
         ("get", "scale") => get_scale(&call, &served),
-        ("update", "scale") => put_scale(call, served).await,
-        ("patch", "scale") => patch_scale(call, served).await,
+        ("update", "scale") => Box::pin(put_scale(call, served)).await,
+        ("patch", "scale") => Box::pin(patch_scale(call, served)).await,
         ("get", sub) => get(&call, &served, sub).await,
-        ("create", "") => create(call, served).await,
-        ("create", "binding" | "eviction" | "token") => create_below(call, served).await,
-        ("update", _) => update(call, served).await,
-        ("patch", _) => patch(call, served).await,
-        ("delete", "") => delete(call, served).await,
-        ("deletecollection", "") => delete_collection(call, served).await,
+        ("create", "") => Box::pin(create(call, served)).await,
+        ("create", "binding" | "eviction" | "token") => Box::pin(create_below(call, served)).await,
+        ("update", _) => Box::pin(update(call, served)).await,
+        ("patch", _) => Box::pin(patch(call, served)).await,
+        ("delete", "") => Box::pin(delete(call, served)).await,
+        ("deletecollection", "") => Box::pin(delete_collection(call, served)).await,
         _ => Err(ApiError::method_not_supported(&served.resource, call.info.verb)),
     }
 }

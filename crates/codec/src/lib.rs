@@ -17,7 +17,7 @@ pub mod yaml;
 
 pub use object::{
     DecodeError, decode, decode_delete_options, decode_dynamic, decode_resource, dynamic_from_tree, encode,
-    from_value, is_at_revision, is_readable, managed_fields, metadata, replace_revision, to_value, with_revision,
+    from_value, is_at_revision, is_readable, managed_fields, metadata, replace_revision, to_value, type_of, with_revision,
 };
 
 #[cfg(test)]

@@ -6,9 +6,11 @@
 use crate::unset;
 use bytes::{BufMut, Bytes, BytesMut};
 use kinds::{Dynamic, Kind, LabelSelector, ManagedFieldsEntry, Object, ObjectMeta, Resource, Revision, for_each_kind};
+use memchr::{memchr2, memchr2_iter};
+use schema::Type;
 use serde::{Deserialize, Serialize, ser::SerializeMap};
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// JSON that is no object of the kind it should be.
 #[derive(Debug)]
@@ -140,6 +142,17 @@ pub fn decode_resource(resource: &Resource, json: &[u8]) -> Result<Object, Decod
     }
 }
 
+/// The type of a built-in kind in the schema.
+#[must_use]
+pub fn type_of(kind: Kind) -> Option<&'static Type> {
+    static TABLE: OnceLock<Vec<Option<&'static Type>>> = OnceLock::new();
+    let find = |kind: &Kind| {
+        let info = kind.info();
+        schema::types().by_gvk(info.group, info.version, info.kind)
+    };
+    TABLE.get_or_init(|| Kind::ALL.iter().map(find).collect())[kind as usize]
+}
+
 /// Writes an object as JSON: `apiVersion`, `kind`, `metadata`, then the rest; and what Go prints of fields without a value.
 #[must_use]
 pub fn encode(object: &Object) -> Vec<u8> {
@@ -209,17 +222,19 @@ const METADATA: &[u8] = b"\"metadata\":{";
 /// Where the inside of the object's own metadata begins. Other fields may come before it, and (in a ControllerRevision)
 /// hold objects with metadata of theirs, so only a key of the outermost object counts.
 fn own_metadata(json: &[u8]) -> Option<usize> {
-    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
-    for (i, b) in json.iter().enumerate() {
+    let (mut depth, mut at) = (0usize, 0);
+    while let Some(b) = json.get(at) {
         match b {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' if !in_string && depth == 1 && json[i..].starts_with(METADATA) => return Some(i + METADATA.len()),
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => depth += 1,
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            b'"' if depth == 1 && json[at..].starts_with(METADATA) => return Some(at + METADATA.len()),
+            b'"' => {
+                at = behind_string(json, at);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
         }
+        at += 1;
     }
     None
 }
@@ -280,24 +295,40 @@ pub const LEVELS_MAX: usize = 127;
 #[must_use]
 pub fn is_readable(json: &[u8]) -> bool {
     // Nearly every object has fewer brackets than that altogether.
-    if json.iter().filter(|b| matches!(b, b'{' | b'[')).count() <= LEVELS_MAX {
+    if memchr2_iter(b'{', b'[', json).take(LEVELS_MAX + 1).count() <= LEVELS_MAX {
         return true;
     }
-    let (mut level, mut text, mut escaped) = (0_usize, false, false);
-    for b in json {
+    let (mut level, mut at) = (0_usize, 0);
+    while let Some(b) = json.get(at) {
         match b {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = text,
-            b'"' => text = !text,
-            b'{' | b'[' if !text => level += 1,
-            b'}' | b']' if !text => level = level.saturating_sub(1),
+            b'"' => {
+                at = behind_string(json, at);
+                continue;
+            }
+            b'{' | b'[' => level += 1,
+            b'}' | b']' => level = level.saturating_sub(1),
             _ => {}
         }
         if level > LEVELS_MAX {
             return false;
         }
+        at += 1;
     }
     true
+}
+
+/// Where the string ends whose first quote is at a place: behind its last quote, or at the end of the text.
+pub(crate) fn behind_string(json: &[u8], quote: usize) -> usize {
+    let mut at = quote + 1;
+    while let Some(found) = json.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found + 1;
+        if json[at - 1] == b'"' {
+            return at;
+        }
+        // What is escaped ends nothing.
+        at += 1;
+    }
+    json.len()
 }
 
 /// The managed fields of an encoded object.

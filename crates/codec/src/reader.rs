@@ -2,6 +2,7 @@
 //! `encoding/json` does (RFC 8259, invalid UTF-8 and lone surrogates become U+FFFD) and words its errors the same way,
 //! because clients of the API see them.
 
+use memchr::memchr2;
 use std::borrow::Cow;
 
 /// Nesting that is read; the same limit as serde_json's.
@@ -156,21 +157,39 @@ impl<'a> Reader<'a> {
 
     /// Takes a string.
     pub fn string(&mut self) -> Result<Cow<'a, str>> {
-        self.at += 1;
-        let start = self.at;
-        loop {
-            match self.bytes.get(self.at) {
-                None => return Err(SyntaxError::End),
-                Some(b'"') => {
-                    let text = String::from_utf8_lossy(&self.bytes[start..self.at]);
-                    self.at += 1;
-                    return Ok(text);
-                }
-                Some(b'\\') => return self.escaped(start).map(Cow::Owned),
-                Some(0..=0x1f) => return self.refuse("in string literal"),
-                Some(_) => self.at += 1,
-            }
+        Ok(match self.plain_string()? {
+            Ok(text) => String::from_utf8_lossy(text),
+            Err(start) => Cow::Owned(self.escaped(start)?),
+        })
+    }
+
+    /// Takes a string without escapes; or where it starts, if it has one, which is next then.
+    fn plain_string(&mut self) -> Result<std::result::Result<&'a [u8], usize>> {
+        let start = self.at + 1;
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        let end = memchr2(b'"', b'\\', rest);
+        let text = &rest[..end.unwrap_or(rest.len())];
+        self.at = start + text.len();
+        if let Some(control) = control(text) {
+            self.at = start + control;
+            return self.refuse("in string literal");
         }
+        match rest.get(text.len()) {
+            None => Err(SyntaxError::End),
+            Some(b'"') => {
+                self.at += 1;
+                Ok(Ok(text))
+            }
+            Some(_) => Ok(Err(start)),
+        }
+    }
+
+    /// Passes over a string.
+    fn skip_string(&mut self) -> Result<()> {
+        if let Err(start) = self.plain_string()? {
+            self.escaped(start)?;
+        }
+        Ok(())
     }
 
     fn escaped(&mut self, start: usize) -> Result<String> {
@@ -331,7 +350,7 @@ impl<'a> Reader<'a> {
                     self.skip()?;
                 }
             }
-            Peek::String => drop(self.string()?),
+            Peek::String => self.skip_string()?,
             Peek::Number => drop(self.number()?),
             Peek::Bool => drop(self.bool()?),
             Peek::Null => self.null()?,
@@ -344,6 +363,13 @@ impl<'a> Reader<'a> {
         self.space();
         if self.at == self.bytes.len() { Ok(()) } else { self.refuse("after top-level value") }
     }
+}
+
+/// Where the first control character is.
+fn control(text: &[u8]) -> Option<usize> {
+    // Without a way out of it the loop looks at many bytes at once.
+    let clean = text.iter().fold(true, |clean, b| clean & (*b > 0x1f));
+    if clean { None } else { text.iter().position(|b| *b <= 0x1f) }
 }
 
 fn quoted(c: u8) -> String {

@@ -4,8 +4,8 @@
 //!
 //! Objects that were stored before have it put in when they are read from the store: what is served is never looked at again.
 
+use crate::object::{behind_string, type_of};
 use kinds::{Kind as ObjectKind, Standing};
-use memchr::memchr2;
 use schema::{Emit, Field, Kind, Special, Type};
 
 /// The zero time of Go, which the types carry where they must have a time; it is printed as none.
@@ -18,8 +18,7 @@ const ZERO_DEPTH: u32 = 16;
 /// be JSON.
 #[must_use]
 pub fn print_unset(kind: ObjectKind, json: &[u8]) -> Option<Vec<u8>> {
-    let info = kind.info();
-    let ty = schema::types().by_gvk(info.group, info.version, info.kind)?;
+    let ty = type_of(kind)?;
     let mut pass = Pass { json, at: 0, copied: 0, out: Vec::with_capacity(json.len() + json.len() / 8 + 64), nil_lists: forgets_empty(kind) };
     pass.space();
     if pass.peek() == b'{' {
@@ -69,6 +68,9 @@ impl Pass<'_> {
     /// The members of an object, from its brace on; then those that are printed and have no value, in their own order
     /// wherever they stood: an object is written alike whether its types say nothing of a field or its zero.
     fn object(&mut self, ty: &'static Type) {
+        if !ty.prints_unset() {
+            return self.skip();
+        }
         self.at += 1;
         let (mut seen, mut empty, mut dropped) = (0u64, true, false);
         loop {
@@ -158,7 +160,7 @@ impl Pass<'_> {
     }
 
     fn field(&mut self, field: &'static Field) {
-        match (field.kind(), self.peek(), plain(field)) {
+        match (field.kind(), self.peek(), plain(field).filter(|ty| ty.prints_unset())) {
             (Kind::List, b'[', Some(ty)) | (Kind::Map, b'{', Some(ty)) => self.items(ty, field.kind() == Kind::Map),
             (Kind::Object, b'{', Some(ty)) => self.object(ty),
             _ => self.skip(),
@@ -226,16 +228,7 @@ impl Pass<'_> {
 
     /// Passes over a string, from its first quote to behind its last.
     fn string(&mut self) {
-        self.at += 1;
-        while let Some(found) = self.json.get(self.at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-            let at = self.at + found;
-            if self.json[at] == b'"' {
-                self.at = at + 1;
-                return;
-            }
-            self.at = at + 2;
-        }
-        self.at = self.json.len();
+        self.at = behind_string(self.json, self.at);
     }
 }
 

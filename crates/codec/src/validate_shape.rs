@@ -6,15 +6,7 @@ use std::sync::OnceLock;
 use kinds::quantity::Quantity;
 use schema::{Field, Kind, Special, Type};
 
-use crate::reader::{Peek, Reader, SyntaxError};
-
-/// The first value in `json` whose type does not fit `ty`, in Go's words.
-///
-/// # Errors
-/// Text that is not JSON.
-pub fn check(json: &[u8], ty: &'static Type) -> Result<Option<String>, SyntaxError> {
-    crate::strict::check(json, Some(ty)).map(|found| found.shape)
-}
+use crate::reader::{Peek, Reader};
 
 /// Where in the Go structs a pass is: the fields from the root, each with the struct that holds it.
 #[derive(Default)]

@@ -16,7 +16,7 @@ impl Path {
     /// A field below.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        if self.0.is_empty() { Self(name.to_owned()) } else { Self(format!("{}.{name}", self.0)) }
+        if self.0.is_empty() { Self(name.to_owned()) } else { self.with(&[".", name]) }
     }
     /// A list element.
     #[must_use]
@@ -26,7 +26,15 @@ impl Path {
     /// A map entry.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        Self(format!("{}[{key}]", self.0))
+        self.with(&["[", key, "]"])
+    }
+
+    /// Paths are made for every object that is judged, and shown for hardly any.
+    fn with(&self, parts: &[&str]) -> Self {
+        let mut text = String::with_capacity(self.0.len() + parts.iter().map(|p| p.len()).sum::<usize>());
+        text.push_str(&self.0);
+        parts.iter().for_each(|p| text.push_str(p));
+        Self(text)
     }
 }
 

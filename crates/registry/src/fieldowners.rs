@@ -91,8 +91,7 @@ pub(crate) struct Writing<'a> {
 pub(crate) fn settle(object: &mut Object, old: Option<&Entry>, writing: &Writing<'_>) {
     let mut tree = codec::to_value(object);
     if let Some(kind) = object.kind() {
-        let i = kind.info();
-        let ty = schema::types().by_gvk(i.group, i.version, i.kind);
+        let ty = codec::type_of(kind);
         if ty.is_some_and(|ty| codec::emit::drop_empty(&mut tree, ty))
             && let Ok(tidy) = codec::from_value(&object.resource(), tree.clone())
         {

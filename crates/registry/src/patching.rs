@@ -49,21 +49,24 @@ impl Asked {
     }
 
     /// What is to be stored, from what the client sees.
-    pub(crate) fn decode(&self, target: &Target, mut tree: Value, patch: &Patch) -> Result<Object, ApiError> {
+    pub(crate) fn decode(&self, target: &Target, mut tree: Value, patch: &Patch, judged: Option<Judged>) -> Result<Object, ApiError> {
         let ty = self.ty();
         if let (PatchKind::Strategic | PatchKind::Apply, Some(ty)) = (patch.kind, ty) {
             codec::restore::narrow(&mut tree, ty);
         }
-        if let Some(why) = ty.and_then(|ty| misfit(&tree, patch, ty)) {
+        let mut judged = judged;
+        if let Some(why) = ty.and_then(|ty| misfit(&tree, patch, ty, &mut judged)) {
             return Err(match patch.kind {
                 PatchKind::Apply => self.unconverted(patch, &why),
                 _ => unreadable(&tree, patch, &why),
             });
         }
-        if let Some(ty) = ty {
-            codec::emit::drop_empty(&mut tree, ty);
-        }
-        let object = codec::from_value(&self.spoken, tree).map_err(|e| {
+        let dropped = ty.is_some_and(|ty| codec::emit::drop_empty(&mut tree, ty));
+        let object = match judged.filter(|_| !dropped) {
+            Some(judged) => codec::decode_resource(&self.spoken, &judged.text),
+            None => codec::from_value(&self.spoken, tree),
+        };
+        let object = object.map_err(|e| {
             let mut errors = FieldErrors::default();
             let body = String::from_utf8_lossy(&patch.body).into_owned();
             errors.invalid(&Path::new("patch"), Bare(format!("{body:?}")), e.to_string());
@@ -77,8 +80,7 @@ impl Asked {
 
     /// The kind's structs.
     fn ty(&self) -> Option<&'static schema::Type> {
-        let info = self.spoken.builtin()?.info();
-        schema::types().by_gvk(info.group, info.version, info.kind)
+        codec::type_of(self.spoken.builtin()?)
     }
 
     /// 500 about an applied configuration after which the object cannot be read.
@@ -97,12 +99,25 @@ impl Asked {
     }
 }
 
-/// What does not fit the kind's structs.
-fn misfit(tree: &Value, patch: &Patch, ty: &'static schema::Type) -> Option<String> {
+/// The text of a patched tree of a built-in kind, and what the strict pass over it found that is no matter of validation.
+pub(crate) struct Judged {
+    text: Vec<u8>,
+    shape: Option<String>,
+}
+
+/// What does not fit the kind's structs. What was not judged yet is, unless the kind of patch asks for another look: then
+/// nothing stays of the judgement, since the tree may have been narrowed.
+fn misfit(tree: &Value, patch: &Patch, ty: &'static schema::Type, judged: &mut Option<Judged>) -> Option<String> {
     if matches!(patch.kind, PatchKind::Strategic | PatchKind::Apply) {
+        *judged = None;
         return codec::restore::problem(tree, ty);
     }
-    codec::validate_shape::check(tree.to_string().as_bytes(), ty).ok().flatten()
+    if judged.is_none() {
+        let text = serde_json::to_vec(tree).ok()?;
+        let shape = codec::strict::check(&text, Some(ty)).ok().and_then(|found| found.shape);
+        *judged = Some(Judged { text, shape });
+    }
+    judged.as_mut().and_then(|judged| judged.shape.take())
 }
 
 /// 422 about no object in particular: what a patch led to cannot be read. A strategic patch is shown itself, as Go prints it.
@@ -152,8 +167,9 @@ impl Registry {
         let next = |old: &Entry| {
             let mut tree = asked.tree(old)?;
             apply(&mut tree, patch, spoken.builtin())?;
-            *warnings.lock() = self.strictly(asked, &tree, patch)?;
-            asked.decode(target, tree, patch)
+            let (found, judged) = self.strictly(asked, &tree, patch)?;
+            *warnings.lock() = found;
+            asked.decode(target, tree, patch, judged)
         };
         let answer = self.modify(caller, target, options, Next::Compute(&next)).await;
         answer.map(|mut a| {
@@ -195,7 +211,7 @@ impl Registry {
             if live.is_none() && target.resource.namespaced() {
                 tree["metadata"]["namespace"] = target.key.namespace.as_str().into();
             }
-            asked.decode(target, tree, patch)
+            asked.decode(target, tree, patch, None)
         };
         if self.snapshot().entry(&target.resource, &target.key).is_none() {
             if !target.subresource.is_empty() {
@@ -355,25 +371,24 @@ fn status(error: &PatchError) -> ApiError {
 }
 
 impl Registry {
-    /// What a strict reader says of a patched tree.
-    pub(crate) fn strictly(&self, asked: &Asked, tree: &Value, patch: &Patch) -> Result<Vec<String>, ApiError> {
-        let found = self.strict(&asked.spoken, tree, asked.validation)?;
+    /// What a strict reader says of a patched tree, and what else it found.
+    pub(crate) fn strictly(&self, asked: &Asked, tree: &Value, patch: &Patch) -> Result<(Vec<String>, Option<Judged>), ApiError> {
+        let (found, judged) = self.strict(&asked.spoken, tree, asked.validation)?;
         if asked.validation == FieldValidation::Strict && !found.is_empty() {
             return Err(unreadable(tree, patch, &format!("strict decoding error: {}", found.join(", "))));
         }
-        Ok(found)
+        Ok((found, judged))
     }
 
-    fn strict(&self, resource: &Resource, tree: &Value, validation: FieldValidation) -> Result<Vec<String>, ApiError> {
+    fn strict(&self, resource: &Resource, tree: &Value, validation: FieldValidation) -> Result<(Vec<String>, Option<Judged>), ApiError> {
         if validation == FieldValidation::Ignore {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
         let Some(kind) = resource.builtin() else {
-            return Ok(self.unknown_fields(resource, tree["apiVersion"].as_str().unwrap_or_default(), tree));
+            return Ok((self.unknown_fields(resource, tree["apiVersion"].as_str().unwrap_or_default(), tree), None));
         };
-        let i = kind.info();
-        let json = serde_json::to_vec(tree).map_err(ApiError::internal)?;
-        let ty = schema::types().by_gvk(i.group, i.version, i.kind);
-        codec::strict::check(&json, ty).map(|f| f.strict).map_err(|e| ApiError::bad_request(e.to_string()))
+        let text = serde_json::to_vec(tree).map_err(ApiError::internal)?;
+        let found = codec::strict::check(&text, codec::type_of(kind)).map_err(|e| ApiError::bad_request(e.to_string()))?;
+        Ok((found.strict, Some(Judged { text, shape: found.shape })))
     }
 }

@@ -156,7 +156,7 @@ impl Registry {
     ) -> Result<Wanted, ApiError> {
         let asked = Asked { spoken: Kind::Scale.into(), validation };
         let (mut tree, _) = self.scale_tree(&target.resource, stored)?;
-        let (mut owners, mut warnings) = (None, Vec::new());
+        let (mut owners, mut warnings, mut judged) = (None, Vec::new(), None);
         if patch.kind == PatchKind::Apply {
             let config = patching::config(patch, &asked.spoken, target)?;
             let now = fieldowners::stamp(self.now());
@@ -167,9 +167,9 @@ impl Registry {
         } else {
             tree["metadata"].as_object_mut().map(|meta| meta.remove("managedFields"));
             patching::apply(&mut tree, patch, asked.spoken.builtin())?;
-            warnings = self.strictly(&asked, &tree, patch)?;
+            (warnings, judged) = self.strictly(&asked, &tree, patch)?;
         }
-        let Object::Scale(scale) = asked.decode(target, tree, patch)? else { return Err(ApiError::no_such_path()) };
+        let Object::Scale(scale) = asked.decode(target, tree, patch, judged)? else { return Err(ApiError::no_such_path()) };
         Ok(Wanted { scale: Scale::clone(&scale), owners, warnings })
     }
 

@@ -54,10 +54,18 @@ fn common(meta: &ObjectMeta, path: &Path, e: &mut FieldErrors) {
     if let Some(g) = meta.generation.filter(|g| *g < 0) {
         e.invalid(&path.child("generation"), g, NOT_NEGATIVE);
     }
-    labels(meta.labels.as_ref(), &path.child("labels"), e);
-    annotations(meta.annotations.as_ref(), &path.child("annotations"), e);
-    owners(items(&meta.owner_references), &path.child("ownerReferences"), e);
-    finalizers(items(&meta.finalizers), &path.child("finalizers"), e);
+    if meta.labels.is_some() {
+        labels(meta.labels.as_ref(), &path.child("labels"), e);
+    }
+    if meta.annotations.is_some() {
+        annotations(meta.annotations.as_ref(), &path.child("annotations"), e);
+    }
+    if meta.owner_references.is_some() {
+        owners(items(&meta.owner_references), &path.child("ownerReferences"), e);
+    }
+    if meta.finalizers.is_some() {
+        finalizers(items(&meta.finalizers), &path.child("finalizers"), e);
+    }
 }
 
 /// A set of labels.

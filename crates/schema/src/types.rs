@@ -167,6 +167,12 @@ impl Type {
         self.flat_indexes().iter().map(|&i| &table.fields[usize::from(i)])
     }
 
+    /// Whether the type, or one that it holds, has fields that stand in JSON without a value.
+    pub fn prints_unset(&self) -> bool {
+        static TABLE: OnceLock<Vec<bool>> = OnceLock::new();
+        TABLE.get_or_init(printing)[usize::from(self.index)]
+    }
+
     fn flat_indexes(&self) -> &'static [u16] {
         let first = usize::from(self.flat_first);
         &types().flat[first..first + usize::from(self.flat_count)]
@@ -225,6 +231,23 @@ impl Types {
 
     pub(crate) fn get(&self, index: u16) -> Option<&Type> {
         self.types.get(usize::from(index))
+    }
+}
+
+/// For every type whether it prints fields without a value. Types hold each other in circles, so it is asked until nothing changes.
+fn printing() -> Vec<bool> {
+    let all = &types().types;
+    let mut prints = vec![false; all.len()];
+    loop {
+        let before = prints.clone();
+        for ty in all {
+            let below = |f: &Field| f.ty().is_some_and(|below| below.special.is_none() && prints[usize::from(below.index)]);
+            let found = ty.json_fields().any(|f| f.always_printed() || below(f));
+            prints[usize::from(ty.index)] = found;
+        }
+        if prints == before {
+            return prints;
+        }
     }
 }
 

@@ -127,12 +127,12 @@ pub(super) fn get_map(i: usize) -> Ask {
     Ask { path: format!("{MAPS}/map-{i}"), body: Vec::new() }
 }
 
-fn update_map(i: usize) -> Ask {
-    Ask { path: format!("{MAPS}/map-{i}"), body: map(i, "y") }
+pub(super) fn update_map(i: usize, fill: &str) -> Ask {
+    Ask { path: format!("{MAPS}/map-{i}"), body: map(i, fill) }
 }
 
-fn patch_map(i: usize) -> Ask {
-    Ask { path: format!("{MAPS}/map-{i}"), body: br#"{"data":{"more":"1"}}"#.to_vec() }
+pub(super) fn patch_map(i: usize, more: &str) -> Ask {
+    Ask { path: format!("{MAPS}/map-{i}"), body: format!("{{\"data\":{{\"more\":\"{more}\"}}}}").into_bytes() }
 }
 
 fn watched_map(i: usize) -> Ask {
@@ -147,8 +147,8 @@ pub(super) async fn writes(args: &Args, server: &Server, figures: &mut Figures) 
     let rows: [(&'static str, Verb, fn(usize) -> Ask); 4] = [
         ("create 1 KB ConfigMap, 64 at once, fsynced", Verb::Post, create_map),
         ("get", Verb::Get, get_map),
-        ("update", Verb::Put, update_map),
-        ("merge patch", Verb::Merge, patch_map),
+        ("update", Verb::Put, |i| update_map(i, "y")),
+        ("merge patch", Verb::Merge, |i| patch_map(i, "1")),
     ];
     for (what, verb, ask) in rows {
         let (done, cpu) = server.load(shape(count), verb, ask).await.context(what)?;

@@ -10,7 +10,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::cluster::Cluster;
-use super::figures::{Figures, Server, create_map, get_map};
+use super::figures::{Figures, Server, create_map, get_map, patch_map, update_map};
 use super::suite;
 use super::wire::{Ask, Shape, Verb, Watches, load};
 
@@ -20,6 +20,17 @@ const MANY: usize = 400;
 /// Watchers of the event row.
 const WATCHERS: usize = 20;
 const WATCHED: &str = "/api/v1/namespaces/default/configmaps?watch=1&resourceVersion=";
+
+/// Asks for an object by its number.
+type Asks = fn(usize) -> Ask;
+
+/// Operations on objects that are there, changes first: one after which nothing is new to the server, the small and the large
+/// load. Each changes something, or it would not be written.
+const OTHERS: [(&str, Verb, [Asks; 3]); 3] = [
+    ("instructions of an update", Verb::Put, [|i| update_map(i, "a"), |i| update_map(i, "b"), |i| update_map(i, "c")]),
+    ("instructions of a merge patch", Verb::Merge, [|i| patch_map(i, "a"), |i| patch_map(i, "b"), |i| patch_map(i, "c")]),
+    ("instructions of a get", Verb::Get, [get_map; 3]),
+];
 
 /// Runs a control plane under callgrind, if the machine has it.
 pub(super) async fn measure(binary: &Path, dir: &Path, figures: &mut Figures) -> Result<()> {
@@ -44,10 +55,12 @@ async fn rows(cluster: &mut Cluster, dir: &Path, figures: &mut Figures) -> Resul
     let many = counter.around(run(&server, Verb::Post, MANY, create_map)).await?;
     let create = (many.saturating_sub(few)) / (MANY - FEW) as u64;
     figures.add("instructions of a create", create.to_string(), String::new());
-    run(&server, Verb::Get, FEW, get_map).await?;
-    let few = counter.around(run(&server, Verb::Get, FEW, get_map)).await?;
-    let many = counter.around(run(&server, Verb::Get, MANY, get_map)).await?;
-    figures.add("instructions of a get", (many.saturating_sub(few) / (MANY - FEW) as u64).to_string(), String::new());
+    for (what, verb, [warm, few, many]) in OTHERS {
+        run(&server, verb, MANY, warm).await?;
+        let few = counter.around(run(&server, verb, FEW, few)).await?;
+        let many = counter.around(run(&server, verb, MANY, many)).await?;
+        figures.add(what, (many.saturating_sub(few) / (MANY - FEW) as u64).to_string(), String::new());
+    }
     let event = events(&server, &counter, create).await?;
     figures.add("instructions of a watch event", event.to_string(), String::new());
     Ok(())

@@ -4,7 +4,7 @@
 //! ```text
 //!   control plane alone, empty -> start, resident | writes, watches | another: pods, lists | another: watchers, CRDs
 //!   etcd + kube-apiserver with the same certificates -> the same rows
-//!   control plane under callgrind -> instructions of a create, a get, a watch event
+//!   control plane under callgrind -> instructions of a create, an update, a merge patch, a get, a watch event
 //! ```
 
 use std::path::Path;
@@ -42,6 +42,8 @@ const DEMANDS: &[(&str, &str, &str)] = &[
     ("memory a CRD", "100 KB", "50 KB"),
     ("a CRD becomes served", "20 ms", ""),
     ("instructions of a create", "", ""),
+    ("instructions of an update", "", ""),
+    ("instructions of a merge patch", "", ""),
     ("instructions of a get", "", ""),
     ("instructions of a watch event", "", ""),
 ];

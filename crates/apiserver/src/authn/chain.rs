@@ -157,7 +157,7 @@ impl Authenticators {
             }
             return Ok((!for_us.is_empty()).then_some((user, for_us)));
         }
-        self.remote(token, wanted, for_us, now).await
+        Box::pin(self.remote(token, wanted, for_us, now)).await
     }
 
     /// The registry, in which the use of old tokens is noted.

@@ -91,7 +91,7 @@ impl Authorizers {
                     false => Opinion::None("No policy matched.".to_owned()),
                 },
                 Authorizer::AlwaysDeny => Opinion::None("Everything is forbidden.".to_owned()),
-                Authorizer::Webhook(hook) => hook.decide(user, a).await,
+                Authorizer::Webhook(hook) => Box::pin(hook.decide(user, a)).await,
             };
             match opinion {
                 Opinion::Allow(reason) => {

@@ -43,12 +43,8 @@ pub fn json(data: &[u8]) {
 /// The strict pass, and the check of shapes.
 pub fn strict(data: &[u8]) {
     let Some((kind, rest)) = kind(data) else { return };
-    let info = kind.info();
-    let ty = schema::types().by_gvk(info.group, info.version, info.kind);
+    let ty = codec::type_of(kind);
     let _ = codec::strict::check(rest, ty);
-    if let Some(ty) = ty {
-        let _ = codec::validate_shape::check(rest, ty);
-    }
 }
 
 /// A whole enveloped object.
@@ -70,8 +66,7 @@ pub fn protobuf(data: &[u8]) {
 /// The message of any kind, without its envelope.
 pub fn message(data: &[u8]) {
     let Some((kind, rest)) = kind(data) else { return };
-    let info = kind.info();
-    let Some(ty) = schema::types().by_gvk(info.group, info.version, info.kind) else { return };
+    let Some(ty) = codec::type_of(kind) else { return };
     let Ok(tree) = codec::proto::decode_message(rest, ty) else { return };
     let json = serde_json::to_vec(&Value::Object(tree)).expect("a tree is JSON");
     let _ = codec::decode(kind, &json);

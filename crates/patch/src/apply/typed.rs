@@ -176,6 +176,9 @@ fn go(value: &Value) -> String {
 /// Adds what the Go struct always prints and the value lacks: structs, recursively. Zero scalars are not added, since
 /// whoever creates an object states them or leaves them to defaulting.
 pub fn complete(value: &mut Value, shape: Shape<'_>) {
+    if message(shape).is_some_and(|ty| !ty.prints_unset()) {
+        return;
+    }
     match (shape.form(), value) {
         (Form::Granular, Value::Object(map)) => {
             if let Some(ty) = message(shape) {

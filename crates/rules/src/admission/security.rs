@@ -124,6 +124,9 @@ pub(super) fn enforce(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Op
 /// What the audit log is told: the level that a pod was judged by, and what breaks the level of the mode `audit`.
 pub(super) fn annotations(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
+    if !has_pods(object) {
+        return all;
+    }
     let Some(ns) = ctx.snapshot.get::<Namespace>("", &request.namespace) else { return all };
     let demand = demanded(ns, "audit");
     let broken = match object {
@@ -154,6 +157,11 @@ fn of_template(demand: &Demand, object: &Object) -> Option<Vec<String>> {
     Some(violations(demand, template.metadata.as_ref(), template.spec.as_ref()?))
 }
 
+/// Whether anything of the object is judged.
+fn has_pods(object: &Object) -> bool {
+    matches!(object, Object::Pod(_)) || template(object).is_some()
+}
+
 /// The template of a workload.
 fn template(object: &Object) -> Option<&PodTemplateSpec> {
     match object {
@@ -174,6 +182,9 @@ fn template(object: &Object) -> Option<&PodTemplateSpec> {
 pub(super) fn warnings(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Vec<String> {
     if let (Object::Namespace(new), Some(Object::Namespace(old)), true) = (object, old, writes(request)) {
         return existing(ctx, new, old);
+    }
+    if !has_pods(object) {
+        return Vec::new();
     }
     let Some(ns) = ctx.snapshot.get::<Namespace>("", &request.namespace) else { return Vec::new() };
     let demand = demanded(ns, "warn");
