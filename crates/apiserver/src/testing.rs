@@ -109,6 +109,7 @@ pub(crate) async fn registry_on(
         cluster_domain: "cluster.local".into(),
         advertise_address: std::net::Ipv4Addr::LOCALHOST.into(),
         secure_port: 6443,
+        plugins: rules::Plugins::default(),
     };
     let settings = registry::Settings { config, gates: rules::Gates::default(), hooks: None };
     let (clock, ids) = (Arc::new(testkit::FakeClock::default()), Arc::new(testkit::FakeIds::default()));

@@ -206,10 +206,11 @@ impl PodLoop {
             return Worker::new(Arc::clone(pod), origin, facts);
         }
         let snapshot = self.hands.source.snapshot();
-        // A pod whose object is gone has ended, whether its task has heard of that yet or not: its successor may be here first.
+        // A pod whose object is gone or says that it ended has ended, whether its task has heard of that yet or not: for the
+        // scheduler its place is free, and its successor may be here first.
         let there = |p: &Pod| {
             let now = snapshot.get::<Pod>(roster::namespace(p), p.metadata.name.as_deref().unwrap_or_default());
-            static_pods::is_static(p) || now.is_some_and(|n| n.metadata.uid == p.metadata.uid)
+            static_pods::is_static(p) || now.is_some_and(|n| n.metadata.uid == p.metadata.uid && !kinds::pod::is_terminal(n))
         };
         let others: Vec<Arc<Pod>> = {
             let pods = self.pods.read();

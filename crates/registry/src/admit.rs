@@ -54,7 +54,11 @@ impl Admission<'_> {
 
     /// The webhooks, when a configuration of that phase may concern this write.
     fn hooks(&self, phase: Phase, ask: &Ask<'_>) -> Option<&dyn Hooks> {
-        self.registry.hooks().filter(|h| h.concern(phase, ask))
+        let plugin = match phase {
+            Phase::Mutate => "MutatingAdmissionWebhook",
+            Phase::Validate => "ValidatingAdmissionWebhook",
+        };
+        self.registry.hooks().filter(|h| self.ctx.config.plugins.keeps(plugin) && h.concern(phase, ask))
     }
 
     /// A stored object with the managed fields that the image leaves out: webhooks see objects as clients do.

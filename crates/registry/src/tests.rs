@@ -20,6 +20,7 @@ pub(crate) fn settings(service_cidrs: &[&str], hooks: Option<Arc<dyn Hooks>>) ->
         cluster_domain: "cluster.local".into(),
         advertise_address: std::net::Ipv4Addr::LOCALHOST.into(),
         secure_port: 6443,
+        plugins: rules::Plugins::default(),
     };
     Settings { config, gates: rules::Gates::default(), hooks }
 }

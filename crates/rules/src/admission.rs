@@ -16,6 +16,7 @@ mod limits;
 mod nodes;
 mod pods;
 pub mod quota;
+mod requested;
 mod security;
 mod storage;
 #[cfg(test)]
@@ -58,13 +59,17 @@ const VALIDATING: &[(&str, Validate)] = &[
 /// # Errors
 /// The refusal of the first plugin that refuses.
 pub fn mutate(ctx: &Ctx<'_>, request: &Request, object: &mut Object, old: Option<&Object>) -> Result<(), ApiError> {
-    lifecycle::check(ctx, request, object)?;
+    let plugins = &ctx.config.plugins;
+    if plugins.keeps("NamespaceLifecycle") {
+        lifecycle::check(ctx, request, object)?;
+    }
     // Plugins see what decoding gives: an object with its defaults.
     if let Some(kind) = object.kind() {
         (crate::rules(kind).default)(object);
     }
     certificates::requester(ctx, request, object, old)?;
-    MUTATING.iter().try_for_each(|(_, plugin)| plugin(ctx, request, object, old))
+    MUTATING.iter().filter(|(name, _)| plugins.keeps(name)).try_for_each(|(_, plugin)| plugin(ctx, request, object, old))?;
+    requested::MUTATING.iter().filter(|(name, _)| plugins.adds(name)).try_for_each(|(_, plugin)| plugin(ctx, request, object, old))
 }
 
 /// Runs the plugins that refuse. For a delete, `object` is what is to be deleted.
@@ -72,11 +77,13 @@ pub fn mutate(ctx: &Ctx<'_>, request: &Request, object: &mut Object, old: Option
 /// # Errors
 /// The refusal of the first plugin that refuses.
 pub fn validate(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Result<(), ApiError> {
-    if request.operation == Operation::Delete {
+    let plugins = &ctx.config.plugins;
+    if request.operation == Operation::Delete && plugins.keeps("NamespaceLifecycle") {
         lifecycle::check(ctx, request, object)?;
     }
     crate::rbac::escalation::check(ctx, request, object, old)?;
-    VALIDATING.iter().try_for_each(|(_, plugin)| plugin(ctx, request, object, old))
+    VALIDATING.iter().filter(|(name, _)| plugins.keeps(name)).try_for_each(|(_, plugin)| plugin(ctx, request, object, old))?;
+    requested::VALIDATING.iter().filter(|(name, _)| plugins.adds(name)).try_for_each(|(_, plugin)| plugin(ctx, request, object, old))
 }
 
 /// ResourceQuota, the very last: it counts only what everything else let pass. What comes of it belongs into the write's transaction.
@@ -84,19 +91,19 @@ pub fn validate(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&
 /// # Errors
 /// The refusal of a quota that is used up.
 pub fn charge(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Result<Vec<quota::Charge>, ApiError> {
-    quota::charge(ctx, request, object, old)
+    if ctx.config.plugins.keeps("ResourceQuota") { quota::charge(ctx, request, object, old) } else { Ok(Vec::new()) }
 }
 
 /// What plugins warn the writer of.
 #[must_use]
 pub fn warnings(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Vec<String> {
-    security::warnings(ctx, request, object, old)
+    if ctx.config.plugins.keeps("PodSecurity") { security::warnings(ctx, request, object, old) } else { Vec::new() }
 }
 
 /// What plugins tell the audit log, by its key.
 #[must_use]
 pub fn annotations(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Vec<(&'static str, String)> {
-    security::annotations(ctx, request, object, old)
+    if ctx.config.plugins.keeps("PodSecurity") { security::annotations(ctx, request, object, old) } else { Vec::new() }
 }
 
 /// The names of the plugins, as configuration and metrics spell them.

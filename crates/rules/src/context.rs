@@ -6,7 +6,9 @@ use kinds::Resource;
 use std::collections::BTreeMap;
 
 mod gates;
-pub use gates::Gates;
+mod plugins;
+pub use gates::{GateError, Gates};
+pub use plugins::{PluginError, Plugins};
 
 /// Who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Config {
     pub advertise_address: std::net::IpAddr,
     /// The API server's port.
     pub secure_port: u16,
+    /// Which admission plugins run.
+    pub plugins: Plugins,
 }
 
 /// What is being done, as admission sees it.

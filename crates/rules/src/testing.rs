@@ -49,6 +49,7 @@ impl World {
                 cluster_domain: "cluster.local".into(),
                 advertise_address: "192.0.2.1".parse().expect("an address"),
                 secure_port: 6443,
+                plugins: crate::Plugins::default(),
             },
             ids: Counter::default(),
         }

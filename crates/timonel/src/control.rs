@@ -103,7 +103,7 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let metrics = MetricRegistry::default();
     let outward = Arc::new(apiserver::webhook::Caller::default());
     let hooks = webhooks(&outward, &ids, &metrics);
-    let settings = Settings { config: rules_config(config), gates: rules::Gates::default(), hooks: Some(hooks) };
+    let settings = Settings { config: rules_config(config)?, gates: config.serving.gates()?, hooks: Some(hooks) };
     let storage = Storage { sealer: config.serving.sealer().await?, form: config.engine.form(), root: config.engine.root() };
     let (registry, follow) =
         Registry::open_stored(Arc::clone(&engine), Arc::clone(&clock), Arc::clone(&ids), settings, storage).await?;
@@ -156,14 +156,15 @@ async fn guard(follow: impl Future<Output = Result<(), registry::ImageError>> + 
     std::process::abort();
 }
 
-fn rules_config(c: &Config) -> rules::Config {
-    rules::Config {
+fn rules_config(c: &Config) -> Result<rules::Config> {
+    Ok(rules::Config {
         service_cidrs: vec![c.service_cidr],
         node_ports: NODE_PORTS,
         cluster_domain: CLUSTER_DOMAIN.to_owned(),
         advertise_address: c.advertise,
         secure_port: c.port,
-    }
+        plugins: c.serving.plugins()?,
+    })
 }
 
 fn values(c: &Config, m: &Material, now: Timestamp) -> Values {

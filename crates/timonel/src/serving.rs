@@ -30,6 +30,15 @@ pub(crate) struct Serving {
     /// Queue requests by FlowSchemas and PriorityLevelConfigurations.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) enable_priority_and_fairness: bool,
+    /// Feature gates that are not as v1.36 has them: NAME=true or NAME=false, parted by commas.
+    #[arg(long, value_name = "GATES")]
+    pub(crate) feature_gates: Vec<String>,
+    /// Admission plugins that run besides those that run by default.
+    #[arg(long, value_name = "PLUGINS", value_delimiter = ',')]
+    pub(crate) enable_admission_plugins: Vec<String>,
+    /// Admission plugins that do not run.
+    #[arg(long, value_name = "PLUGINS", value_delimiter = ',')]
+    pub(crate) disable_admission_plugins: Vec<String>,
     /// Time that a request has, unless it streams.
     #[arg(long, value_name = "DURATION", default_value = "1m0s", value_parser = duration)]
     pub(crate) request_timeout: Duration,
@@ -233,6 +242,21 @@ pub(crate) fn webhook_client(path: &Path) -> Result<client::Config> {
 }
 
 impl Serving {
+    /// The feature gates.
+    pub(crate) fn gates(&self) -> Result<rules::Gates> {
+        let gates = rules::Gates::parse(&self.feature_gates.join(",")).context("--feature-gates")?;
+        let idle: Vec<_> = gates.idle().collect();
+        if !idle.is_empty() {
+            tracing::warn!(gates = idle.join(","), "Feature gates that change nothing in Timonel");
+        }
+        Ok(gates)
+    }
+
+    /// The admission plugins.
+    pub(crate) fn plugins(&self) -> Result<rules::Plugins> {
+        Ok(rules::Plugins::with(&self.enable_admission_plugins, &self.disable_admission_plugins)?)
+    }
+
     /// The limits at the door.
     pub(crate) fn limits(&self) -> Result<Limits> {
         let (reads, writes) = (self.max_requests_inflight, self.max_mutating_requests_inflight);

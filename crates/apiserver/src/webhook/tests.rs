@@ -192,6 +192,7 @@ fn settings() -> Config {
         cluster_domain: "cluster.local".into(),
         advertise_address: std::net::Ipv4Addr::LOCALHOST.into(),
         secure_port: 6443,
+        plugins: rules::Plugins::default(),
     }
 }
 

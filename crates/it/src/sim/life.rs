@@ -81,6 +81,7 @@ fn rules_config() -> rules::Config {
         cluster_domain: "cluster.local".into(),
         advertise_address: std::net::Ipv4Addr::new(10, 0, 0, 1).into(),
         secure_port: 6443,
+        plugins: rules::Plugins::default(),
     }
 }
 

@@ -79,7 +79,7 @@ impl Admission<'_> {
 
     /// Lets the policies refuse.
     pub(super) async fn policies_validate(&self, object: Option<&Object>, old: Option<&Object>) -> Result<(), ApiError> {
-        if !self.bound(Kind::ValidatingAdmissionPolicyBinding) {
+        if !self.ctx.config.plugins.keeps("ValidatingAdmissionPolicy") || !self.bound(Kind::ValidatingAdmissionPolicyBinding) {
             return Ok(());
         }
         let mut known = Turned::new();
@@ -104,7 +104,7 @@ impl Admission<'_> {
 
     /// Lets the policies change the object.
     pub(super) async fn policies_mutate(&self, object: Object, old: Option<&Object>, again: bool) -> Result<Object, ApiError> {
-        if !self.bound(Kind::MutatingAdmissionPolicyBinding) {
+        if !self.ctx.config.plugins.keeps("MutatingAdmissionPolicy") || !self.bound(Kind::MutatingAdmissionPolicyBinding) {
             return Ok(object);
         }
         let mut known = Turned::new();

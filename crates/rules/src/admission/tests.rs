@@ -217,3 +217,96 @@ fn tokens_for_nodes() {
     w.user = crate::User::new("system:node:n2", &["system:nodes"]);
     assert_eq!(ask(&w, bound("u1"), &["vault"]), refused("node requested token bound to a pod scheduled on a different node"));
 }
+
+fn asking(enable: &[&str], objects: Vec<Object>) -> World {
+    let mut w = World::new(objects);
+    let names: Vec<String> = enable.iter().map(|n| (*n).to_owned()).collect();
+    w.config.plugins = crate::Plugins::with(&names, &[]).expect("plugins");
+    w
+}
+
+#[test]
+fn plugins_run_where_they_are_asked_for() {
+    let here = || vec![namespace("default", "Active"), account()];
+    let w = asking(&["AlwaysPullImages", "ExtendedResourceToleration"], here());
+    let mut pod = web();
+    let requests = q(&[("cpu", "1"), ("example.com/device", "1"), ("example.com/other", "2")]);
+    pod.spec.as_mut().expect("a spec").containers[0].resources =
+        Some(ResourceRequirements { requests: requests.clone(), limits: requests, ..Default::default() });
+    let spec = admit(&w, pod).expect("admitted").spec.expect("a spec");
+    assert_eq!(spec.containers[0].image_pull_policy.as_deref(), Some("Always"));
+    let tolerated: Vec<_> = spec.tolerations.iter().flatten().filter(|t| t.effect.as_deref() == Some("NoSchedule")).collect();
+    let keys: Vec<_> = tolerated.iter().filter_map(|t| t.key.as_deref()).collect();
+    assert_eq!(keys, ["example.com/device", "example.com/other"]);
+    assert!(tolerated.iter().all(|t| t.operator.as_deref() == Some("Exists") && t.toleration_seconds.is_none()));
+
+    let w = asking(&["AlwaysDeny"], here());
+    assert_eq!(admit(&w, web()), Err("pods \"web\" is forbidden: admission control is denying all modifications".into()));
+
+    let w = asking(&["LimitPodHardAntiAffinityTopology"], here());
+    let mut pod = web();
+    let term = PodAffinityTerm { topology_key: "zone".into(), ..Default::default() };
+    let away = PodAntiAffinity { required_during_scheduling_ignored_during_execution: Some(vec![term]), ..Default::default() };
+    pod.spec.as_mut().expect("a spec").affinity = Some(Affinity { pod_anti_affinity: Some(away), ..Default::default() });
+    let e = admit(&w, pod.clone()).expect_err("another topology");
+    assert!(e.ends_with("has TopologyKey zone but only key kubernetes.io/hostname is allowed"), "{e}");
+    assert!(admit(&World::new(here()), pod).is_ok(), "by default it does not run");
+}
+
+#[test]
+fn plugins_do_not_run_where_they_are_disabled() {
+    let mut w = World::new(vec![namespace("going", "Terminating"), account()]);
+    let r = request(Kind::Pod, Operation::Create, "going", "web");
+    let new = || Object::from(Pod { metadata: meta("web", "going"), ..web() });
+    assert!(mutate(&w.ctx(), &r, &mut new(), None).is_err());
+    let off = ["NamespaceLifecycle", "ServiceAccount", "DefaultTolerationSeconds"].map(str::to_owned);
+    w.config.plugins = crate::Plugins::with(&[], &off).expect("plugins");
+    let mut object = new();
+    mutate(&w.ctx(), &r, &mut object, None).expect("nobody minds");
+    let spec = object.typed::<Pod>().and_then(|p| p.spec.clone()).expect("a spec");
+    assert_eq!((spec.service_account_name, spec.tolerations), (None, None));
+}
+
+#[test]
+fn owners_are_named_by_who_may_delete_and_block_by_who_may_set_finalizers() {
+    use kinds::OwnerReference;
+    use kinds::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
+    let allow = |verb: &str, resource: &str, group: &str| -> Vec<Object> {
+        let one = |s: &str| Some(vec![s.to_owned()]);
+        let rule = PolicyRule { api_groups: one(group), resources: one(resource), verbs: vec![verb.into()], ..Default::default() };
+        let name = format!("{verb}-{}", resource.replace('/', "-"));
+        let to = RoleRef { api_group: Some("rbac.authorization.k8s.io".into()), kind: "ClusterRole".into(), name: name.clone() };
+        let who = Subject { kind: "User".into(), name: "alice".into(), ..Default::default() };
+        vec![
+            ClusterRole { metadata: meta(&name, ""), rules: Some(vec![rule]), ..Default::default() }.into(),
+            ClusterRoleBinding { metadata: meta(&name, ""), role_ref: to, subjects: Some(vec![who]) }.into(),
+        ]
+    };
+    let owned = |blocks: Option<bool>| {
+        let owner = OwnerReference {
+            api_version: "apps/v1".into(),
+            kind: "ReplicaSet".into(),
+            name: "rs".into(),
+            uid: "u".into(),
+            block_owner_deletion: blocks,
+            ..Default::default()
+        };
+        let mut pod = web();
+        pod.metadata.owner_references = Some(vec![owner]);
+        Object::from(pod)
+    };
+    let judge = |allowed: Vec<Object>, operation, new: &Object, old: Option<&Object>| {
+        let w = asking(&["OwnerReferencesPermissionEnforcement"], allowed);
+        validate(&w.ctx(), &request(Kind::Pod, operation, "default", "web"), new, old).map_err(|e| e.message)
+    };
+    let plain = Object::from(web());
+    assert_eq!(judge(vec![], Operation::Create, &owned(None), None), Ok(()), "who creates may not have created");
+    let e = judge(vec![], Operation::Update, &owned(None), Some(&plain)).expect_err("may not delete");
+    assert_eq!(e, "pods \"web\" is forbidden: cannot set an ownerRef on a resource you can't delete: , <nil>");
+    assert_eq!(judge(allow("delete", "pods", ""), Operation::Update, &owned(None), Some(&plain)), Ok(()));
+    let e = judge(vec![], Operation::Create, &owned(Some(true)), None).expect_err("may not set finalizers");
+    let why = "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: , <nil>";
+    assert_eq!(e, format!("pods \"web\" is forbidden: {why}"));
+    assert_eq!(judge(allow("update", "replicasets/finalizers", "apps"), Operation::Create, &owned(Some(true)), None), Ok(()));
+    assert_eq!(judge(vec![], Operation::Update, &owned(Some(true)), Some(&owned(Some(true)))), Ok(()), "nothing changes");
+}

@@ -1,194 +1,139 @@
-//! Feature gates: what v1.36 has on by default, and what this installation changes of it.
+//! Feature gates: what v1.36 has on by default, and what this installation changes of it (`--feature-gates`).
+//!
+//! Docs: "Feature Gates".
 
+use schema::{Feature, Stage, features};
 use std::collections::BTreeMap;
 
-/// Gates that are on unless switched off, sorted.
-static ON_BY_DEFAULT: &[&str] = &[
-    "APIResponseCompression",
+/// Why a list of gates is refused, in the words of the API server's flag.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GateError {
+    /// A part that is no `name=value`.
+    #[error("missing bool value for {0}")]
+    NoValue(String),
+    /// A value that is no truth.
+    #[error("invalid value of {name}={value}, err: strconv.ParseBool: parsing {value:?}: invalid syntax")]
+    NoBool { name: String, value: String },
+    /// A gate that v1.36 does not have.
+    #[error("unrecognized feature gate: {0}")]
+    Unknown(String),
+    /// A gate that cannot be turned any more.
+    #[error("cannot set feature gate {name} to {value}, feature is locked to {locked}")]
+    Locked { name: String, value: bool, locked: bool },
+}
+
+/// The gates that change what Timonel does. Other features are there or not, whatever their gates say.
+const HEEDED: &[&str] = &[
     "APIServerIdentity",
-    "APIServerTracing",
-    "AggregatedDiscoveryRemoveBetaType",
-    "AllowParsingUserUIDFromCertAuth",
-    "AllowServiceExternalIPs",
-    "AnonymousAuthConfigurableEndpoints",
-    "AnyVolumeDataSource",
-    "AtomicFIFO",
-    "AuthorizeNodeWithSelectors",
-    "AuthorizePodWebsocketUpgradeCreatePermission",
-    "AuthorizeWithSelectors",
-    "BtreeWatchCache",
-    "CPUManagerPolicyBetaOptions",
-    "CPUManagerPolicyOptions",
-    "CRDObservedGenerationTracking",
-    "CRDValidationRatcheting",
-    "CSIServiceAccountTokenSecrets",
-    "ClearingNominatedNodeNameAfterBinding",
-    "ClientsAllowCARotation",
-    "ClientsAllowTLSCacheGC",
-    "ComponentFlagz",
-    "ComponentStatusz",
-    "ConsistentListFromCache",
-    "ConstrainedImpersonation",
-    "ContainerCheckpoint",
-    "ContainerRestartRules",
-    "ContextualLogging",
-    "CustomCPUCFSQuotaPeriod",
-    "CustomResourceFieldSelectors",
-    "DRAAdminAccess",
-    "DRAConsumableCapacity",
-    "DRADeviceBindingConditions",
-    "DRADeviceTaints",
-    "DRAExtendedResource",
-    "DRAPartitionableDevices",
-    "DRAPrioritizedList",
-    "DRAResourceClaimDeviceStatus",
-    "DRAResourceClaimGranularStatusAuthorization",
-    "DRASchedulerFilterTimeout",
-    "DeclarativeValidation",
-    "DeclarativeValidationBeta",
-    "DeploymentReplicaSetTerminatingReplicas",
-    "DetectCacheInconsistency",
-    "DisableAllocatorDualWrite",
-    "DisableCPUQuotaWithExclusiveCPUs",
-    "DisableNodeKubeProxyVersion",
-    "DynamicResourceAllocation",
-    "EnvFiles",
-    "ExecProbeTimeout",
-    "ExtendWebSocketsToKubelet",
-    "ExternalServiceAccountTokenSigner",
-    "GracefulNodeShutdown",
-    "GracefulNodeShutdownBasedOnPodPriority",
-    "HPAConfigurableTolerance",
-    "HostnameOverride",
-    "ImageMaximumGCAge",
-    "ImageVolume",
-    "InOrderInformers",
-    "InOrderInformersBatchProcess",
-    "InPlacePodLevelResourcesVerticalScaling",
-    "InPlacePodVerticalScaling",
-    "InPlacePodVerticalScalingInitContainers",
-    "InformerResourceVersion",
-    "JobBackoffLimitPerIndex",
-    "JobManagedBy",
-    "JobPodReplacementPolicy",
-    "JobSuccessPolicy",
-    "KubeletCgroupDriverFromCRI",
-    "KubeletCrashLoopBackOffMax",
-    "KubeletEnsureSecretPulledImages",
-    "KubeletFineGrainedAuthz",
-    "KubeletPSI",
-    "KubeletPodResourcesDynamicResources",
-    "KubeletPodResourcesGet",
-    "KubeletPodResourcesListUseActivePods",
-    "KubeletSeparateDiskGC",
-    "KubeletServiceAccountTokenForCredentialProviders",
-    "KubeletTracing",
-    "ListFromCacheSnapshot",
-    "LogarithmicScaleDown",
-    "LoggingBetaOptions",
-    "MatchLabelKeysInPodAffinity",
-    "MatchLabelKeysInPodTopologySpread",
-    "MatchLabelKeysInPodTopologySpreadSelectorMerge",
-    "MultiCIDRServiceAllocator",
-    "MutableCSINodeAllocatableCount",
-    "MutablePodResourcesForSuspendedJobs",
-    "MutableSchedulingDirectivesForSuspendedJobs",
-    "MutatingAdmissionPolicy",
-    "NFTablesProxyMode",
-    "NodeDeclaredFeatures",
-    "NodeInclusionPolicyInPodTopologySpread",
-    "NodeLogQuery",
-    "NodeSwap",
-    "NominatedNodeNameForExpectation",
-    "OpenAPIEnums",
-    "OpportunisticBatching",
-    "OrderedNamespaceDeletion",
-    "PLEGOnDemandRelist",
-    "PodDeletionCost",
-    "PodLevelResources",
-    "PodLifecycleSleepAction",
-    "PodLifecycleSleepActionAllowZero",
-    "PodObservedGenerationTracking",
-    "PodReadyToStartContainersCondition",
-    "PodSchedulingReadiness",
+    "ClusterTrustBundleProjection",
+    "ContainerStopSignals",
+    "DRANodeAllocatableResources",
+    "GenericWorkload",
+    "PodCertificateRequest",
     "PodTopologyLabelsAdmission",
-    "PortForwardWebsockets",
-    "PreferSameTrafficDistribution",
-    "PreventStaticPodAPIReferences",
-    "ProcMountType",
-    "RecoverVolumeExpansionFailure",
-    "RecursiveReadOnlyMounts",
-    "RelaxedDNSSearchValidation",
-    "RelaxedEnvironmentVariableValidation",
-    "RelaxedServiceNameValidation",
-    "ReloadKubeletClientCAFile",
-    "ReloadKubeletServerCertificateFile",
-    "RemoteRequestHeaderUID",
-    "ResilientWatchCacheInitialization",
-    "ResourceHealthStatus",
-    "ResourceHealthStatusMessage",
-    "RestartAllContainersOnContainerExits",
-    "RetryGenerateName",
-    "RotateKubeletServerCertificate",
-    "SELinuxChangePolicy",
-    "SELinuxMountReadWriteOncePod",
-    "SchedulerAsyncPreemption",
-    "SchedulerPopFromBackoffQ",
-    "SchedulerQueueingHints",
-    "SeparateTaintEvictionController",
-    "ServiceAccountNodeAudienceRestriction",
-    "ServiceAccountTokenJTI",
-    "ServiceAccountTokenNodeBinding",
-    "ServiceAccountTokenNodeBindingValidation",
-    "ServiceAccountTokenPodNodeInfo",
-    "ServiceCIDRStatusFieldWiping",
-    "SidecarContainers",
-    "SizeBasedListCostEstimate",
-    "StaleControllerConsistencyDaemonSet",
-    "StaleControllerConsistencyJob",
-    "StaleControllerConsistencyReplicaSet",
-    "StaleControllerConsistencyStatefulSet",
-    "StatefulSetSemanticRevisionComparison",
-    "StorageNamespaceIndex",
-    "StorageVersionHash",
-    "StreamingCollectionEncodingToJSON",
-    "StreamingCollectionEncodingToProtobuf",
-    "StrictIPCIDRValidation",
-    "StructuredAuthenticationConfiguration",
-    "StructuredAuthenticationConfigurationEgressSelector",
-    "StructuredAuthenticationConfigurationJWKSMetrics",
-    "SupplementalGroupsPolicy",
-    "SystemdWatchdog",
-    "TokenRequestServiceAccountUIDValidation",
-    "TopologyManagerPolicyBetaOptions",
-    "TopologyManagerPolicyOptions",
-    "TranslateStreamCloseWebsocketRequests",
-    "UnauthenticatedHTTP2DOSMitigation",
     "UnknownVersionInteroperabilityProxy",
-    "UnlockWhileProcessingFIFO",
-    "UserNamespacesSupport",
     "VolumeAttributesClass",
-    "WatchCacheInitializationPostStartHook",
-    "WatchList",
-    "WatchListClient",
-    "WinDSR",
-    "WinOverlay",
-    "WindowsGracefulNodeShutdown",
 ];
 
 /// The gates of an installation.
 #[derive(Clone, Debug, Default)]
-pub struct Gates(BTreeMap<String, bool>);
+pub struct Gates(BTreeMap<&'static str, bool>);
 
 impl Gates {
-    /// The defaults, with changes.
-    #[must_use]
-    pub fn with(changes: BTreeMap<String, bool>) -> Self {
-        Self(changes)
+    /// The defaults, changed by a list such as `A=true,B=false`. `AllAlpha` and `AllBeta` turn all gates of a stage that the list
+    /// does not name.
+    ///
+    /// # Errors
+    /// Gates that there are not or that are locked, and what is no truth.
+    pub fn parse(list: &str) -> Result<Self, GateError> {
+        let mut named = Vec::new();
+        for part in list.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+            let (name, value) = part.split_once('=').ok_or_else(|| GateError::NoValue(part.to_owned()))?;
+            let (name, value) = (name.trim(), value.trim());
+            let on = truth(value).ok_or_else(|| GateError::NoBool { name: name.to_owned(), value: value.to_owned() })?;
+            let gate = feature(name).filter(|f| !f.client).ok_or_else(|| GateError::Unknown(name.to_owned()))?;
+            if gate.locked && gate.default != on {
+                return Err(GateError::Locked { name: name.to_owned(), value: on, locked: gate.default });
+            }
+            named.push((gate, on));
+        }
+        let mut gates = BTreeMap::new();
+        for (all, on) in named.iter().filter(|(gate, _)| gate.meta) {
+            let stage = if all.name == "AllAlpha" { Stage::Alpha } else { Stage::Beta };
+            let of_stage = features().iter().filter(|f| f.stage == stage && !f.locked && !f.meta && !f.client);
+            gates.extend(of_stage.map(|f| (f.name, *on)));
+        }
+        gates.extend(named.into_iter().map(|(gate, on)| (gate.name, on)));
+        Ok(Self(gates))
     }
+
     /// Whether a gate is on. Unknown gates are off.
     #[must_use]
     pub fn on(&self, name: &str) -> bool {
-        self.0.get(name).copied().unwrap_or_else(|| ON_BY_DEFAULT.binary_search(&name).is_ok())
+        self.0.get(name).copied().unwrap_or_else(|| feature(name).is_some_and(|f| f.default))
+    }
+
+    /// The gates that are not as by default, of which nothing here takes notice.
+    pub fn idle(&self) -> impl Iterator<Item = &'static str> {
+        let changed = self.0.iter().filter(|(name, on)| feature(name).is_some_and(|f| f.default != **on));
+        changed.map(|(name, _)| *name).filter(|name| !HEEDED.contains(name) && !name.starts_with("All"))
+    }
+}
+
+fn feature(name: &str) -> Option<&'static Feature> {
+    let all = features();
+    all.binary_search_by(|f| f.name.cmp(name)).ok().map(|at| &all[at])
+}
+
+/// What Go reads as a truth.
+fn truth(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Gates;
+
+    #[test]
+    fn a_list_changes_the_defaults() {
+        let gates = Gates::parse("ContainerStopSignals=true, APIServerIdentity=false").expect("gates");
+        assert!(gates.on("ContainerStopSignals") && !gates.on("APIServerIdentity"));
+        assert!(gates.on("WatchList") && !Gates::default().on("ContainerStopSignals"), "the others are as they were");
+        assert!(!Gates::default().on("NoSuchGate"));
+    }
+
+    #[test]
+    fn gates_that_change_nothing_are_told() {
+        assert!(super::HEEDED.iter().all(|name| super::feature(name).is_some()));
+        let gates = Gates::parse("ContainerStopSignals=true,WatchList=true,InPlacePodLevelResourcesVerticalScaling=false").expect("gates");
+        let told: Vec<_> = gates.idle().collect();
+        assert_eq!(told, ["InPlacePodLevelResourcesVerticalScaling"]);
+    }
+
+    #[test]
+    fn a_stage_is_turned_as_a_whole() {
+        let gates = Gates::parse("AllAlpha=true,ContainerStopSignals=false").expect("gates");
+        assert!(gates.on("GenericWorkload") && !gates.on("ContainerStopSignals"), "what is named stays as named");
+        let gates = Gates::parse("AllBeta=false").expect("gates");
+        assert!(!gates.on("APIServerIdentity") && gates.on("APIServerTracing"), "what is locked does not turn");
+    }
+
+    #[test]
+    fn refusals_are_worded_as_the_flag_of_kube_apiserver() {
+        let refused = |list: &str| Gates::parse(list).expect_err(list).to_string();
+        assert_eq!(refused("NoSuchGate=true"), "unrecognized feature gate: NoSuchGate");
+        assert_eq!(refused("WatchList"), "missing bool value for WatchList");
+        assert_eq!(
+            refused("WatchList=maybe"),
+            r#"invalid value of WatchList=maybe, err: strconv.ParseBool: parsing "maybe": invalid syntax"#
+        );
+        assert_eq!(
+            refused("APIServerTracing=false"),
+            "cannot set feature gate APIServerTracing to false, feature is locked to true"
+        );
     }
 }
