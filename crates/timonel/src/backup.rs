@@ -78,6 +78,8 @@ pub(crate) fn backup(options: &BackupOptions) -> Result<i32> {
         })
     })?;
     fs::rename(&unfinished, &options.file).with_context(|| format!("writing {}", options.file.display()))?;
+    let directory = options.file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all().with_context(|| format!("writing {}", directory.display()))?;
     println!("{}: {} objects as of revision {}, and the cluster's keys", options.file.display(), end.objects, end.revision);
     println!("keep it as safe as the cluster itself; bring it back with `timonel restore {}`", options.file.display());
     Ok(0)
@@ -120,7 +122,13 @@ async fn server(places: &Places) -> Result<From> {
 }
 
 async fn write(mut from: From, places: &Places, file: &Path) -> Result<End> {
-    let out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file);
+    // What an earlier try left may be for others to read: it is made anew.
+    if let Err(e) = fs::remove_file(file)
+        && e.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(e).with_context(|| format!("removing {}", file.display()));
+    }
+    let out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
     let out = out.with_context(|| format!("writing {}", file.display()))?;
     let mut tar = tar::Builder::new(GzEncoder::new(out, Compression::default()));
     append(&mut tar, "FORMAT", FORMAT.as_bytes())?;

@@ -103,7 +103,9 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let metrics = MetricRegistry::default();
     let outward = Arc::new(apiserver::webhook::Caller::default());
     let hooks = webhooks(&outward, &ids, &metrics);
-    let settings = Settings { config: rules_config(config)?, gates: config.serving.gates()?, hooks: Some(hooks) };
+    let gates = config.serving.gates()?;
+    tell_gates(&metrics, &gates);
+    let settings = Settings { config: rules_config(config)?, gates, hooks: Some(hooks) };
     let storage = Storage { sealer: config.serving.sealer().await?, form: config.engine.form(), root: config.engine.root() };
     let (registry, follow) =
         Registry::open_stored(Arc::clone(&engine), Arc::clone(&clock), Arc::clone(&ids), settings, storage).await?;
@@ -154,6 +156,12 @@ async fn guard(follow: impl Future<Output = Result<(), registry::ImageError>> + 
     tracing::error!(err = why, "The cluster state cannot be followed any more");
     eprintln!("fatal: {why}");
     std::process::abort();
+}
+
+fn tell_gates(metrics: &MetricRegistry, gates: &rules::Gates) {
+    let help = "This metric records the data about the stage and enablement of a k8s feature.";
+    let family = metrics.gauge("kubernetes_feature_enabled", help, &["name", "stage"]);
+    gates.all().for_each(|(name, stage, on)| family.with(&[name, stage]).set(f64::from(u8::from(on))));
 }
 
 fn rules_config(c: &Config) -> Result<rules::Config> {

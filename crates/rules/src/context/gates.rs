@@ -73,6 +73,19 @@ impl Gates {
         self.0.get(name).copied().unwrap_or_else(|| feature(name).is_some_and(|f| f.default))
     }
 
+    /// Every gate of a server with its stage (empty: it is there to stay) and whether it is on.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        features().iter().filter(|f| !f.client).map(|f| {
+            let stage = match f.stage {
+                Stage::Alpha => "ALPHA",
+                Stage::Beta => "BETA",
+                Stage::Ga => "",
+                Stage::Deprecated => "DEPRECATED",
+            };
+            (f.name, stage, self.on(f.name))
+        })
+    }
+
     /// The gates that are not as by default, of which nothing here takes notice.
     pub fn idle(&self) -> impl Iterator<Item = &'static str> {
         let changed = self.0.iter().filter(|(name, on)| feature(name).is_some_and(|f| f.default != **on));
