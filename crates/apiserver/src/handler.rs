@@ -188,10 +188,17 @@ async fn authorize(shared: &Shared, user: &User, info: &RequestInfo, trail: Opti
     if verdict.allowed { Ok(()) } else { Err(rules::rbac::forbidden(user, &attributes, &verdict)) }
 }
 
+/// What every request for Endpoints is told.
+const ENDPOINTS_ARE_OLD: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+
 /// Answers, with what webhooks and policies warn of: they are heard whether the request succeeds or not.
 async fn dispatch(call: Call) -> Result<Reply, ApiError> {
     let (notes, accept, trail) = (call.caller.notes.clone(), call.accept, call.trail.clone());
+    let old = call.info.is_resource && call.info.resource == "endpoints" && call.info.group.is_empty();
     let mut reply = answer(call).await.unwrap_or_else(|e| respond::failure(&e, accept));
+    if old {
+        respond::warn(&mut reply, &[ENDPOINTS_ARE_OLD.to_owned()]);
+    }
     if let Some(notes) = notes {
         respond::warn(&mut reply, &notes.warnings());
         if let Some(trail) = trail {

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use kinds::api::core::v1::{Node, Pod, Service};
-use kinds::{ApiError, IntOrString, Kind, ObjectKey};
+use kinds::{ApiError, FieldErrors, IntOrString, Kind, ObjectKey, Path};
 use rustls_pki_types::ServerName;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -54,6 +54,9 @@ enum Tls {
 /// Answers `log`, `exec`, `attach` and `portforward`.
 pub(crate) async fn stream(mut call: Call) -> Result<Reply, ApiError> {
     let verb = call.info.subresource.clone();
+    if verb == "log" {
+        check_log_options(&call)?;
+    }
     let key = ObjectKey::new(call.info.namespace.clone(), call.info.name.clone());
     let snapshot = call.shared.registry.snapshot();
     let pod = snapshot.find::<Pod>(&key).ok_or_else(|| ApiError::not_found(&Kind::Pod.into(), &key.name))?.clone();
@@ -69,10 +72,10 @@ pub(crate) async fn stream(mut call: Call) -> Result<Reply, ApiError> {
             _ => Err(ApiError::bad_request(format!("pod {} does not have a host assigned", key.name))),
         };
     }
-    let node = snapshot.get::<Node>("", &node_name).ok_or_else(|| ApiError::not_found(&Kind::Node.into(), &node_name))?;
+    let node = snapshot.get::<Node>("", &node_name).ok_or_else(|| ApiError::not_found(&Kind::Pod.into(), &node_name))?;
     let base = format!("{}/{}", key.namespace, key.name);
     let path = match verb.as_str() {
-        "log" => format!("/containerLogs/{base}/{container}?{}", log_query(&call)?),
+        "log" => format!("/containerLogs/{base}/{container}?{}", log_query(&call)),
         "exec" => format!("/exec/{base}/{container}?{}", exec_query(&call, true)?),
         "attach" => format!("/attach/{base}/{container}?{}", exec_query(&call, false)?),
         _ => format!("/portForward/{base}?{}", port_query(&call)),
@@ -113,32 +116,41 @@ fn container(pod: &Pod, asked: Option<&str>, verb: &str) -> Result<String, ApiEr
     }
 }
 
-fn log_query(call: &Call) -> Result<String, ApiError> {
+/// What a client may ask of logs; it is judged before anything is looked for.
+fn check_log_options(call: &Call) -> Result<(), ApiError> {
+    let mut wrong = FieldErrors::default();
+    let number = |name: &str| match call.info.param(name).map(str::parse::<i64>) {
+        Some(Err(_)) => Err(ApiError::bad_request(format!("{name}: invalid syntax"))),
+        other => Ok(other.and_then(Result::ok)),
+    };
+    let (tail, bytes, since) = (number("tailLines")?, number("limitBytes")?, number("sinceSeconds")?);
+    if let Some(n) = tail.filter(|n| *n < 0) {
+        wrong.invalid(&Path::new("tailLines"), n, "must be greater than or equal to 0");
+    }
+    if let Some(n) = bytes.filter(|n| *n < 1) {
+        wrong.invalid(&Path::new("limitBytes"), n, "must be greater than 0");
+    }
+    if since.is_some() && call.info.param("sinceTime").is_some() {
+        wrong.forbidden(&Path::new("[]"), "at most one of `sinceTime` or `sinceSeconds` may be specified");
+    } else if let Some(n) = since.filter(|n| *n < 1) {
+        wrong.invalid(&Path::new("sinceSeconds"), n, "must be greater than 0");
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(ApiError::invalid("", "PodLogOptions", &call.info.name, &wrong)) }
+}
+
+fn log_query(call: &Call) -> String {
     let mut out = url::form_urlencoded::Serializer::new(String::new());
     for k in ["follow", "previous", "timestamps"] {
         if call.info.flag(k) {
             out.append_pair(k, "true");
         }
     }
-    for k in ["tailLines", "sinceSeconds", "limitBytes"] {
-        if let Some(v) = call.info.param(k) {
-            let least = i64::from(k != "tailLines");
-            if v.parse::<i64>().map_or(true, |n| n < least) {
-                let bound = if least == 1 { "must be greater than 0" } else { "must be greater than or equal to 0" };
-                return Err(ApiError::new(422, "Invalid", format!("PodLogOptions \"{}\" is invalid: {k}: Invalid value: {v}: {bound}", call.info.name)));
-            }
-            out.append_pair(k, v);
-        }
-    }
-    for k in ["sinceTime", "stream"] {
+    for k in ["tailLines", "sinceSeconds", "limitBytes", "sinceTime", "stream"] {
         if let Some(v) = call.info.param(k) {
             out.append_pair(k, v);
         }
     }
-    if call.info.param("sinceTime").is_some() && call.info.param("sinceSeconds").is_some() {
-        return Err(ApiError::new(422, "Invalid", format!("PodLogOptions \"{}\" is invalid: sinceSeconds: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified", call.info.name)));
-    }
-    Ok(out.finish())
+    out.finish()
 }
 
 fn exec_query(call: &Call, command: bool) -> Result<String, ApiError> {

@@ -42,14 +42,41 @@ impl Shown for (&Object, &Bytes) {
 pub(crate) fn entry(call: &Call, served: &Served, code: u16, entry: &Entry) -> Result<Reply, ApiError> {
     match call.accept.form {
         Form::Object => Ok(respond::encoded(code, spoken(served, entry)?, call.accept)),
-        Form::Table => Ok(respond::tree(code, &table(call, served, &[entry], json!({ "resourceVersion": entry.revision.to_string() })), call.accept)),
+        Form::Table => include(call).map(|_| respond::tree(code, &table(call, served, &[entry], json!({ "resourceVersion": entry.revision.to_string() })), call.accept)),
         Form::PartialMetadata => Ok(respond::tree(code, &partial(&entry.json), call.accept)),
-        Form::PartialMetadataList => Err(not_acceptable()),
+        Form::PartialMetadataList => {
+            Err(unlike("PartialObjectMetadataList, but the requested object is not a list", &go_type(served, false)))
+        }
     }
 }
 
-fn not_acceptable() -> ApiError {
-    ApiError::new(406, "NotAcceptable", "the requested representation is not available for a single object")
+/// One was asked for where there is a list, or the other way round.
+fn unlike(what: &str, go_type: &str) -> ApiError {
+    ApiError::new(406, "NotAcceptable", format!("you requested {what} ({go_type})"))
+}
+
+/// What kube-apiserver calls the type of what it answers.
+fn go_type(served: &Served, list: bool) -> String {
+    let list = if list { "List" } else { "" };
+    match served.kind {
+        Some(kind) => {
+            let package = match kind.stored_as().info().group {
+                "" => "core",
+                group => group.split('.').next().unwrap_or(group),
+            };
+            format!("*{package}.{}{list}", kind.info().kind)
+        }
+        None => format!("*unstructured.Unstructured{list}"),
+    }
+}
+
+/// What rows carry besides their cells.
+fn include(call: &Call) -> Result<Include, ApiError> {
+    let text = call.info.param("includeObject").unwrap_or_default();
+    Include::parse(text).ok_or_else(|| {
+        let why = "must be 'Metadata', 'Object', 'None', or empty";
+        ApiError::bad_request(format!("Unable to convert to Table as requested: includeObject: Invalid value: {text:?}: {why}"))
+    })
 }
 
 /// The JSON of an object in the version that is served: the stored bytes, or a conversion of them.
@@ -136,8 +163,9 @@ pub(crate) fn list(call: &Call, served: &Served, listing: &Listing) -> Result<Re
     let meta = list_meta(listing);
     let objects = || listing.entries.iter().map(|e| &**e as &dyn Shown).collect::<Vec<_>>();
     match call.accept.form {
-        Form::Table => Ok(respond::tree(200, &table(call, served, &objects(), meta), call.accept)),
-        Form::PartialMetadata | Form::PartialMetadataList => {
+        Form::Table => include(call).map(|_| respond::tree(200, &table(call, served, &objects(), meta), call.accept)),
+        Form::PartialMetadata => Err(unlike("PartialObjectMetadata, but the requested object is a list", &go_type(served, true))),
+        Form::PartialMetadataList => {
             let items: Vec<Value> = listing.entries.iter().map(|e| partial(&e.json)).collect();
             let items = if items.is_empty() { Value::Null } else { items.into() };
             let tree = json!({
@@ -145,11 +173,15 @@ pub(crate) fn list(call: &Call, served: &Served, listing: &Listing) -> Result<Re
             });
             Ok(respond::tree(200, &tree, call.accept))
         }
-        Form::Object => plain_list(call, served, listing, &meta),
+        Form::Object => plain_list(call, served, listing, meta),
     }
 }
 
-fn plain_list(call: &Call, served: &Served, listing: &Listing, meta: &Value) -> Result<Reply, ApiError> {
+fn plain_list(call: &Call, served: &Served, listing: &Listing, mut meta: Value) -> Result<Reply, ApiError> {
+    if served.definition.is_some() && listing.next.is_none() {
+        // Lists of custom resources say that they do not go on.
+        meta["continue"] = "".into();
+    }
     let list_kind = list_kind(served);
     let head = format!("{{\"kind\":\"{list_kind}\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[", served.api_version());
     let mut pieces = VecDeque::with_capacity(listing.entries.len() * 2 + 2);

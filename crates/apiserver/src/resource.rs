@@ -22,7 +22,11 @@ use std::sync::Arc;
 const MANAGER_MAX: usize = 128;
 
 /// Serves one request on a resource. What changes something is large and takes its own memory; a read is small.
-pub(crate) async fn serve(call: Call, served: Served) -> Result<Reply, ApiError> {
+pub(crate) async fn serve(mut call: Call, served: Served) -> Result<Reply, ApiError> {
+    if served.definition.is_some() {
+        // Custom resources have no protobuf form of their own.
+        call.accept = call.accept.without_protobuf(call.request.headers())?;
+    }
     check_scope(&call, &served)?;
     check_verb(&call, &served)?;
     match (call.info.verb, call.info.subresource.as_str()) {
@@ -54,7 +58,10 @@ fn check_scope(call: &Call, served: &Served) -> Result<(), ApiError> {
     }
     let sub = call.info.subresource.as_str();
     if !sub.is_empty() && !has_subresource(served, sub) {
-        return Err(ApiError::no_such_path());
+        return Err(match served.kind {
+            Some(_) => ApiError::no_such_path(),
+            None => ApiError::not_found(&served.resource, &call.info.name),
+        });
     }
     Ok(())
 }
@@ -370,12 +377,17 @@ async fn update(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     Ok(reply)
 }
 
-fn patch_kind(call: &Call) -> Result<PatchKind, ApiError> {
+fn patch_kind(call: &Call, served: &Served) -> Result<PatchKind, ApiError> {
     Ok(match body::media(call.request.headers()) {
         "application/json-patch+json" => PatchKind::Json,
         "application/merge-patch+json" => PatchKind::Merge,
-        "application/strategic-merge-patch+json" => PatchKind::Strategic,
+        "application/strategic-merge-patch+json" if served.kind.is_some() => PatchKind::Strategic,
         "application/apply-patch+yaml" => PatchKind::Apply,
+        _ if served.kind.is_none() => {
+            let text = "the body of the request was in an unknown format - accepted media types include: \
+                        application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+            return Err(ApiError::new(415, "UnsupportedMediaType", text));
+        }
         _ => {
             return Err(ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_details(Details::default()));
         }
@@ -397,7 +409,7 @@ fn check_patch_options(call: &Call, kind: PatchKind) -> Result<(), ApiError> {
 async fn patch(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let options = options(&call)?;
     let target = target(&call, &served)?;
-    let kind = patch_kind(&call)?;
+    let kind = patch_kind(&call, &served)?;
     check_patch_options(&call, kind)?;
     let spoken = served.kind.map_or_else(|| served.resource.clone(), Resource::Builtin);
     let asked = Asked { spoken, validation: body::validation(&call)? };
@@ -434,16 +446,26 @@ fn patch_body(kind: PatchKind, bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
     serde_json::to_vec(&tree).map_err(ApiError::internal)
 }
 
-/// Delete options from the body, overridden by the query.
+/// Delete options from the body; where there is none, from the query.
 async fn delete_options(call: &mut Call) -> Result<DeleteOptions, ApiError> {
     let bytes = body::read(call).await?;
-    let mut options = if bytes.is_empty() {
-        DeleteOptions::default()
+    let options = if bytes.is_empty() {
+        queried_delete_options(call)?
     } else {
         let json = body::to_json(call.request.headers(), bytes)?;
         body::check_delete_options(&json)?;
         codec::decode_delete_options(&json).map_err(|e| ApiError::bad_request(e.to_string()))?
     };
+    let dry_run = options.dry_run.as_deref().unwrap_or_default();
+    if dry_run.iter().any(|how| how != "All") {
+        let shown = kinds::field::Bare(serde_json::json!(dry_run).to_string());
+        return Err(ApiError::invalid_options("DeleteOptions", |e| e.not_supported(&Path::new("dryRun"), shown, &["All"])));
+    }
+    Ok(options)
+}
+
+fn queried_delete_options(call: &Call) -> Result<DeleteOptions, ApiError> {
+    let mut options = DeleteOptions::default();
     if let Some(s) = call.info.param("gracePeriodSeconds") {
         let bad = || ApiError::bad_request("gracePeriodSeconds: invalid syntax");
         options.grace_period_seconds = Some(s.parse().map_err(|_| bad())?);
@@ -456,11 +478,6 @@ async fn delete_options(call: &mut Call) -> Result<DeleteOptions, ApiError> {
     }
     if let Some(how) = call.info.param("dryRun") {
         options.dry_run = Some(vec![how.to_owned()]);
-    }
-    let dry_run = options.dry_run.as_deref().unwrap_or_default();
-    if dry_run.iter().any(|how| how != "All") {
-        let shown = kinds::field::Bare(serde_json::json!(dry_run).to_string());
-        return Err(ApiError::invalid_options("DeleteOptions", |e| e.not_supported(&Path::new("dryRun"), shown, &["All"])));
     }
     Ok(options)
 }
@@ -573,7 +590,7 @@ async fn create_below(mut call: Call, served: Served) -> Result<Reply, ApiError>
             Err(ApiError::bad_request("name in URL does not match name in Eviction object"))
         }
         Object::Eviction(e) => {
-            registry.evict(&call.caller, &key, e).await?;
+            registry.evict(&call.caller, &key, e, options.dry_run).await?;
             Ok(success(&call, 201))
         }
         Object::TokenRequest(_) => {
@@ -628,7 +645,7 @@ async fn put_scale(mut call: Call, served: Served) -> Result<Reply, ApiError> {
 
 async fn patch_scale(mut call: Call, served: Served) -> Result<Reply, ApiError> {
     let options = options(&call)?;
-    let kind = patch_kind(&call)?;
+    let kind = patch_kind(&call, &served)?;
     check_patch_options(&call, kind)?;
     let validation = body::validation(&call)?;
     let bytes = body::read(&mut call).await?;

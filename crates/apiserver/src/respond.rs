@@ -102,6 +102,16 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// What an entry of an `Accept` header asks for.
+    fn of(entry: &str) -> Option<Self> {
+        match entry.split(';').next()?.trim() {
+            "application/json" | "*/*" | "application/*" => Some(Self::Json),
+            "application/yaml" => Some(Self::Yaml),
+            "application/vnd.kubernetes.protobuf" => Some(Self::Protobuf),
+            _ => None,
+        }
+    }
+
     /// Its media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {
@@ -148,6 +158,15 @@ impl Accept {
         Self::choose(headers, pretty, |a| a.form != Form::Table)
     }
 
+    /// The same for kinds that have no protobuf form: their tables and metadata have one.
+    ///
+    /// # Errors
+    /// 406 when nothing but protobuf is asked for.
+    pub fn without_protobuf(self, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let fits = |a: &Self| a.encoding != Encoding::Protobuf || a.form != Form::Object;
+        if fits(&self) { Ok(self) } else { Self::choose(headers, self.pretty, fits) }
+    }
+
     fn choose(headers: &HeaderMap, pretty: bool, fits: impl Fn(&Self) -> bool) -> Result<Self, ApiError> {
         let pretty = pretty || is_person(headers);
         let text = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
@@ -158,6 +177,11 @@ impl Accept {
         entries.sort_by(|a, b| b.0.total_cmp(&a.0));
         let chosen = entries.iter().find_map(|(_, e)| Self::entry(e).filter(&fits));
         chosen.map(|a| Self { pretty, ..a }).ok_or_else(|| {
+            if !entries.iter().any(|(_, e)| Encoding::of(e).is_some()) {
+                let text = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, \
+                            application/vnd.kubernetes.protobuf";
+                return ApiError::new(406, "NotAcceptable", text).with_details(kinds::error::Details::default());
+            }
             ApiError::new(
                 406,
                 "NotAcceptable",
@@ -169,12 +193,7 @@ impl Accept {
 
     fn entry(entry: &str) -> Option<Self> {
         let mut parts = entry.split(';').map(str::trim);
-        let encoding = match parts.next()? {
-            "application/json" | "*/*" | "application/*" => Encoding::Json,
-            "application/yaml" => Encoding::Yaml,
-            "application/vnd.kubernetes.protobuf" => Encoding::Protobuf,
-            _ => return None,
-        };
+        let encoding = Encoding::of(parts.next()?)?;
         let params: Vec<(&str, &str)> = parts.filter_map(|p| p.split_once('=')).collect();
         let param = |k: &str| params.iter().find(|(n, _)| *n == k).map(|(_, v)| *v);
         if param("as").is_some() && (param("g") != Some("meta.k8s.io") || param("v") != Some("v1")) {

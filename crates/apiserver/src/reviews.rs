@@ -91,7 +91,7 @@ async fn review(call: &Call, object: Object) -> Result<Object, ApiError> {
         Object::LocalSubjectAccessReview(r) => {
             let mut r = LocalSubjectAccessReview::clone(&r);
             let errors = access::check_local(&r.spec, &call.info.namespace);
-            r.status = Some(access::of_anyone(shared, "LocalSubjectAccessReview", &r.spec, errors).await?);
+            r.status = Some(access::of_anyone(shared, "", &r.spec, errors).await?);
             r.into()
         }
         Object::SelfSubjectAccessReview(r) => {

@@ -29,6 +29,11 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Starts a watch and answers with its stream.
 pub(crate) async fn watch(call: Call, served: Served) -> Result<Reply, ApiError> {
     let mut list = list_query(&call, &served)?;
+    if call.accept.encoding == Encoding::Yaml {
+        let text = "only the following media types are accepted: application/json;stream=watch, \
+                    application/vnd.kubernetes.protobuf;stream=watch";
+        return Err(ApiError::new(406, "NotAcceptable", text));
+    }
     let info = &call.info;
     let from = revision_of(info.param("resourceVersion").unwrap_or_default())?;
     list.limit = 0;

@@ -57,7 +57,7 @@ impl Api for LocalApi {
                 ("", _) => registry.create(caller, &target, object, &options).await?,
                 ("binding", Object::Binding(b)) => registry.bind(caller, &target.key, b, &options).await?,
                 ("eviction", Object::Eviction(e)) => {
-                    registry.evict(caller, &target.key, e).await?;
+                    registry.evict(caller, &target.key, e, options.dry_run).await?;
                     return Ok(object);
                 }
                 ("token", Object::TokenRequest(_)) => {

@@ -74,7 +74,7 @@ impl Continue {
         let word = |name: &str| read[name].as_str().unwrap_or_default();
         let (version, rv, start) = (word("v"), read["rv"].as_i64().unwrap_or(0), word("start"));
         if version != TOKEN_VERSION {
-            return Err(bad(format!("server does not recognize this encoded version {version:?}")));
+            return Err(bad(format!("server does not recognize this encoded version {version}")));
         }
         if rv == 0 {
             return Err(bad(format!("incorrect encoded start resourceVersion (version {TOKEN_VERSION})")));
@@ -94,7 +94,8 @@ impl Continue {
 fn undecoded(e: &base64::DecodeError) -> String {
     let at = match e {
         base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => *at,
-        base64::DecodeError::InvalidLength(n) => *n,
+        // A group of four with one character alone: Go tells where the group begins.
+        base64::DecodeError::InvalidLength(n) => *n - *n % 4,
         base64::DecodeError::InvalidPadding => 0,
     };
     format!("illegal base64 data at input byte {at}")

@@ -191,7 +191,7 @@ impl Registry {
             None => prepare(rules, target.subresource, &mut object, old.object()),
         };
         if whole {
-            rules::allocate(&ctx, &mut object, Some(old.object()))?;
+            rules::allocate(&ctx, &mut object, Some(old.object()), options.dry_run)?;
         }
         let mut errors = FieldErrors::default();
         match (target.subresource, whole) {

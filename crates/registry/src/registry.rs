@@ -216,7 +216,7 @@ impl Registry {
         let snapshot = self.snapshot();
         let ctx = self.ctx(&snapshot, caller);
         if turn.services.is_some() {
-            rules::allocate(&ctx, object, old)?;
+            rules::allocate(&ctx, object, old, dry_run)?;
         }
         let mut charges = Vec::new();
         if turn.quota.is_some() {
@@ -429,7 +429,7 @@ impl Registry {
         (rules.prepare_create)(&mut object);
         rules::gated::drop_disabled(ctx.gates, &mut object, None);
         customs::prepare_create(definition, &mut object)?;
-        rules::allocate(&ctx, &mut object, None)?;
+        rules::allocate(&ctx, &mut object, None, options.dry_run)?;
         rules::stamps::on_create(&mut object, ctx.now);
         let mut errors = FieldErrors::default();
         (rules.validate)(&object, &mut errors);
@@ -439,7 +439,7 @@ impl Registry {
         let (given, connect, settle) = (Given::Create(options), None, &crate::admit::settle);
         let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle, connect };
         let charges = admission.validate(&object, None).await?;
-        if versioned {
+        if versioned && !options.dry_run {
             // The original says this without a reason.
             return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
         }

@@ -87,14 +87,17 @@ impl Registry {
     ///
     /// # Errors
     /// 429 when the budget is used up.
-    pub async fn evict(&self, caller: &Caller, key: &ObjectKey, eviction: &Eviction) -> Result<(), ApiError> {
+    pub async fn evict(&self, caller: &Caller, key: &ObjectKey, eviction: &Eviction, dry_run: bool) -> Result<(), ApiError> {
         let target = Target::new(Kind::Pod, key.clone());
-        let dry_run = eviction.delete_options.as_ref().is_some_and(|o| o.dry_run.as_ref().is_some_and(|d| !d.is_empty()));
+        let dry_run = dry_run || eviction.delete_options.as_ref().is_some_and(|o| o.dry_run.as_ref().is_some_and(|d| !d.is_empty()));
         let write = WriteOptions { dry_run, ..WriteOptions::default() };
         let posted = Object::from(eviction.clone());
         let shown = self.admit_posted(caller, &target.clone().sub("eviction"), posted, &write).await?;
         let Object::Eviction(eviction) = &shown else { return Err(ApiError::internal("an eviction became something else")) };
-        let options = eviction.delete_options.clone().unwrap_or_default();
+        let mut options = eviction.delete_options.clone().unwrap_or_default();
+        if dry_run {
+            options.dry_run = Some(vec!["All".to_owned()]);
+        }
         let snapshot = self.snapshot();
         let pod = snapshot.find::<Pod>(key).ok_or_else(|| ApiError::not_found(&Kind::Pod.into(), &key.name))?;
         let free = kinds::pod::is_terminal(pod)
@@ -103,7 +106,7 @@ impl Registry {
         if !free {
             self.use_budget(caller, &snapshot, pod, &options).await?;
         }
-        if options.dry_run.is_none() {
+        if !dry_run {
             let now = Time(crate::registry::whole_seconds(self.clock.now()));
             let next = move |old: &Entry| Ok(disrupted(old, &now));
             self.modify(caller, &target.clone().sub("status"), &WriteOptions::default(), Next::Unowned(&next)).await?;

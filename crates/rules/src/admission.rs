@@ -50,6 +50,7 @@ const VALIDATING: &[(&str, Validate)] = &[
     ("PodSecurity", security::labels),
     ("Priority", pods::one_default_priority),
     ("PersistentVolumeClaimResize", storage::resize),
+    ("RuntimeClass", classes::overhead),
     ("CertificateApproval", certificates::on_behalf_of_signer),
     ("CertificateSubjectRestriction", certificates::subject),
 ];

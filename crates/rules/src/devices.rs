@@ -96,11 +96,14 @@ pub(crate) const SLICE_ROW: Rules = Rules {
     }),
     validate: check!(ResourceSlice, slice),
     validate_update: check_with_old!(ResourceSlice, |n: &ResourceSlice, o: &ResourceSlice, e: &mut FieldErrors| {
+        slice(n, e);
         let path = Path::new("spec");
         crate::meta::immutable_text(&n.spec.pool.name, &o.spec.pool.name, &path.child("pool").child("name"), e);
         crate::meta::immutable_text(&n.spec.driver, &o.spec.driver, &path.child("driver"), e);
-        crate::meta::immutable_text(s(&n.spec.node_name), s(&o.spec.node_name), &path.child("nodeName"), e);
-        slice(n, e);
+        if n.spec.node_name != o.spec.node_name {
+            let shown = n.spec.node_name.as_ref().map_or_else(crate::json::null, |n| kinds::field::Bare(format!("{n:?}")));
+            e.invalid(&path.child("nodeName"), shown, IMMUTABLE);
+        }
     }),
     fields: |o: &Object| {
         let mut all = vec![meta_fields(o).swap_remove(0)];

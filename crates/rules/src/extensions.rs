@@ -48,8 +48,13 @@ pub(crate) const DEFINITION_ROW: Rules = Rules {
     })),
     validate: check!(CustomResourceDefinition, definition),
     validate_update: check_with_old!(CustomResourceDefinition, |n: &CustomResourceDefinition, o: &CustomResourceDefinition, e: &mut FieldErrors| {
-        definition(n, e);
+        specified(n, e);
         kept(n, o, e);
+    }),
+    validate_status_update: check_with_old!(CustomResourceDefinition, |n: &CustomResourceDefinition, _: &CustomResourceDefinition, e: &mut FieldErrors| {
+        if let Some(accepted) = n.status.as_ref().and_then(|x| x.accepted_names.as_ref()) {
+            names_given(accepted, &Path::new("status.acceptedNames"), e);
+        }
     }),
     allow_unconditional_update: false,
     ..Rules::plain(Kind::CustomResourceDefinition, NameRule::DnsSubdomain)
@@ -63,6 +68,12 @@ fn default(c: &mut CustomResourceDefinition) {
     if !has(&spec.names.list_kind) && !spec.names.kind.is_empty() {
         spec.names.list_kind = Some(format!("{}List", spec.names.kind));
     }
+    let status = c.status.get_or_insert_default();
+    if items(&status.stored_versions).is_empty()
+        && let Some(v) = spec.versions.iter().find(|v| v.storage)
+    {
+        status.stored_versions = Some(vec![v.name.clone()]);
+    }
     let conversion = spec.conversion.get_or_insert_default();
     if conversion.strategy.is_empty() {
         conversion.strategy = "None".into();
@@ -74,11 +85,18 @@ fn default(c: &mut CustomResourceDefinition) {
 }
 
 fn definition(c: &CustomResourceDefinition, e: &mut FieldErrors) {
-    let (spec, path) = (&c.spec, Path::new("spec"));
+    let spec = &c.spec;
     let name = format!("{}.{}", spec.names.plural, spec.group);
     if s(&c.metadata.name) != name {
         e.invalid(&Path::new("metadata.name"), s(&c.metadata.name), "must be spec.names.plural+\".\"+spec.group");
     }
+    specified(c, e);
+    stored(&spec.versions, e);
+}
+
+/// What the spec of a definition must satisfy, new or changed.
+fn specified(c: &CustomResourceDefinition, e: &mut FieldErrors) {
+    let (spec, path) = (&c.spec, Path::new("spec"));
     if spec.group.is_empty() {
         e.required(&path.child("group"), "");
     } else {
@@ -90,7 +108,6 @@ fn definition(c: &CustomResourceDefinition, e: &mut FieldErrors) {
     protected(c, e);
     one_of(&spec.scope, &["Cluster", "Namespaced"], &path.child("scope"), e);
     versions::validate(&spec.versions, &path, e);
-    stored(&spec.versions, e);
     names_of(&spec.names, &path.child("names"), e);
     conversion(c, &path.child("conversion"), e);
     if on(spec.preserve_unknown_fields) {
@@ -128,18 +145,20 @@ fn protected(c: &CustomResourceDefinition, e: &mut FieldErrors) {
 }
 
 fn names_of(n: &CustomResourceDefinitionNames, path: &Path, e: &mut FieldErrors) {
-    for (name, v) in [("plural", n.plural.as_str()), ("singular", s(&n.singular))] {
+    for (name, v) in [("plural", n.plural.as_str()), ("singular", s(&n.singular)), ("kind", n.kind.as_str()), ("listKind", s(&n.list_kind))] {
         if v.is_empty() {
             e.required(&path.child(name), "");
-        } else {
-            complain(&path.child(name), v, names::dns1035_label(v), e);
         }
     }
-    for (name, v) in [("kind", n.kind.as_str()), ("listKind", s(&n.list_kind))] {
-        if v.is_empty() {
-            e.required(&path.child(name), "");
-            continue;
-        }
+    names_given(n, path, e);
+}
+
+/// What is said of names must be well-formed.
+fn names_given(n: &CustomResourceDefinitionNames, path: &Path, e: &mut FieldErrors) {
+    for (name, v) in [("plural", n.plural.as_str()), ("singular", s(&n.singular))].into_iter().filter(|(_, v)| !v.is_empty()) {
+        complain(&path.child(name), v, names::dns1035_label(v), e);
+    }
+    for (name, v) in [("kind", n.kind.as_str()), ("listKind", s(&n.list_kind))].into_iter().filter(|(_, v)| !v.is_empty()) {
         for m in names::dns1035_label(&v.to_lowercase()) {
             e.invalid(&path.child(name), v, format!("may have mixed case, but should otherwise match: {m}"));
         }

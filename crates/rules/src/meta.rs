@@ -113,7 +113,7 @@ pub fn annotations(annotations: Option<&BTreeMap<String, String>>, path: &Path, 
     }
 }
 
-fn owner_json(o: &OwnerReference) -> Bare {
+pub(crate) fn owner_json(o: &OwnerReference) -> Bare {
     let mut members: Vec<String> = [("apiVersion", &o.api_version), ("kind", &o.kind), ("name", &o.name), ("uid", &o.uid)]
         .map(|(k, v)| format!("{k:?}:{}", json!(v)))
         .to_vec();

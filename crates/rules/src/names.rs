@@ -77,18 +77,17 @@ pub fn dns_subdomain(s: &str) -> Complaints {
     collect(s, SUBDOMAIN_MAX, is_subdomain(s), SUBDOMAIN_RULE)
 }
 
-/// RFC 1123 subdomain that may also have underscores, as resolver search paths do.
+/// RFC 1123 subdomain whose labels may also have underscores, one of them in front, as resolver search paths do.
 #[must_use]
 pub fn dns_search(s: &str) -> Complaints {
-    let loose = |b: u8| lower(b) || b == b'_';
     let label = |l: &str| {
-        let b = l.as_bytes();
-        !b.is_empty() && loose(b[0]) && loose(b[b.len() - 1]) && b.iter().all(|b| loose(*b) || *b == b'-')
+        let b = l.strip_prefix('_').unwrap_or(l).as_bytes();
+        !b.is_empty() && lower(b[0]) && lower(b[b.len() - 1]) && b.iter().all(|b| lower(*b) || matches!(b, b'-' | b'_'))
     };
     collect(s, SUBDOMAIN_MAX, s.split('.').all(label), SUBDOMAIN_UNDERSCORE_RULE)
 }
 
-const SUBDOMAIN_UNDERSCORE_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character or '_' (e.g. 'example.com', regex used for validation is '[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?(\\.[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?)*')";
+const SUBDOMAIN_UNDERSCORE_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')";
 
 /// RFC 1035 label: starts with a letter.
 #[must_use]

@@ -15,11 +15,12 @@ mod node_port;
 #[cfg(test)]
 mod tests;
 
-/// Gives a service the addresses and ports that it needs and does not have. Objects of other kinds are left alone.
+/// Gives a service the addresses and ports that it needs and does not have. Objects of other kinds are left alone. What is
+/// not in earnest may have what others have, and any port.
 ///
 /// # Errors
 /// 422 where an address or port that was asked for is taken or out of range, 500 when none is left.
-pub fn allocate(ctx: &Ctx<'_>, object: &mut Object, old: Option<&Object>) -> Result<(), ApiError> {
+pub fn allocate(ctx: &Ctx<'_>, object: &mut Object, old: Option<&Object>, dry_run: bool) -> Result<(), ApiError> {
     let Object::Service(service) = object else { return Ok(()) };
     let service = Arc::make_mut(service);
     let none = ServiceSpec::default();
@@ -29,14 +30,14 @@ pub fn allocate(ctx: &Ctx<'_>, object: &mut Object, old: Option<&Object>) -> Res
     };
     let mut errors = FieldErrors::default();
     let name = s(&service.metadata.name).to_owned();
-    let done = fill(ctx, service, before, &mut errors);
+    let done = fill(ctx, service, before, dry_run, &mut errors);
     if !errors.is_empty() {
         return Err(ApiError::invalid("", "Service", &name, &errors));
     }
     done
 }
 
-fn fill(ctx: &Ctx<'_>, service: &mut Service, old: &ServiceSpec, e: &mut FieldErrors) -> Result<(), ApiError> {
+fn fill(ctx: &Ctx<'_>, service: &mut Service, old: &ServiceSpec, dry_run: bool, e: &mut FieldErrors) -> Result<(), ApiError> {
     let key = (s(&service.metadata.namespace).to_owned(), s(&service.metadata.name).to_owned());
     let spec = service.spec.get_or_insert_default();
     // Validation says what is wrong with such a service.
@@ -56,16 +57,20 @@ fn fill(ctx: &Ctx<'_>, service: &mut Service, old: &ServiceSpec, e: &mut FieldEr
             spec.cluster_ip = Some(NONE.into());
             spec.cluster_ips = Some(vec![NONE.into()]);
         } else {
-            addresses(ctx, spec, old, &key, e)?;
+            addresses(ctx, spec, old, (&key, dry_run), e)?;
         }
     }
     if needs_node_port(spec) || needs_health_check(spec) {
         let mut taken = node_port::taken(ctx.snapshot, &key);
+        let mut refused = FieldErrors::default();
         if needs_node_port(spec) {
-            node_port::fill(ctx, spec, old, &mut taken, e)?;
+            node_port::fill(ctx, spec, old, &mut taken, &mut refused)?;
         }
         if needs_health_check(spec) {
-            node_port::health_check(ctx, spec, old, &mut taken, e)?;
+            node_port::health_check(ctx, spec, old, &mut taken, &mut refused)?;
+        }
+        if !dry_run {
+            e.extend(refused);
         }
     }
     Ok(())
@@ -75,7 +80,7 @@ fn addresses(
     ctx: &Ctx<'_>,
     spec: &mut ServiceSpec,
     old: &ServiceSpec,
-    key: &(String, String),
+    (key, dry_run): (&(String, String), bool),
     e: &mut FieldErrors,
 ) -> Result<(), ApiError> {
     let (taken, networks) = (address::taken(ctx, key), address::networks(ctx));
@@ -90,8 +95,12 @@ fn addresses(
         match ips.get(i).filter(|ip| !ip.is_empty()) {
             Some(ip) if items(&old.cluster_ips).contains(ip) => {}
             Some(ip) => {
-                if let Err(why) = address::check(ip, &networks, &taken) {
-                    let at = Path::new("spec.clusterIPs").index(i);
+                let none = Default::default();
+                if let Err(mut why) = address::check(ip, &networks, if dry_run { &none } else { &taken }) {
+                    if dry_run && let Some(range) = ctx.config.service_cidrs.first() {
+                        why = format!("the provided IP ({ip}) is not in the valid range. The range of valid IPs is {range}");
+                    }
+                    let at = Path::new("spec.clusterIPs");
                     e.invalid(&at, crate::json::list(&asked), format!("failed to allocate IP {ip}: {why}"));
                 }
             }

@@ -123,7 +123,8 @@ pub(crate) const DRIVER_ROW: Rules = Rules {
     }),
     validate: check!(CSIDriver, driver),
     warnings: warnings!(CSIDriver, |n: &CSIDriver, o: Option<&CSIDriver>| {
-        let leaks = o.is_none() && !items(&n.spec.token_requests).is_empty() && n.spec.service_account_token_in_secrets.is_none();
+        let changed = o.is_none_or(|o| o.spec.token_requests != n.spec.token_requests);
+        let leaks = changed && !items(&n.spec.token_requests).is_empty() && n.spec.service_account_token_in_secrets.is_none();
         leaks.then(|| TOKENS_LEAK.to_owned()).into_iter().collect()
     }),
     validate_update: check_with_old!(CSIDriver, |n: &CSIDriver, o: &CSIDriver, e: &mut FieldErrors| {

@@ -24,7 +24,13 @@ pub(crate) fn tree(mut value: Value) -> Value {
 
 fn replace(value: &mut Value, name: &str) {
     match value {
-        Value::Object(map) => map.iter_mut().for_each(|(k, v)| replace(v, k)),
+        Value::Object(map) => {
+            map.iter_mut().for_each(|(k, v)| replace(v, k));
+            // Owners of a drawn volume name it in a key.
+            if map.keys().any(|k| k.contains(TOKEN_VOLUME)) {
+                *map = std::mem::take(map).into_iter().map(|(k, v)| (text(&k), v)).collect();
+            }
+        }
         Value::Array(list) if name == "clusterIPs" => list.iter_mut().for_each(|v| replace(v, "clusterIP")),
         Value::Array(list) if name == "managedFields" => {
             list.iter_mut().for_each(|v| replace(v, ""));

@@ -165,7 +165,7 @@ fn persistent_volume_claim(claim: View<'_>, now: Timestamp) -> Vec<Value> {
         claim.name(),
         json!(phase(claim)),
         json!(claim.text("/spec/volumeName")),
-        json!(if bound { claim.at("/status/capacity/storage").show() } else { String::new() }),
+        json!(if bound { or(claim.at("/status/capacity/storage").show(), "0") } else { String::new() }),
         json!(if bound { access_modes(&claim.texts("/status/accessModes")) } else { String::new() }),
         json!(storage_class(claim)),
         json!(claim.text_or("/spec/volumeAttributesClassName", "<unset>")),

@@ -11,7 +11,8 @@ pub(super) fn printer(kind: &str) -> Option<Printer> {
         "Ingress" => ingress,
         "IngressClass" => |o, now| vec![o.name(), json!(o.text("/spec/controller")), json!(parameters(o)), o.age(now)],
         "NetworkPolicy" => |o, now| vec![o.name(), json!(selector(o.at("/spec/podSelector"))), o.age(now)],
-        "IPAddress" => |o, _| vec![o.name(), json!(parent(o))],
+        // The age is a cell without a column.
+        "IPAddress" => |o, now| vec![o.name(), json!(parent(o)), o.age(now)],
         "ServiceCIDR" => |o, now| vec![o.name(), json!(o.joined("/spec/cidrs", ",", "")), o.age(now)],
         "EndpointSlice" => endpoint_slice,
         _ => return None,

@@ -23,9 +23,17 @@ pub(super) fn node(node: View<'_>, now: Timestamp) -> Vec<Value> {
         json!(address("InternalIP")),
         json!(address("ExternalIP")),
         json!(info("/osImage")),
-        json!(info("/kernelVersion")),
+        json!(kernel(node, info("/kernelVersion"))),
         json!(info("/containerRuntimeVersion")),
     ]
+}
+
+/// The kernel, and for which machines it is.
+fn kernel(node: View<'_>, version: &str) -> String {
+    match node.text("/status/nodeInfo/architecture") {
+        "" => version.to_owned(),
+        machine => format!("{version} ({machine})"),
+    }
 }
 
 fn status(node: View<'_>) -> String {

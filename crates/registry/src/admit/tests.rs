@@ -110,7 +110,7 @@ async fn an_eviction_is_no_delete() {
     let r = open_with(Arc::new(MemoryDisk::default()), Some(Arc::clone(&spy) as Arc<dyn Hooks>)).await;
     let key = ObjectKey::new("a", "gone");
     let eviction = Eviction { metadata: ObjectMeta { name: Some("gone".into()), ..ObjectMeta::default() }, ..Eviction::default() };
-    let missing = r.evict(&caller(), &key, &eviction).await.expect_err("no such pod");
+    let missing = r.evict(&caller(), &key, &eviction, false).await.expect_err("no such pod");
     assert!(missing.is_not_found() && r.snapshot().find::<Pod>(&key).is_none());
     assert_eq!(spy.take(), ["mutate Create pods/eviction ->Eviction no uid", "validate Create pods/eviction ->Eviction no uid"]);
 }

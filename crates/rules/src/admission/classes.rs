@@ -22,10 +22,6 @@ pub(super) fn runtime(ctx: &Ctx<'_>, request: &Request, object: &mut Object, _: 
     let spec = Arc::make_mut(pod).spec.get_or_insert_default();
     let name = s(&spec.runtime_class_name).to_owned();
     if name.is_empty() {
-        if spec.overhead.as_ref().is_some_and(|o| !o.is_empty()) {
-            let why = "Pod Overhead set without corresponding RuntimeClass defined Overhead";
-            return Err(forbidden(request, object, why));
-        }
         return Ok(());
     }
     let Some(class) = ctx.snapshot.get::<RuntimeClass>("", &name) else {
@@ -52,6 +48,17 @@ pub(super) fn runtime(ctx: &Ctx<'_>, request: &Request, object: &mut Object, _: 
         if !list.contains(t) {
             list.push(t.clone());
         }
+    }
+    Ok(())
+}
+
+/// Only a class gives a pod overhead; that is judged when the pod itself is found good.
+pub(super) fn overhead(_: &Ctx<'_>, request: &Request, object: &Object, _: Option<&Object>) -> Result<(), ApiError> {
+    let Object::Pod(pod) = object else { return Ok(()) };
+    let asked = pod.spec.as_ref().is_some_and(|x| !has(&x.runtime_class_name) && x.overhead.as_ref().is_some_and(|o| !o.is_empty()));
+    if asked && request.subresource.is_empty() && request.operation == Operation::Create {
+        let why = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead";
+        return Err(forbidden(request, object, why));
     }
     Ok(())
 }

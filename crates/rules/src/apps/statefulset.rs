@@ -40,13 +40,18 @@ pub(crate) const ROW: Rules = Rules {
         only_mutable(n, o, e);
     }),
     validate_status_update: check_with_old!(StatefulSet, validate_status),
-    warnings: warnings!(StatefulSet, |n: &StatefulSet, _: Option<&StatefulSet>| n
-        .spec
-        .as_ref()
-        .map(|s| warnings::template(&s.template, &Path::new("spec.template")))
-        .unwrap_or_default()),
+    warnings: warnings!(StatefulSet, |n: &StatefulSet, _: Option<&StatefulSet>| n.spec.as_ref().map(warn).unwrap_or_default()),
     ..Rules::plain(Kind::StatefulSet, NameRule::DnsSubdomain)
 };
+
+fn warn(spec: &StatefulSetSpec) -> Vec<String> {
+    let mut all = warnings::template(&spec.template, &Path::new("spec.template"));
+    if spec.revision_history_limit.is_some_and(|n| n < 0) {
+        let why = "a negative value retains all historical revisions; a value >= 0 is recommended";
+        all.push(format!("spec.revisionHistoryLimit: {why}"));
+    }
+    all
+}
 
 /// Fields of gates that are off: `MaxUnavailableStatefulSet`.
 fn without_gated(d: &mut StatefulSet) {
@@ -207,16 +212,14 @@ fn only_mutable(n: &StatefulSet, o: &StatefulSet, e: &mut FieldErrors) {
     m.min_ready_seconds = old.min_ready_seconds;
     m.revision_history_limit = old.revision_history_limit;
     m.persistent_volume_claim_retention_policy.clone_from(&old.persistent_volume_claim_retention_policy);
-    // The templates' status means nothing.
-    let claims = |s: &StatefulSetSpec| -> Vec<_> {
-        items(&s.volume_claim_templates).iter().map(|c| (c.metadata.clone(), c.spec.clone())).collect()
-    };
-    let same_claims = claims(&m) == claims(old);
-    m.volume_claim_templates.clone_from(&old.volume_claim_templates);
     if s(&m.service_name) == s(&old.service_name) {
         m.service_name.clone_from(&old.service_name);
     }
-    if m != *old || !same_claims {
+    if items(&m.volume_claim_templates) == items(&old.volume_claim_templates) {
+        // None and an empty list are one.
+        m.volume_claim_templates.clone_from(&old.volume_claim_templates);
+    }
+    if m != *old {
         e.forbidden(&Path::new("spec"), FIXED);
     }
 }

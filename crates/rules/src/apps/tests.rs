@@ -160,3 +160,33 @@ fn claims_of_a_statefulset_are_volumes_of_its_pods() {
     assert_eq!(verdict("data"), "[]");
     assert_eq!(verdict("other"), "spec.template.spec.containers[0].volumeMounts[0].name: Not found: \"data\"");
 }
+
+#[test]
+fn templates_of_claims_are_kept_with_their_status() {
+    let template = deployment().spec.expect("spec").template;
+    let claim = PersistentVolumeClaim { metadata: ObjectMeta { name: Some("data".into()), ..Default::default() }, ..Default::default() };
+    let spec = StatefulSetSpec {
+        selector: LabelSelector { match_labels: labels("web"), ..Default::default() },
+        template,
+        volume_claim_templates: Some(vec![claim]),
+        ..Default::default()
+    };
+    let metadata = deployment().metadata;
+    let mut old = Object::from(StatefulSet { metadata, spec: Some(spec), status: None });
+    let r = rules(Kind::StatefulSet);
+    (r.default)(&mut old);
+    let judged = |change: &dyn Fn(&mut StatefulSetSpec)| {
+        let mut new = old.clone();
+        let Object::StatefulSet(s) = &mut new else { panic!("a set") };
+        change(Arc::make_mut(s).spec.as_mut().expect("spec"));
+        let mut e = FieldErrors::default();
+        (r.validate_update)(&new, &old, &mut e);
+        (e.aggregate(), (r.warnings)(&new, Some(&old)).len())
+    };
+    assert_eq!(judged(&|s| s.revision_history_limit = Some(-1)), ("[]".to_owned(), 1));
+    let phase = |s: &mut StatefulSetSpec| {
+        let claim = &mut s.volume_claim_templates.as_mut().expect("claims")[0];
+        claim.status.get_or_insert_default().phase = Some("Bound".into());
+    };
+    assert!(judged(&phase).0.starts_with("spec: Forbidden: updates to statefulset spec"), "{:?}", judged(&phase));
+}

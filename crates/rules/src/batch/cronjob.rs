@@ -3,7 +3,6 @@
 use super::job;
 use super::schedule::complaint;
 use crate::checks::{not_negative, not_negative_opt, one_of};
-use crate::meta;
 use crate::names::{self, NameRule};
 use crate::read::{fill, has, on, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, keep_spec, keep_status, warnings};
@@ -86,14 +85,13 @@ fn validate(c: &CronJob, old: Option<&CronJob>, e: &mut FieldErrors) {
     let job = path.child("jobTemplate").child("spec");
     let none = Default::default();
     let job_spec = spec.job_template.spec.as_ref().unwrap_or(&none);
+    job::validate_spec(job_spec, &job, false, e);
+    if let Some(sel) = &job_spec.selector {
+        e.invalid(&job.child("selector"), crate::json::selector(sel), "`selector` will be auto-generated");
+    }
     if on(job_spec.manual_selector) {
         e.not_supported(&job.child("manualSelector"), true, &["nil", "false"]);
     }
-    let labels = spec.job_template.metadata.as_ref();
-    let meta_path = path.child("jobTemplate").child("metadata");
-    meta::labels(labels.and_then(|m| m.labels.as_ref()), &meta_path.child("labels"), e);
-    meta::annotations(labels.and_then(|m| m.annotations.as_ref()), &meta_path.child("annotations"), e);
-    job::validate_spec(job_spec, &job, false, e);
     not_negative_opt(spec.successful_jobs_history_limit, &path.child("successfulJobsHistoryLimit"), e);
     not_negative_opt(spec.failed_jobs_history_limit, &path.child("failedJobsHistoryLimit"), e);
     let name = s(&c.metadata.name);

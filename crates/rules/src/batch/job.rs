@@ -8,6 +8,7 @@ use crate::names;
 use crate::names::NameRule;
 use crate::read::{fill, items, on, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, fields, keep_spec, warnings};
+use kinds::api::core::v1::{Affinity, Container, PodSpec};
 use kinds::api::batch::v1::{Job, JobSpec, JobStatus, PodFailurePolicyRule, SuccessPolicy, SuccessPolicyRule};
 use kinds::field::Bare;
 use kinds::{FieldErrors, Kind, LabelSelector, Path, Selector};
@@ -122,9 +123,14 @@ fn warn(j: &Job) -> Vec<String> {
 }
 
 fn validate(j: &Job, e: &mut FieldErrors) {
+    judge(j, true, e);
+}
+
+/// The whole job. Those that were made without the labels with a prefix need not have them.
+fn judge(j: &Job, prefixed: bool, e: &mut FieldErrors) {
     let none = JobSpec::default();
     let spec = j.spec.as_ref().unwrap_or(&none);
-    generated_selector(j, spec, e);
+    generated_selector(j, spec, prefixed, e);
     validate_spec(spec, &Path::new("spec"), true, e);
     if s(&spec.completion_mode) == "Indexed" && spec.completions.is_some_and(|c| c > 0) {
         // The name of the last pod is its hostname.
@@ -136,28 +142,38 @@ fn validate(j: &Job, e: &mut FieldErrors) {
     }
 }
 
-fn generated_selector(j: &Job, spec: &JobSpec, e: &mut FieldErrors) {
+fn generated_selector(j: &Job, spec: &JobSpec, prefixed: bool, e: &mut FieldErrors) {
     if on(spec.manual_selector) || spec.selector.is_none() {
         return;
     }
     let none = Default::default();
     let labels = spec.template.metadata.as_ref().and_then(|m| m.labels.as_ref()).unwrap_or(&none);
     let at = Path::new("spec.template.metadata.labels");
-    for (keys, want) in [(UID_LABELS, s(&j.metadata.uid)), (NAME_LABELS, s(&j.metadata.name))] {
-        for k in keys {
-            match labels.get(k).map(String::as_str) {
-                None | Some("") => e.required(&at.key(k), format!("must be '{want}'")),
-                Some(v) if v != want => e.invalid(&at, crate::json::map(labels), format!("must be '{want}'")),
-                Some(_) => {}
-            }
+    let wanted = generated(j, prefixed);
+    for (k, want) in &wanted {
+        match labels.get(*k) {
+            None => e.required(&at.key(k), format!("must be '{want}'")),
+            Some(v) if v != want => e.invalid(&at.key(k), crate::json::map(labels), format!("must be '{want}'")),
+            Some(_) => {}
         }
     }
-    let uid = s(&j.metadata.uid);
-    let wanted = spec.selector.as_ref().and_then(|s| s.match_labels.as_ref());
-    let ok = wanted.is_some_and(|l| UID_LABELS.iter().any(|k| l.get(*k).is_some_and(|v| v == uid)));
-    if !ok && let Some(sel) = &spec.selector {
+    let Some(sel) = &spec.selector else { return };
+    let mut unread = FieldErrors::default();
+    meta::label_selector(Some(sel), meta::Values::Strict, &at, &mut unread);
+    let wanted = wanted.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+    if unread.is_empty() && !Selector::from_label_selector(Some(sel)).matches(Some(&wanted)) {
         e.invalid(&Path::new("spec.selector"), crate::json::selector(sel), "`selector` not auto-generated");
     }
+}
+
+/// The labels that a generated selector finds the job's pods by, the older ones first.
+fn generated(j: &Job, prefixed: bool) -> Vec<(&'static str, String)> {
+    let (uid, name) = (s(&j.metadata.uid).to_owned(), s(&j.metadata.name).to_owned());
+    let mut all = vec![(UID_LABELS[1], uid.clone()), (NAME_LABELS[1], name.clone())];
+    if prefixed {
+        all.extend([(UID_LABELS[0], uid), (NAME_LABELS[0], name)]);
+    }
+    all
 }
 
 const UNMATCHED: &str = "`selector` does not match template `labels`";
@@ -165,17 +181,6 @@ const UNMATCHED: &str = "`selector` does not match template `labels`";
 /// A job's spec. With `selected`, the selector must be there.
 pub(super) fn validate_spec(spec: &JobSpec, path: &Path, selected: bool, e: &mut FieldErrors) {
     counts(spec, path, e);
-    if selected {
-        match &spec.selector {
-            None => {
-                e.required(&path.child("selector"), "");
-                let labels = spec.template.metadata.as_ref().and_then(|m| m.labels.as_ref());
-                let shown = labels.map_or_else(crate::json::null, crate::json::map);
-                e.invalid(&path.child("template").child("metadata").child("labels"), shown, UNMATCHED);
-            }
-            Some(sel) => meta::label_selector(Some(sel), meta::Values::Strict, &path.child("selector"), e),
-        }
-    }
     failure_policy(spec, &path.child("podFailurePolicy"), e);
     success_policy(spec, &path.child("successPolicy"), e);
     replacement(spec, &path.child("podReplacementPolicy"), e);
@@ -192,12 +197,24 @@ pub(super) fn validate_spec(spec: &JobSpec, path: &Path, selected: bool, e: &mut
         let why = "only \"Never\" is supported when podFailurePolicy is specified";
         e.invalid(&at.child("spec").child("restartPolicy"), policy, why);
     }
-    if selected && let Some(sel) = &spec.selector {
-        let labels = spec.template.metadata.as_ref().and_then(|m| m.labels.as_ref());
-        if !Selector::from_label_selector(Some(sel)).matches(labels) {
-            let shown = labels.map_or_else(crate::json::null, crate::json::map);
-            e.invalid(&at.child("metadata").child("labels"), shown, UNMATCHED);
-        }
+    if selected {
+        selects(spec, path, e);
+    }
+}
+
+/// The selector must be there, and fit the template; one that cannot be read is compared with nothing.
+fn selects(spec: &JobSpec, path: &Path, e: &mut FieldErrors) {
+    let before = e.len();
+    match &spec.selector {
+        None => e.required(&path.child("selector"), ""),
+        Some(sel) => meta::label_selector(Some(sel), meta::Values::Strict, &path.child("selector"), e),
+    }
+    let readable = spec.selector.is_none() || e.len() == before;
+    let labels = spec.template.metadata.as_ref().and_then(|m| m.labels.as_ref());
+    let fits = spec.selector.as_ref().is_some_and(|sel| Selector::from_label_selector(Some(sel)).matches(labels));
+    if readable && !fits {
+        let shown = labels.map_or_else(crate::json::null, crate::json::map);
+        e.invalid(&path.child("template").child("metadata").child("labels"), shown, UNMATCHED);
     }
 }
 
@@ -393,8 +410,6 @@ fn success_rule(r: &SuccessPolicyRule, completions: i32, at: &Path, e: &mut Fiel
         let at = at.child("succeededCount");
         if n < 0 {
             e.invalid(&at, n, crate::checks::NOT_NEGATIVE);
-        } else if n == 0 {
-            e.invalid(&at, n, "must be greater than 0");
         }
         if n > completions {
             e.invalid(&at, n, format!("must be less than or equal to {completions} (the number of specified completions)"));
@@ -442,7 +457,9 @@ fn validate_update(n: &Job, o: &Job, e: &mut FieldErrors) {
     let (new, old) = (n.spec.as_ref().unwrap_or(&none), o.spec.as_ref().unwrap_or(&none));
     let path = Path::new("spec");
     // All of it is looked at twice.
-    validate(n, e);
+    let had = old.template.metadata.as_ref().and_then(|m| m.labels.as_ref());
+    let prefixed = had.is_some_and(|l| l.contains_key(UID_LABELS[0]) && l.contains_key(NAME_LABELS[0]));
+    judge(n, prefixed, e);
     validate_spec(new, &path, true, e);
     let indexed = s(&new.completion_mode) == "Indexed";
     let elastic = indexed && (new.completions.is_none() || new.completions == new.parallelism);
@@ -473,23 +490,48 @@ fn validate_update(n: &Job, o: &Job, e: &mut FieldErrors) {
     }
 }
 
-/// A job that has never started may still change how its pods are scheduled (KEP-2926).
+/// A job that is suspended and has no pods may still change what its containers ask for (KEP-5440) and how its pods are
+/// scheduled (KEP-2926).
 fn template_kept((n, o): (&Job, &Job), new: &JobSpec, old: &JobSpec, path: &Path, e: &mut FieldErrors) {
-    let started = o.status.as_ref().is_some_and(|s| s.start_time.is_some());
-    let mut t = new.template.clone();
-    if on(old.suspend) && !started {
-        if let (Some(a), Some(b)) = (&mut t.spec, &old.template.spec) {
-            a.affinity.clone_from(&b.affinity);
-            a.node_selector.clone_from(&b.node_selector);
-            a.tolerations.clone_from(&b.tolerations);
-            a.scheduling_gates.clone_from(&b.scheduling_gates);
+    let status = o.status.as_ref();
+    let started = status.is_some_and(|s| s.start_time.is_some());
+    let halted = status.is_some_and(|s| items(&s.conditions).iter().any(|c| c.type_ == "Suspended" && c.status == "True"));
+    let idle = status.is_none_or(|s| s.active.unwrap_or_default() == 0);
+    if on(old.suspend) && (!started || halted) && idle {
+        let mut pod = new.template.spec.clone().unwrap_or_default();
+        let before = old.template.spec.clone().unwrap_or_default();
+        scheduling_of(&mut pod, &before);
+        resources_of(&mut pod.containers, &before.containers);
+        resources_of(pod.init_containers.as_mut().map_or(&mut [], Vec::as_mut_slice), items(&before.init_containers));
+        if pod != before {
+            e.invalid_part(&path.child("spec"), ("PodSpec", "/spec/template/spec"), n.clone().into(), IMMUTABLE);
         }
-        if let (Some(a), Some(b)) = (&mut t.metadata, &old.template.metadata) {
-            a.labels.clone_from(&b.labels);
-            a.annotations.clone_from(&b.annotations);
-        }
-    }
-    if t != old.template {
+    } else if new.template != old.template {
         e.invalid_part(path, ("PodTemplateSpec", "/spec/template"), n.clone().into(), IMMUTABLE);
+    }
+}
+
+/// Of the affinity only what is about nodes.
+fn scheduling_of(pod: &mut PodSpec, before: &PodSpec) {
+    let nodes = before.affinity.as_ref().and_then(|a| a.node_affinity.clone());
+    match (&mut pod.affinity, &before.affinity) {
+        (Some(a), _) => a.node_affinity = nodes,
+        (None, Some(b)) if b.pod_affinity.is_none() && b.pod_anti_affinity.is_none() => pod.affinity = Some(b.clone()),
+        (None, _) => {}
+    }
+    if before.affinity.is_none() && pod.affinity == Some(Affinity::default()) {
+        pod.affinity = None;
+    }
+    pod.node_selector.clone_from(&before.node_selector);
+    pod.tolerations.clone_from(&before.tolerations);
+    pod.scheduling_gates.clone_from(&before.scheduling_gates);
+}
+
+fn resources_of(now: &mut [Container], before: &[Container]) {
+    if now.len() != before.len() {
+        return;
+    }
+    for (c, b) in now.iter_mut().zip(before).filter(|(c, b)| c.name == b.name) {
+        c.resources.clone_from(&b.resources);
     }
 }

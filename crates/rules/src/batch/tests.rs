@@ -119,3 +119,39 @@ fn cron_jobs() {
         ]
     );
 }
+
+/// What an update of a stored job is answered.
+fn updated(old: &Object, change: impl FnOnce(&mut JobSpec)) -> Vec<String> {
+    let mut new = old.clone();
+    let Object::Job(j) = &mut new else { panic!("a job") };
+    change(std::sync::Arc::make_mut(j).spec.as_mut().expect("spec"));
+    let mut e = FieldErrors::default();
+    (rules(Kind::Job).validate_update)(&new, old, &mut e);
+    e.0.iter().map(|x| x.path.to_string()).collect()
+}
+
+#[test]
+fn a_suspended_job_may_ask_for_other_resources() {
+    let ask = |s: &mut JobSpec| {
+        let claims = vec![kinds::api::core::v1::ResourceClaim { name: "r".into(), request: None }];
+        let pod = s.template.spec.as_mut().expect("pod");
+        pod.resource_claims = None;
+        pod.containers[0].resources = Some(ResourceRequirements { claims: Some(claims), ..Default::default() });
+        pod.containers[0].resources.as_mut().expect("set").claims = None;
+        s.template.metadata.as_mut().expect("meta").generation = Some(1);
+    };
+    let (running, _) = job("Never", |_| {});
+    assert_eq!(updated(&running, ask), ["spec.template"]);
+    let (suspended, _) = job("Never", |s| s.suspend = Some(true));
+    assert_eq!(updated(&suspended, ask), [""; 0]);
+    let image = |s: &mut JobSpec| s.template.spec.as_mut().expect("pod").containers[0].image = Some("other".into());
+    assert_eq!(updated(&suspended, image), ["spec.template.spec"]);
+}
+
+#[test]
+fn a_selector_is_judged_behind_the_template() {
+    let (old, _) = job("Never", |_| {});
+    let both = ["spec.selector", "spec.template.metadata.labels"];
+    let told = updated(&old, |s| s.selector = None);
+    assert_eq!(told[..4], [both, both].concat(), "all of it is looked at twice: {told:?}");
+}

@@ -10,12 +10,11 @@ use kinds::{ByteString, FieldErrors, Kind, Path};
 use serde_json::Value;
 
 /// What a TLS secret holds that is no PEM at all.
-fn unreadable_pair(n: &Secret, o: Option<&Secret>) -> Vec<String> {
-    let data = |x: &Secret| x.data.clone().unwrap_or_default();
-    if s(&n.type_) != "kubernetes.io/tls" || o.is_some_and(|o| data(o) == data(n)) {
+fn unreadable_pair(n: &Secret) -> Vec<String> {
+    if s(&n.type_) != "kubernetes.io/tls" {
         return Vec::new();
     }
-    let has_pem = |key: &str| data(n).get(key).is_some_and(|b| b.0.windows(10).any(|w| w == b"-----BEGIN"));
+    let has_pem = |key: &str| n.data.iter().flatten().find(|(k, _)| *k == key).map(|(_, b)| b).is_some_and(|b| b.0.windows(10).any(|w| w == b"-----BEGIN"));
     let missing = [("tls.crt", "certificate"), ("tls.key", "key")].into_iter().find(|(key, _)| !has_pem(key));
     missing.map(|(_, what)| format!("tls: failed to find any PEM data in {what} input")).into_iter().collect()
 }
@@ -35,7 +34,7 @@ pub(crate) const MAP_ROW: Rules = Rules {
 };
 
 pub(crate) const SECRET_ROW: Rules = Rules {
-    warnings: warnings!(Secret, |n: &Secret, o: Option<&Secret>| unreadable_pair(n, o)),
+    warnings: warnings!(Secret, |n: &Secret, _: Option<&Secret>| unreadable_pair(n)),
     default: edit!(Secret, default),
     prepare_update: edit_with_old!(Secret, |n: &mut Secret, o: &Secret| {
         // A type that is left out stays what it was.

@@ -32,10 +32,12 @@ fn validate(x: &Event, e: &mut FieldErrors) {
     let namespace = s(&x.metadata.namespace);
     let at = Path::new("involvedObject.namespace");
     if involved.is_empty() {
-        if !["default", "kube-system"].contains(&namespace) {
+        // Old ones, which tell no `eventTime`, are a little narrower.
+        let fits: &[&str] = if x.event_time.is_some() { &["default", "kube-system"] } else { &["default"] };
+        if !fits.contains(&namespace) {
             e.invalid(&at, involved, "does not match event.namespace");
         }
-    } else if involved != namespace {
+    } else if involved != namespace && x.event_time.is_none() {
         e.invalid(&at, involved, "does not match event.namespace");
     }
 }
@@ -45,14 +47,7 @@ pub fn validate_new_style(x: &Event, e: &mut FieldErrors) {
     if x.event_time.is_some() {
         reported(x, e);
     }
-    if let Some(series) = &x.series {
-        if series.count.unwrap_or(0) < SERIES_MIN {
-            e.invalid(&Path::new("series.count"), "", format!("should be at least {SERIES_MIN}"));
-        }
-        if series.last_observed_time.is_none() {
-            e.required(&Path::new("series.lastObservedTime"), "");
-        }
-    }
+    counted(x, e);
     if x.event_time.is_none() {
         e.required(&Path::new("eventTime"), "");
     }
@@ -73,9 +68,26 @@ pub fn validate_new_style(x: &Event, e: &mut FieldErrors) {
     }
 }
 
+/// A series has a count, and a time.
+fn counted(x: &Event, e: &mut FieldErrors) {
+    if let Some(series) = &x.series {
+        if series.count.unwrap_or(0) < SERIES_MIN {
+            e.invalid(&Path::new("series.count"), "", format!("should be at least {SERIES_MIN}"));
+        }
+        if series.last_observed_time.is_none() {
+            e.required(&Path::new("series.lastObservedTime"), "");
+        }
+    }
+}
+
 /// What events.k8s.io asks of a changed event: only its series may change.
 pub fn validate_new_style_update(x: &Event, old: &Event, e: &mut FieldErrors) {
-    validate_new_style(x, e);
+    if x.event_time.is_some() {
+        reported(x, e);
+    }
+    if x.series != old.series {
+        counted(x, e);
+    }
     let told = |t: Option<String>| t.map_or_else(|| "null".to_owned(), |t| format!("{t:?}"));
     let second = |t: &Option<Time>| told(t.as_ref().map(|t| t.0.to_string()));
     let text = |t: &Option<String>| format!("{:?}", s(t));
@@ -188,6 +200,7 @@ mod tests {
         assert_eq!(judge(&Event { series: series(2), ..old.clone() }), "[]");
         assert_eq!(judge(&Event { series: series(0), ..old.clone() }), "series.count: Invalid value: \"\": should be at least 2");
         assert_eq!(judge(&Event { reason: text("x"), ..old.clone() }), "reason: Invalid value: \"x\": field is immutable");
+        assert_eq!(judge(&Event { type_: text("x"), ..old.clone() }), "type: Invalid value: \"x\": field is immutable");
         let related = Some(ObjectReference { kind: text("Node"), ..ObjectReference::default() });
         let shown = "{\"Kind\":\"Node\",\"Namespace\":\"\",\"Name\":\"\",\"UID\":\"\",\"APIVersion\":\"\",\"ResourceVersion\":\"\",\"FieldPath\":\"\"}";
         assert_eq!(judge(&Event { related, ..old.clone() }), format!("related: Invalid value: {shown}: field is immutable"));

@@ -184,8 +184,9 @@ fn source(spec: &PersistentVolumeSpec, path: &Path, e: &mut FieldErrors) {
             present(spec.flex_volume.as_ref().map_or("", |x| &x.driver), &path.child("flexVolume").child("driver"), e);
         } else if i > 0 {
             e.forbidden(&path.child(name), "may not specify more than 1 volume type");
-        } else {
+        } else if ["hostPath", "nfs", "local", "csi"].contains(name) {
             own_source(spec, path, e);
+        } else {
             legacy::source(spec, path, e);
         }
     }

@@ -6,6 +6,8 @@ use kinds::api::resource::v1::{
     DeviceToleration, ExactDeviceRequest, OpaqueDeviceConfiguration, ResourceClaimSpec, ResourceClaimTemplateSpec,
 };
 use kinds::field::Bare;
+use kinds::{ObjectMeta, Time};
+use std::collections::BTreeMap;
 
 /// The spec of a claim.
 pub(super) fn claim(spec: &ResourceClaimSpec) -> Bare {
@@ -14,14 +16,38 @@ pub(super) fn claim(spec: &ResourceClaimSpec) -> Bare {
 
 /// The spec of a template.
 pub(super) fn template(t: &ResourceClaimTemplateSpec) -> Bare {
-    let mut meta = Vec::new();
-    for (name, map) in t.metadata.iter().flat_map(|m| [("labels", &m.labels), ("annotations", &m.annotations)]) {
-        if let Some(map) = map.as_ref().filter(|m| !m.is_empty()) {
-            meta.push(format!("{name:?}:{}", serde_json::json!(map)));
-        }
-    }
+    let meta: Vec<String> = t.metadata.iter().flat_map(metadata).map(|(name, value)| format!("{name:?}:{value}")).collect();
     let (meta, spec) = (meta.join(","), claim_text(&t.spec));
     Bare(if meta.is_empty() { format!("{{\"Spec\":{spec}}}") } else { format!("{{{meta},\"Spec\":{spec}}}") })
+}
+
+/// What is set of the metadata, in the order of the struct.
+fn metadata(m: &ObjectMeta) -> Vec<(&'static str, String)> {
+    let text = |t: &Option<String>| t.as_ref().filter(|t| !t.is_empty()).map(|t| format!("{t:?}"));
+    let map = |m: &Option<BTreeMap<String, String>>| m.as_ref().filter(|m| !m.is_empty()).map(|m| serde_json::json!(m).to_string());
+    let time = |t: &Option<Time>| t.as_ref().map(|t| format!("\"{}\"", t.0));
+    let list = |all: Vec<String>| (!all.is_empty()).then(|| format!("[{}]", all.join(",")));
+    let number = |n: Option<i64>| n.map(|n| n.to_string());
+    [
+        ("name", text(&m.name)),
+        ("generateName", text(&m.generate_name)),
+        ("namespace", text(&m.namespace)),
+        ("selfLink", text(&m.self_link)),
+        ("uid", text(&m.uid)),
+        ("resourceVersion", text(&m.resource_version)),
+        ("generation", number(m.generation.filter(|n| *n != 0))),
+        ("creationTimestamp", time(&m.creation_timestamp)),
+        ("deletionTimestamp", time(&m.deletion_timestamp)),
+        ("deletionGracePeriodSeconds", number(m.deletion_grace_period_seconds)),
+        ("labels", map(&m.labels)),
+        ("annotations", map(&m.annotations)),
+        ("ownerReferences", list(items(&m.owner_references).iter().map(|o| crate::meta::owner_json(o).0).collect())),
+        ("finalizers", list(items(&m.finalizers).iter().map(|f| format!("{f:?}")).collect())),
+        ("managedFields", list(items(&m.managed_fields).iter().map(|_| "{}".to_owned()).collect())),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| value.map(|v| (name, v)))
+    .collect()
 }
 
 fn claim_text(spec: &ResourceClaimSpec) -> String {

@@ -132,3 +132,33 @@ fn fields_to_select_by_are_scalars_of_the_schema() {
     assert_eq!(with(".parts", 1), [format!("{at}: \".parts\": {scalar}")]);
     assert_eq!(with(".color", 2), ["spec.selectableFields: Invalid value: \"\": may only be set when validations.schema is included"]);
 }
+
+/// What a change of a stored definition is answered: of the whole, and of its status.
+fn changed(change: impl FnOnce(&mut CustomResourceDefinition)) -> [Vec<String>; 2] {
+    let names = CustomResourceDefinitionNames { plural: "tabs".into(), kind: "Tab".into(), ..Default::default() };
+    let version = CustomResourceDefinitionVersion { name: "v1".into(), served: true, storage: true, ..Default::default() };
+    let spec = CustomResourceDefinitionSpec { group: "example.com".into(), scope: "Cluster".into(), names, versions: vec![version], ..Default::default() };
+    let metadata = ObjectMeta { name: Some("tabs.example.com".into()), resource_version: Some("1".into()), ..Default::default() };
+    let mut old = Object::from(CustomResourceDefinition { metadata, spec, status: None });
+    let r = rules(Kind::CustomResourceDefinition);
+    (r.default)(&mut old);
+    let mut new = old.clone();
+    let Object::CustomResourceDefinition(c) = &mut new else { panic!("a definition") };
+    change(std::sync::Arc::make_mut(c));
+    [r.validate_update, r.validate_status_update].map(|judge| {
+        let mut e = FieldErrors::default();
+        judge(&new, &old, &mut e);
+        e.0.iter().map(|x| x.path.to_string()).filter(|p| !p.contains("schema")).collect()
+    })
+}
+
+#[test]
+fn a_changed_definition() {
+    let [whole, _] = changed(|c| c.spec.names.plural = "other".into());
+    assert_eq!(whole, ["spec.names.plural"], "that the name fits is asked of new ones alone");
+    let accepted = |c: &mut CustomResourceDefinition| {
+        let names = CustomResourceDefinitionNames { plural: "Bad!".into(), ..Default::default() };
+        c.status.get_or_insert_default().accepted_names = Some(names);
+    };
+    assert_eq!(changed(accepted)[1], ["status.acceptedNames.plural"]);
+}

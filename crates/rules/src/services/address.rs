@@ -92,18 +92,20 @@ pub(super) fn band(size: u128, min: u128, max: u128, step: u128) -> u128 {
     if size < min { 0 } else { (size / step).clamp(min, max) }
 }
 
+const MISMATCH: &str = "the provided network does not match the current range";
+
 /// Whether an address that was asked for can be had.
-pub(super) fn check(ip: &str, cidrs: &[IpNet], taken: &BTreeSet<IpAddr>) -> Result<(), &'static str> {
+pub(super) fn check(ip: &str, cidrs: &[IpNet], taken: &BTreeSet<IpAddr>) -> Result<(), String> {
     let Ok(ip) = ip.parse::<IpAddr>() else { return Ok(()) };
     let Some(net) = cidrs.iter().find(|n| n.contains(&ip)) else {
-        return Err("the provided network does not match the current range");
+        return Err(MISMATCH.into());
     };
     let offset = number(ip) - number(net.network());
     let (first, last) = bounds(net);
     if offset < first || offset > last {
-        return Err("the provided network does not match the current range");
+        return Err(MISMATCH.into());
     }
-    if taken.contains(&ip) { Err("provided IP is already allocated") } else { Ok(()) }
+    if taken.contains(&ip) { Err("provided IP is already allocated".into()) } else { Ok(()) }
 }
 
 /// A free address: by chance from the upper band, else from the lower one.

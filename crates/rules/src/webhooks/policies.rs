@@ -200,7 +200,7 @@ fn failure(policy: &Option<String>, path: &Path, e: &mut FieldErrors) {
     }
 }
 
-const REASONS: &[&str] = &["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
+const REASONS: &[&str] = &["Forbidden", "Invalid", "RequestEntityTooLarge"];
 
 fn validating(p: &ValidatingAdmissionPolicy, e: &mut FieldErrors) {
     let none = Default::default();

@@ -199,8 +199,8 @@ pub(super) fn host_network_ports(spec: &PodSpec, path: &Path, e: &mut FieldError
         for (i, c) in list.iter().enumerate() {
             for (j, p) in items(&c.ports).iter().enumerate() {
                 if p.host_port != Some(p.container_port) {
-                    let at = path.child(group).index(i).child("ports").index(j).child("containerPort");
-                    e.invalid(&at, p.container_port, "must match `hostPort` when `hostNetwork` is true");
+                    let at = path.child(group).index(i).child("ports").index(j).child("hostPort");
+                    e.invalid(&at, p.host_port.unwrap_or_default(), "must match `containerPort` when `hostNetwork` is true");
                 }
             }
         }

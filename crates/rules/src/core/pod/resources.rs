@@ -130,7 +130,8 @@ pub(super) fn requirements(r: Option<&ResourceRequirements>, spec: &PodSpec, pat
 
 /// The claims of a container: each must be one of the pod's.
 fn claims(r: &ResourceRequirements, spec: &PodSpec, path: &Path, e: &mut FieldErrors) {
-    let known: Vec<&str> = items(&spec.resource_claims).iter().map(|c| c.name.as_str()).collect();
+    let mut known: Vec<&str> = items(&spec.resource_claims).iter().map(|c| c.name.as_str()).filter(|n| !n.is_empty()).collect();
+    known.sort_unstable();
     let mut seen = BTreeSet::new();
     for (i, c) in items(&r.claims).iter().enumerate() {
         let at = path.index(i);

@@ -68,9 +68,18 @@ pub(super) fn validate(n: &Pod, o: &Pod, e: &mut FieldErrors) {
     ended_for_good(passing.0, passing.1, &path.child("ephemeralContainerStatuses"), e);
     claims(new, spec, &path.child("resourceClaimStatuses"), e);
     extended_claims(new, spec, &path.child("extendedResourceClaimStatus"), e);
-    addresses(&texts(&new.pod_ips, |x| &x.ip), &texts(&old.pod_ips, |x| &x.ip), &path.child("podIPs"), e);
+    addresses(&pod_ips(new), &pod_ips(old), &path.child("podIPs"), e);
     host_ips(new, old, &path, e);
     containers(new, spec, &path, e);
+}
+
+/// A pod's addresses; one that stands alone is the first.
+fn pod_ips(status: &PodStatus) -> Vec<&str> {
+    let all = texts(&status.pod_ips, |x| &x.ip);
+    match s(&status.pod_ip) {
+        one if all.is_empty() && !one.is_empty() => vec![one],
+        _ => all,
+    }
 }
 
 fn conditions(list: &[PodCondition], path: &Path, e: &mut FieldErrors) {

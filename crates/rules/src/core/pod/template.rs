@@ -67,7 +67,10 @@ pub fn selector(s: &LabelSelector, owner: &str, path: &Path, e: &mut FieldErrors
         return Selector::everything();
     }
     if meta::is_empty_selector(s) {
-        e.required(path, "");
+        // Of a DaemonSet only its template is told: it fits nothing.
+        if owner != "DaemonSet" {
+            e.required(path, "");
+        }
         return Selector::Nothing;
     }
     let before = e.len();

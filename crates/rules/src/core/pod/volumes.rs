@@ -167,7 +167,12 @@ fn late(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
         azure_disk, "azureDisk", |x: &kinds::api::core::v1::AzureDiskVolumeSource, p: &Path, e: &mut FieldErrors| {
             legacy::azure_disk(&x.disk_name, &x.disk_uri, s(&x.kind), p, e);
         };
-        storageos, "storageos", |_: &kinds::api::core::v1::StorageOSVolumeSource, _: &Path, _: &mut FieldErrors| {};
+        storageos, "storageos", |x: &kinds::api::core::v1::StorageOSVolumeSource, p: &Path, e: &mut FieldErrors| {
+            legacy::storage_os((s(&x.volume_name), s(&x.volume_namespace)), p, e);
+            if let Some(r) = &x.secret_ref {
+                present(&r.name, &p.child("secretRef").child("name"), e);
+            }
+        };
         projected, "projected", projected;
         scale_io, "scaleIO", |x: &kinds::api::core::v1::ScaleIOVolumeSource, p: &Path, e: &mut FieldErrors| legacy::scale_io(&x.gateway, &x.system, s(&x.volume_name), p, e);
         csi, "csi", |x: &kinds::api::core::v1::CSIVolumeSource, p: &Path, e: &mut FieldErrors| {

@@ -1,50 +1,42 @@
 //! Volumes of the storage systems whose drivers once were in the tree: the drivers are gone, the fields that they must have are
 //! still asked for. API reference "PersistentVolumeSpec v1 core".
 
-use crate::checks::present;
+use crate::checks::{complain, present};
+use crate::names;
 use crate::read::{items, s};
 use kinds::api::core::v1::PersistentVolumeSpec;
 use kinds::{FieldErrors, Path};
 
-/// What such a source must say.
+/// What such a source must say. Of several, only the first is looked at.
 pub(super) fn source(v: &PersistentVolumeSpec, path: &Path, e: &mut FieldErrors) {
     if let Some(x) = &v.gce_persistent_disk {
         present(&x.pd_name, &path.child("persistentDisk").child("pdName"), e);
-    }
-    if let Some(x) = &v.aws_elastic_block_store {
+    } else if let Some(x) = &v.aws_elastic_block_store {
         present(&x.volume_id, &path.child("awsElasticBlockStore").child("volumeID"), e);
-    }
-    if let Some(x) = &v.glusterfs {
+    } else if let Some(x) = &v.glusterfs {
         present(&x.endpoints, &path.child("glusterfs").child("endpoints"), e);
         present(&x.path, &path.child("glusterfs").child("path"), e);
-    }
-    if let Some(x) = &v.flocker {
+    } else if let Some(x) = &v.flocker {
         flocker(s(&x.dataset_name), s(&x.dataset_uuid), &path.child("flocker"), e);
-    }
-    if let Some(x) = &v.rbd {
+    } else if let Some(x) = &v.rbd {
         listed(&x.monitors, &path.child("rbd").child("monitors"), e);
         present(&x.image, &path.child("rbd").child("image"), e);
-    }
-    if let Some(x) = &v.quobyte {
+    } else if let Some(x) = &v.quobyte {
         quobyte(&x.registry, &x.volume, &path.child("quobyte"), e);
-    }
-    if let Some(x) = &v.cephfs {
+    } else if let Some(x) = &v.cephfs {
         listed(&x.monitors, &path.child("cephfs").child("monitors"), e);
-    }
-    if let Some(x) = &v.iscsi {
+    } else if let Some(x) = &v.iscsi {
         present(&x.target_portal, &path.child("iscsi").child("targetPortal"), e);
         present(&x.iqn, &path.child("iscsi").child("iqn"), e);
-    }
-    if let Some(x) = &v.cinder {
+    } else if let Some(x) = &v.cinder {
         present(&x.volume_id, &path.child("cinder").child("volumeID"), e);
+    } else if let Some(x) = &v.fc {
+        if items(&x.target_wwns).is_empty() && items(&x.wwids).is_empty() {
+            e.required(&path.child("fc").child("targetWWNs"), "must specify either targetWWNs or wwids, but not both");
+        }
+    } else {
+        hosted(v, path, e);
     }
-    if let Some(x) = &v.fc
-        && items(&x.target_wwns).is_empty()
-        && items(&x.wwids).is_empty()
-    {
-        e.required(&path.child("fc").child("targetWWNs"), "must specify either targetWWNs or wwids, but not both");
-    }
-    hosted(v, path, e);
 }
 
 /// Those of cloud and appliance vendors.
@@ -52,21 +44,35 @@ fn hosted(v: &PersistentVolumeSpec, path: &Path, e: &mut FieldErrors) {
     if let Some(x) = &v.azure_file {
         present(&x.secret_name, &path.child("azureFile").child("secretName"), e);
         present(&x.share_name, &path.child("azureFile").child("shareName"), e);
-    }
-    if let Some(x) = &v.vsphere_volume {
+    } else if let Some(x) = &v.vsphere_volume {
         present(&x.volume_path, &path.child("vsphereVolume").child("volumePath"), e);
-    }
-    if let Some(x) = &v.photon_persistent_disk {
+    } else if let Some(x) = &v.photon_persistent_disk {
         present(&x.pd_id, &path.child("photonPersistentDisk").child("pdID"), e);
-    }
-    if let Some(x) = &v.portworx_volume {
+    } else if let Some(x) = &v.portworx_volume {
         present(&x.volume_id, &path.child("portworxVolume").child("volumeID"), e);
-    }
-    if let Some(x) = &v.azure_disk {
+    } else if let Some(x) = &v.azure_disk {
         azure_disk(&x.disk_name, &x.disk_uri, s(&x.kind), &path.child("azureDisk"), e);
-    }
-    if let Some(x) = &v.scale_io {
+    } else if let Some(x) = &v.scale_io {
         scale_io(&x.gateway, &x.system, s(&x.volume_name), &path.child("scaleIO"), e);
+    } else if let Some(x) = &v.storageos {
+        let at = path.child("storageos");
+        storage_os((s(&x.volume_name), s(&x.volume_namespace)), &at, e);
+        if let Some(r) = &x.secret_ref {
+            present(s(&r.name), &at.child("secretRef").child("name"), e);
+            present(s(&r.namespace), &at.child("secretRef").child("namespace"), e);
+        }
+    }
+}
+
+/// A StorageOS volume and the namespace that it is in there.
+pub(crate) fn storage_os((name, namespace): (&str, &str), at: &Path, e: &mut FieldErrors) {
+    if name.is_empty() {
+        e.required(&at.child("volumeName"), "");
+    } else {
+        complain(&at.child("volumeName"), name, names::dns_label(name), e);
+    }
+    if !namespace.is_empty() {
+        complain(&at.child("volumeNamespace"), namespace, names::dns_label(namespace), e);
     }
 }
 

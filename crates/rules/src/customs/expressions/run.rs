@@ -28,7 +28,7 @@ pub fn skipped(e: &mut FieldErrors) {
     let blocking = [Wrong::Required, Wrong::TooLong, Wrong::TooMany, Wrong::TypeInvalid];
     if e.0.iter().any(|x| blocking.contains(&x.wrong)) {
         let why = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
-        e.invalid(&Path::default(), "null", why);
+        e.invalid(&Path::default(), kinds::field::Bare("null".to_owned()), why);
     }
 }
 
