@@ -227,6 +227,9 @@ pub fn apply_patch(data: &[u8]) {
     let Ok(once) = patch::apply::apply(live.as_ref(), &config, shape, writer("a"), false) else { return };
     let again = patch::apply::apply(Some(&once), &config, shape, writer("a"), false);
     let again = again.unwrap_or_else(|_| panic!("what applied once does not apply again: {config}"));
-    assert_eq!(once, again, "applying again changes something");
+    // Where nobody owns anything after the first, the second finds an object that was never tracked, and begins anew.
+    if once["metadata"].get("managedFields").is_some() {
+        assert_eq!(once, again, "applying again changes something");
+    }
     let _ = patch::apply::apply(Some(&once), &config, shape, writer("b"), true);
 }
