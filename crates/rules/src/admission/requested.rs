@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 /// Those that change, in order.
 pub(super) const MUTATING: &[(&str, Mutate)] = &[
-    ("NamespaceExists", |ctx, request, object, _| exists(ctx, request, object)),
     ("AlwaysPullImages", pull_always),
     ("ExtendedResourceToleration", tolerate_extended),
     ("AlwaysDeny", |_, request, object, _| Err(denied(request, object))),
@@ -23,7 +22,7 @@ pub(super) const MUTATING: &[(&str, Mutate)] = &[
 
 /// Those that refuse, in order.
 pub(super) const VALIDATING: &[(&str, Validate)] = &[
-    ("NamespaceExists", |ctx, request, object, _| exists(ctx, request, object)),
+    ("NamespaceExists", |ctx, request, _, _| exists(ctx, request)),
     ("LimitPodHardAntiAffinityTopology", anti_affinity),
     ("AlwaysPullImages", pulls_always),
     ("OwnerReferencesPermissionEnforcement", owners),
@@ -44,7 +43,7 @@ fn denied(request: &Request, object: &Object) -> ApiError {
 }
 
 /// What is in a namespace is in one that there is.
-fn exists(ctx: &Ctx<'_>, request: &Request, _: &Object) -> Result<(), ApiError> {
+fn exists(ctx: &Ctx<'_>, request: &Request) -> Result<(), ApiError> {
     let of_namespace = request.resource == Resource::from(Kind::Namespace);
     if request.namespace.is_empty() || of_namespace || ctx.snapshot.get::<Namespace>("", &request.namespace).is_some() {
         return Ok(());

@@ -14,7 +14,7 @@ fn unreadable_pair(n: &Secret) -> Vec<String> {
     if s(&n.type_) != "kubernetes.io/tls" {
         return Vec::new();
     }
-    let has_pem = |key: &str| n.data.iter().flatten().find(|(k, _)| *k == key).map(|(_, b)| b).is_some_and(|b| b.0.windows(10).any(|w| w == b"-----BEGIN"));
+    let has_pem = |key: &str| n.data.as_ref().and_then(|d| d.get(key)).is_some_and(|b| b.0.windows(10).any(|w| w == b"-----BEGIN"));
     let missing = [("tls.crt", "certificate"), ("tls.key", "key")].into_iter().find(|(key, _)| !has_pem(key));
     missing.map(|(_, what)| format!("tls: failed to find any PEM data in {what} input")).into_iter().collect()
 }
