@@ -93,6 +93,8 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn Ids> = Arc::new(RandomIds);
+    // What cannot be meant is told before anything is written.
+    let (gates, rules) = (config.serving.gates()?, rules_config(config)?);
     let engine = crate::engine::open(config).await?;
     screen.step("store opened");
     let files = Files::open(config.places.pki())?;
@@ -103,9 +105,8 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let metrics = MetricRegistry::default();
     let outward = Arc::new(apiserver::webhook::Caller::default());
     let hooks = webhooks(&outward, &ids, &metrics);
-    let gates = config.serving.gates()?;
     tell_gates(&metrics, &gates);
-    let settings = Settings { config: rules_config(config)?, gates, hooks: Some(hooks) };
+    let settings = Settings { config: rules, gates, hooks: Some(hooks) };
     let storage = Storage { sealer: config.serving.sealer().await?, form: config.engine.form(), root: config.engine.root() };
     let (registry, follow) =
         Registry::open_stored(Arc::clone(&engine), Arc::clone(&clock), Arc::clone(&ids), settings, storage).await?;
