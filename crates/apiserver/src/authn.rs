@@ -36,21 +36,43 @@ pub const FRONT_PROXY: &str = "front-proxy-client";
 pub struct Peer {
     /// The user of a verified client certificate.
     pub certificate: Option<Arc<User>>,
+    /// Whether a verified certificate says something that cannot be believed: it is nobody's, and not anonymous either.
+    pub wrong_certificate: bool,
     /// The common name of a verified certificate of the front-proxy authority: it says in headers who asks.
     pub front_proxy: Option<String>,
     pub address: Option<std::net::SocketAddr>,
 }
 
-/// The user that a verified client certificate names: `CN` and every `O`.
-#[must_use]
-pub fn certificate_user(der: &[u8]) -> Option<Arc<User>> {
+/// The user that a verified client certificate names: `CN` and every `O`, and the uid where that is wanted (feature gate
+/// `AllowParsingUserUIDFromCertAuth`). `Ok(None)`: it names nobody.
+///
+/// # Errors
+/// Uids that cannot be.
+pub fn certificate_user(der: &[u8], with_uid: bool) -> Result<Option<Arc<User>>, String> {
     use sha2::Digest;
-    let (_, cert) = X509Certificate::from_der(der).ok()?;
-    let name = cert.subject().iter_common_name().next()?.as_str().ok()?.to_owned();
+    let Ok((_, cert)) = X509Certificate::from_der(der) else { return Ok(None) };
+    let Some(name) = cert.subject().iter_common_name().next().and_then(|n| n.as_str().ok()).filter(|n| !n.is_empty()) else { return Ok(None) };
+    let name = name.to_owned();
+    let uid = if with_uid { uid(cert.subject())? } else { String::new() };
     let groups = cert.subject().iter_organization().filter_map(|o| o.as_str().ok().map(str::to_owned)).collect();
     let id = format!("X509SHA256={}", hex(&sha2::Sha256::digest(der)));
     let extra = [("authentication.kubernetes.io/credential-id".to_owned(), vec![id])].into();
-    Some(known(User { name, groups, extra, ..User::default() }))
+    Ok(Some(known(User { name, uid, groups, extra })))
+}
+
+/// A user's uid in the name of a certificate: below Kubernetes' number among enterprises.
+const UID: x509_parser::oid_registry::Oid<'static> = x509_parser::oid_registry::asn1_rs::oid!(1.3.6.1.4.1.57683.2);
+
+/// The one uid of a name, or none.
+fn uid(name: &X509Name<'_>) -> Result<String, String> {
+    let texts = name.iter_by_oid(&UID).map(|a| a.as_str().map_err(|_| "unable to parse UID into a string".to_owned()));
+    let uids: Vec<&str> = texts.collect::<Result<_, _>>()?;
+    match uids[..] {
+        [] => Ok(String::new()),
+        [""] => Err("UID cannot be an empty string".to_owned()),
+        [one] => Ok(one.to_owned()),
+        _ => Err(format!("expected 1 UID, but found multiple: [{}]", uids.join(" "))),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -11,6 +11,7 @@ use crate::handler;
 use crate::respond::Body;
 use crate::server::{DRAIN_TIMEOUT, Shared, stopped};
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -27,6 +28,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
@@ -50,7 +52,13 @@ fn peer(chain: &[CertificateDer<'_>], address: SocketAddr, shared: &Shared) -> P
     if shared.front_proxy.verify_client_cert(leaf, between, UnixTime::now()).is_ok() {
         return Peer { front_proxy: Some(authn::common_name(leaf).unwrap_or_default()), ..nobody };
     }
-    Peer { certificate: authn::certificate_user(leaf), ..nobody }
+    match authn::certificate_user(leaf, shared.registry.settings().gates.on("AllowParsingUserUIDFromCertAuth")) {
+        Ok(certificate) => Peer { certificate, ..nobody },
+        Err(why) => {
+            tracing::warn!(%address, err = why, "Client certificate cannot be believed");
+            Peer { wrong_certificate: true, ..nobody }
+        }
+    }
 }
 
 /// Serves a connection to its end.
@@ -64,7 +72,14 @@ pub(crate) async fn serve(stream: TcpStream, address: SocketAddr, acceptor: TlsA
     let (mut stopping, of_requests) = (shared.stopping.clone(), Arc::clone(&life));
     let service = service_fn(move |request: http::Request<Incoming>| {
         let (shared, peer, open) = (Arc::clone(&shared), Arc::clone(&peer), Open::new(&of_requests));
-        async move { Ok::<_, Infallible>(handler::handle(shared, peer, request.map(Arriving::new)).await.map(|body| Counted { body, _open: open })) }
+        let multiplexed = request.version() == Version::HTTP_2;
+        async move {
+            let reply = handler::handle(shared, peer, request.map(Arriving::new)).await;
+            if multiplexed && reply.extensions().get::<handler::Stranger>().is_some() {
+                open.0.leave();
+            }
+            Ok::<_, Infallible>(reply.map(|body| Counted { body, _open: open }))
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().keep_alive(true).pipeline_flush(true);
@@ -81,7 +96,7 @@ pub(crate) async fn serve(stream: TcpStream, address: SocketAddr, acceptor: TlsA
     }
     connection.as_mut().graceful_shutdown();
     // A request that came in the last moment is still answered, unless the whole server goes.
-    while tokio::time::timeout(DRAIN_TIMEOUT, connection.as_mut()).await.is_err() && ended == End::Idle && life.is_busy() {}
+    while tokio::time::timeout(DRAIN_TIMEOUT, connection.as_mut()).await.is_err() && matches!(ended, End::Idle | End::Stranger) && life.is_busy() {}
 }
 
 /// Why a connection ends.
@@ -92,6 +107,8 @@ enum End {
     Idle,
     /// What is answered is not taken.
     Stalled,
+    /// Who asked is nobody known.
+    Stranger,
 }
 
 /// What has happened on a connection. Times are milliseconds since it began.
@@ -105,6 +122,8 @@ struct Life {
     idle_since: AtomicU64,
     /// Since when the client takes nothing; zero: it does.
     stalled_since: AtomicU64,
+    /// Told when no further request is wanted.
+    leaving: Notify,
 }
 
 impl Life {
@@ -115,6 +134,7 @@ impl Life {
             asked: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(0),
+            leaving: Notify::new(),
         }
     }
 
@@ -144,11 +164,20 @@ impl Life {
 
     async fn end(&self) -> End {
         loop {
-            match self.judge(self.now()) {
+            let later = match self.judge(self.now()) {
                 Ok(end) => return end,
-                Err(later) => tokio::time::sleep(later).await,
+                Err(later) => later,
+            };
+            tokio::select! {
+                () = tokio::time::sleep(later) => {}
+                () = self.leaving.notified() => return End::Stranger,
             }
         }
+    }
+
+    /// Ends the connection when what was asked is answered.
+    fn leave(&self) {
+        self.leaving.notify_one();
     }
 
     fn wrote(&self, pending: bool) {

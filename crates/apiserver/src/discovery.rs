@@ -4,9 +4,13 @@
 use crate::aggregate::Remote;
 use crate::call::Call;
 use crate::respond::{self, Accept, Reply};
+use crate::zpages;
 use http::{HeaderValue, header};
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, CustomResourceDefinitionVersion};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,6 +27,9 @@ pub(crate) fn version() -> Value {
         "goVersion": "", "compiler": "rustc", "platform": "linux/amd64",
     })
 }
+
+/// Bytes of the hash of the stored version.
+const STORAGE_HASH_BYTES: usize = 8;
 
 /// The priority of a version whose APIService is not asked: all equal, so that their names order them.
 const VERSION_PRIORITY: u32 = 100;
@@ -113,13 +120,20 @@ fn custom(crd: &CustomResourceDefinition, v: &CustomResourceDefinitionVersion) -
         verbs: texts(&["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]),
         short_names: names.short_names.clone().unwrap_or_default(),
         categories: names.categories.clone().unwrap_or_default(),
-        hash: String::new(),
+        hash: storage_hash(crd),
         subresources,
         priority: None,
         version_priority: None,
         stale: false,
         spelled: true,
     }
+}
+
+/// Tells clients whether objects have moved to another version of storage: of a version that is served.
+fn storage_hash(crd: &CustomResourceDefinition) -> String {
+    let Some(stored) = crd.spec.versions.iter().find(|v| v.served && v.storage) else { return String::new() };
+    let digest = Sha256::digest(format!("{}/{}/{}", crd.spec.group, stored.name, crd.spec.names.kind));
+    BASE64.encode(&digest[..STORAGE_HASH_BYTES])
 }
 
 /// What another server serves in one group-version. Without anything there is one nameless row, which stands for the
@@ -169,6 +183,9 @@ struct Group {
 
 fn rows(call: &Call) -> Vec<Row> {
     let mut all: Vec<Row> = schema::resources().iter().filter(|r| r.served_by_default).map(builtin).collect();
+    if !call.shared.registry.settings().gates.on("StorageVersionHash") {
+        all.iter_mut().for_each(|r| r.hash.clear());
+    }
     let snapshot = call.shared.registry.snapshot();
     for crd in snapshot.list::<CustomResourceDefinition>("") {
         if !is_established(crd) {
@@ -275,7 +292,7 @@ pub(crate) fn root(call: &Call) -> Reply {
     let rows = rows(call);
     let path = call.info.path.trim_end_matches('/');
     if path.is_empty() {
-        return respond::tree(200, &json!({ "paths": paths(&rows) }), call.accept);
+        return respond::tree(200, &json!({ "paths": paths(call, &rows) }), call.accept);
     }
     let core = path == "/api";
     if let Some(media) = aggregated_media(call) {
@@ -298,7 +315,7 @@ fn server_address(call: &Call) -> String {
     format!("{}:{}", c.advertise_address, c.secure_port)
 }
 
-fn paths(rows: &[Row]) -> Vec<String> {
+fn paths(call: &Call, rows: &[Row]) -> Vec<String> {
     let mut all = vec!["/.well-known/openid-configuration".to_owned(), "/api".into(), "/api/v1".into(), "/apis".into()];
     for g in groups(rows) {
         all.push(format!("/apis/{}", g.name));
@@ -308,7 +325,7 @@ fn paths(rows: &[Row]) -> Vec<String> {
         "/debug/pprof", "/debug/pprof/", "/flagz", "/healthz", "/livez", "/metrics", "/metrics/slis", "/openapi/v2", "/openapi/v3",
         "/openid/v1/jwks", "/readyz", "/statusz", "/version",
     ];
-    all.extend(OTHERS.map(str::to_owned));
+    all.extend(OTHERS.into_iter().filter(|p| zpages::is_on(call, p)).map(str::to_owned));
     all.sort();
     all
 }

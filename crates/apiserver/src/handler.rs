@@ -20,6 +20,11 @@ use std::time::Instant;
 /// Names a request in the audit log; a client may choose it.
 const AUDIT_ID: header::HeaderName = header::HeaderName::from_static("audit-id");
 
+/// On the answer to who said nothing of who they are, or nothing true: over HTTP/2, which is dear and easily abused, they get
+/// no second request on the connection (feature gate `UnauthenticatedHTTP2DOSMitigation`).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stranger;
+
 /// Answers one request. Never fails: errors are answers.
 pub(crate) async fn handle(shared: Arc<Shared>, peer: Arc<Peer>, request: Request<Arriving>) -> Reply {
     let begun = Instant::now();
@@ -35,7 +40,7 @@ pub(crate) async fn handle(shared: Arc<Shared>, peer: Arc<Peer>, request: Reques
     if !reply.headers().contains_key(header::CACHE_CONTROL) {
         reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     }
-    reply = respond::compress(reply, encodings.as_ref());
+    reply = respond::compress(reply, encodings.as_ref(), || metrics.registry.settings().gates.on("APIResponseCompression"));
     if head {
         respond::headless(&mut reply);
     }
@@ -65,7 +70,8 @@ async fn route(shared: Arc<Shared>, peer: &Peer, info: Arc<RequestInfo>, request
     });
     let begin = |user: Option<&User>| shared.audit.as_ref()?.begin(&info, user, arrival.as_ref()?);
     let Some(user) = authenticate(&shared, peer, &info, headers).await else {
-        let reply = respond::failure(&ApiError::unauthorized(), plain);
+        let mut reply = respond::failure(&ApiError::unauthorized(), plain);
+        estrange(&shared, &mut reply);
         if let Some(trail) = begin(None) {
             trail.unauthenticated(&reply, authn::attempted(peer, headers));
         }
@@ -73,12 +79,14 @@ async fn route(shared: Arc<Shared>, peer: &Peer, info: Arc<RequestInfo>, request
     };
     let trail = begin(Some(&user));
     drop(arrival);
+    let stranger = user.name == "system:anonymous" || user.in_group("system:unauthenticated");
+    let gates = stranger.then(|| Arc::clone(&shared));
     if let Some(trail) = &trail
         && !trail.is_told().await
     {
         return respond::text(500, format!("Internal Server Error: {:?}: failed to store audit event\n", head.uri.to_string()));
     }
-    let reply = match impersonate(&shared, user, &info, headers, trail.as_deref()).await {
+    let mut reply = match impersonate(&shared, user, &info, headers, trail.as_deref()).await {
         Ok(user) => limited(shared, user, info, accept, Request::from_parts(head, body), trail.clone()).await,
         Err(e) => respond::failure(&e, plain),
     };
@@ -86,7 +94,16 @@ async fn route(shared: Arc<Shared>, peer: &Peer, info: Arc<RequestInfo>, request
         trail.answered(&reply);
         trail.delivered().await;
     }
+    if let Some(shared) = gates {
+        estrange(&shared, &mut reply);
+    }
     reply
+}
+
+fn estrange(shared: &Shared, reply: &mut Reply) {
+    if shared.registry.settings().gates.on("UnauthenticatedHTTP2DOSMitigation") {
+        reply.extensions_mut().insert(Stranger);
+    }
 }
 
 /// Past the door: with seats and within its time.
@@ -151,7 +168,8 @@ async fn impersonate(
 ) -> Result<Arc<User>, ApiError> {
     let Some(wanted) = impersonation::wanted(headers)? else { return Ok(user) };
     let snapshot = shared.registry.snapshot();
-    let asker = impersonation::Asker { authz: &shared.authz, snapshot: &snapshot, request: &attributes(info) };
+    let constrained = shared.registry.settings().gates.on("ConstrainedImpersonation");
+    let asker = impersonation::Asker { authz: &shared.authz, snapshot: &snapshot, request: &attributes(info), constrained };
     let (user, constraint) = Box::pin(asker.become_someone(&user, &wanted)).await?;
     if let Some(trail) = trail {
         trail.impersonates(&user, constraint);
@@ -188,6 +206,17 @@ async fn authorize(shared: &Shared, user: &User, info: &RequestInfo, trail: Opti
     if verdict.allowed { Ok(()) } else { Err(rules::rbac::forbidden(user, &attributes, &verdict)) }
 }
 
+/// WebSockets begin with a GET: who may only read may not run anything for all that.
+async fn may_create(call: &Call) -> Result<(), ApiError> {
+    let (shared, info) = (&call.shared, &call.info);
+    if info.verb == "create" || !shared.registry.settings().gates.on("AuthorizePodWebsocketUpgradeCreatePermission") {
+        return Ok(());
+    }
+    let asked = Attributes { verb: "create".to_owned(), ..attributes(info) };
+    let verdict = shared.authz.decide(&shared.registry.snapshot(), &call.caller.user, &asked).await;
+    if verdict.allowed { Ok(()) } else { Err(ApiError::forbidden(&kinds::Kind::Pod.into(), &info.name, verdict.reason)) }
+}
+
 /// What every request for Endpoints is told.
 const ENDPOINTS_ARE_OLD: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
 
@@ -220,6 +249,7 @@ async fn answer(mut call: Call) -> Result<Reply, ApiError> {
     match info.subresource.as_str() {
         "log" if info.resource == "pods" && info.group.is_empty() => return Box::pin(kubelet::stream(call)).await,
         "exec" | "attach" | "portforward" if info.resource == "pods" && info.group.is_empty() => {
+            Box::pin(may_create(&call)).await?;
             Box::pin(connect::admit(&mut call)).await?;
             return Box::pin(kubelet::stream(call)).await;
         }

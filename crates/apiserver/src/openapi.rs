@@ -77,6 +77,10 @@ fn builtin(r: &schema::Resource) -> bool {
     r.served_by_default
 }
 
+fn enums(call: &Call) -> bool {
+    call.shared.registry.settings().gates.on("OpenAPIEnums")
+}
+
 /// Established definitions by name.
 fn customs(call: &Call) -> (Snapshot, Vec<Arc<CustomResourceDefinition>>) {
     let snapshot = call.shared.registry.snapshot();
@@ -97,9 +101,12 @@ fn tree(snapshot: &Snapshot, crd: &CustomResourceDefinition) -> Value {
 }
 
 /// The hash under which a document is known: of what it is made from, so that telling it costs nothing.
-fn hash<'a>(path: &str, customs: impl Iterator<Item = &'a Arc<CustomResourceDefinition>>) -> String {
+fn hash<'a>(path: &str, enums: bool, customs: impl Iterator<Item = &'a Arc<CustomResourceDefinition>>) -> String {
     let mut digest = Sha512::new();
     digest.update(REVISION);
+    if !enums {
+        digest.update(" without enumerations");
+    }
     digest.update([0]);
     digest.update(path);
     for crd in customs {
@@ -207,9 +214,9 @@ fn in_a_year(call: &Call) -> Option<HeaderValue> {
 pub(crate) fn v3_index(call: &Call) -> Result<Reply, ApiError> {
     let (snapshot, customs) = customs(call);
     let tree = |c: &CustomResourceDefinition| tree(&snapshot, c);
-    let served = Served { builtin, customs: &customs, tree: &tree };
+    let served = Served { builtin, customs: &customs, tree: &tree, enums: enums(call) };
     let entry = |path: String| {
-        let url = format!("/openapi/v3/{path}?hash={}", hash(&path, served.customs_of(&path)));
+        let url = format!("/openapi/v3/{path}?hash={}", hash(&path, served.enums, served.customs_of(&path)));
         (path, json!({ "serverRelativeURL": url }))
     };
     let mut paths: serde_json::Map<_, _> = served.index().into_iter().map(entry).collect();
@@ -244,11 +251,11 @@ fn v3(call: &Call, path: &str) -> Result<Reply, ApiError> {
     let (format, media) = negotiate(call.request.headers(), V3_PROTOBUF)?;
     let (snapshot, customs) = customs(call);
     let tree = |c: &CustomResourceDefinition| tree(&snapshot, c);
-    let served = Served { builtin, customs: &customs, tree: &tree };
+    let served = Served { builtin, customs: &customs, tree: &tree, enums: enums(call) };
     if !served.index().iter().any(|p| p == path) {
         return Err(ApiError::no_such_path());
     }
-    let hash = hash(path, served.customs_of(path));
+    let hash = hash(path, served.enums, served.customs_of(path));
     let asked = call.info.param("hash").filter(|h| !h.is_empty());
     if asked.is_some_and(|h| h != hash) {
         let mut reply = respond::with_media(301, Bytes::new().into(), JSON);

@@ -161,7 +161,7 @@ pub(crate) fn list_query(call: &Call, served: &Served) -> Result<ListQuery, ApiE
     }
     let mut limit = usize::try_from(number(info.param("limit"))?).unwrap_or(0);
     number(info.param("timeoutSeconds"))?;
-    let version_match = version_match(info)?;
+    let version_match = version_match(info, gates(call).on("WatchList"))?;
     let page = info.param("continue").filter(|c| !c.is_empty()).map(Continue::decode).transpose()?;
     let revision = revision_of(info.param("resourceVersion").unwrap_or_default());
     let revision = revision.map_err(|e| match info.verb {
@@ -199,13 +199,17 @@ const MATCH: &str = "resourceVersionMatch";
 /// The option that asks a watch for the objects as they are.
 const INITIAL: &str = "sendInitialEvents";
 
+fn gates(call: &Call) -> &rules::Gates {
+    &call.shared.registry.settings().gates
+}
+
 /// How the revision is meant, once everything fits together.
-fn version_match(info: &RequestInfo) -> Result<VersionMatch, ApiError> {
+fn version_match(info: &RequestInfo, watch_list: bool) -> Result<VersionMatch, ApiError> {
     let asked = info.param(MATCH).unwrap_or_default();
     let continued = info.param("continue").is_some_and(|c| !c.is_empty());
     let mut wrong = FieldErrors::default();
     match info.verb {
-        "watch" => check_watch_match(asked, info.param(INITIAL).is_some(), continued, &mut wrong),
+        "watch" => check_watch_match(asked, info.param(INITIAL).map(|_| watch_list), continued, &mut wrong),
         _ => check_list_match(asked, info.param("resourceVersion").unwrap_or_default(), continued, &mut wrong),
     }
     if info.verb != "watch" && info.param(INITIAL).is_some() {
@@ -240,15 +244,19 @@ fn check_list_match(asked: &str, revision: &str, continued: bool, wrong: &mut Fi
     }
 }
 
-fn check_watch_match(asked: &str, initial: bool, continued: bool, wrong: &mut FieldErrors) {
+/// `initial`: where initial events are asked for, whether there are any.
+fn check_watch_match(asked: &str, initial: Option<bool>, continued: bool, wrong: &mut FieldErrors) {
     let path = Path::new(MATCH);
-    if initial && asked != "NotOlderThan" {
+    if initial.is_some() && asked != "NotOlderThan" {
         wrong.forbidden(&path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+    }
+    if initial == Some(false) {
+        wrong.forbidden(&Path::new(INITIAL), "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled");
     }
     if asked.is_empty() {
         return;
     }
-    if !initial {
+    if initial.is_none() {
         wrong.forbidden(&path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
     }
     if asked != "NotOlderThan" {

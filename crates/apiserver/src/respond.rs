@@ -408,16 +408,16 @@ pub fn warn(reply: &mut Reply, warnings: &[String]) {
     }
 }
 
-/// Compresses large answers for clients that take gzip.
+/// Compresses large answers for clients that take gzip, unless that is switched off.
 #[must_use]
-pub fn compress(mut reply: Reply, encodings: Option<&HeaderValue>) -> Reply {
+pub fn compress(mut reply: Reply, encodings: Option<&HeaderValue>, on: impl Fn() -> bool) -> Reply {
     let asked = encodings.and_then(|v| v.to_str().ok()).unwrap_or_default();
     let (Body::Pieces(pieces) | Body::Held(pieces, _)) = reply.body() else { return reply };
     if reply.headers().contains_key(header::CONTENT_ENCODING) {
         return reply;
     }
     let size: usize = pieces.iter().map(Bytes::len).sum();
-    if size < GZIP_MIN_BYTES || !asked.split(',').any(|e| e.trim().starts_with("gzip")) {
+    if size < GZIP_MIN_BYTES || !asked.split(',').any(|e| e.trim().starts_with("gzip")) || !on() {
         return reply;
     }
     let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(size / 4), flate2::Compression::new(1));

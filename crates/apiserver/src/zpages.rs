@@ -30,6 +30,16 @@ const PATHS: [&str; 7] = ["/flagz", "/healthz", "/livez", "/metrics", "/readyz",
 const WARNING: &str =
     "Warning: This endpoint is not meant to be machine parseable, has no formatting compatibility guarantees and is for debugging purposes only.";
 
+/// Whether a path is served as far as the gates of these pages are concerned.
+pub(crate) fn is_on(call: &Call, path: &str) -> bool {
+    let gate = match path {
+        "/statusz" => "ComponentStatusz",
+        "/flagz" => "ComponentFlagz",
+        _ => return true,
+    };
+    call.shared.registry.settings().gates.on(gate)
+}
+
 /// An answer, when the path is one of these.
 pub(crate) fn answer(call: &Call) -> Option<Result<Reply, ApiError>> {
     let (page, kind): (fn(&Call) -> Page, _) = match call.info.path.as_str() {
@@ -37,6 +47,9 @@ pub(crate) fn answer(call: &Call) -> Option<Result<Reply, ApiError>> {
         "/flagz" => (flags, "Flagz"),
         _ => return None,
     };
+    if !is_on(call, &call.info.path) {
+        return None;
+    }
     Some(Form::negotiate(call.request.headers(), kind).map(|form| page(call).reply(form, kind)).ok_or_else(not_acceptable))
 }
 
@@ -112,13 +125,14 @@ fn status(call: &Call) -> Page {
     let text = |key: &str| version[key].as_str().unwrap_or_default().trim_start_matches('v').to_owned();
     let (go, binary) = (text("goVersion"), text("gitVersion"));
     let emulated = format!("{}.{}", text("emulationMajor"), text("emulationMinor"));
+    let paths: Vec<&str> = PATHS.into_iter().filter(|p| is_on(call, p)).collect();
     let mut lines = String::new();
     let _ = writeln!(lines, "\nStarted:  {}", started.strftime("%a %b %e %H:%M:%S UTC %Y"));
     let _ = writeln!(lines, "Up:  {} hr {:02} min {:02} sec", up / 3600, up / 60 % 60, up % 60);
-    let _ = writeln!(lines, "Go version:  {go}\nBinary version:  {binary}\nEmulation version:  {emulated}\nPaths:  {}", PATHS.join(" "));
+    let _ = writeln!(lines, "Go version:  {go}\nBinary version:  {binary}\nEmulation version:  {emulated}\nPaths:  {}", paths.join(" "));
     let members = json!({
         "startTime": started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), "uptimeSeconds": up, "goVersion": go,
-        "binaryVersion": binary, "emulationVersion": emulated, "paths": PATHS,
+        "binaryVersion": binary, "emulationVersion": emulated, "paths": paths,
     });
     Page { lines, members }
 }

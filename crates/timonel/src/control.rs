@@ -305,7 +305,7 @@ fn shared(
     }));
     Ok(Arc::new(Shared {
         registry: Arc::clone(registry),
-        authn: Authenticators::new(Arc::clone(&tokens), config.serving.authentication()?).map_err(|e| anyhow!(e))?,
+        authn: Authenticators::new(Arc::clone(&tokens), config.serving.authentication(&registry.settings().gates)?).map_err(|e| anyhow!(e))?,
         authz: Authorizers::new(&config.serving.authorization()?, config.serving.authorization_config.clone(), metrics).map_err(|e| anyhow!(e))?,
         tokens,
         ids: Arc::new(RandomIds),

@@ -19,11 +19,14 @@ fn text(path: &Path) -> Result<String> {
 
 impl Serving {
     /// Who can tell who asks.
-    pub(crate) fn authentication(&self) -> Result<AuthnOptions> {
+    pub(crate) fn authentication(&self, gates: &rules::Gates) -> Result<AuthnOptions> {
         let configuration = match &self.authentication_config {
             Some(path) => Configuration::parse(&text(path)?).map_err(|e| anyhow!("{}: {e}", path.display()))?,
             None => Configuration { jwt: self.oidc()?.into_iter().collect(), ..Configuration::default() },
         };
+        if let Some((at, value)) = configuration.egress().filter(|_| !gates.on("StructuredAuthenticationConfigurationEgressSelector")) {
+            bail!("jwt[{at}].issuer.egressSelectorType: Invalid value: {value:?}: egress selector is not supported when StructuredAuthenticationConfigurationEgressSelector feature gate is disabled");
+        }
         if configuration.anonymous.is_some() && !self.anonymous_auth {
             bail!("--anonymous-auth cannot be set when the authentication configuration has a field anonymous");
         }
@@ -42,16 +45,16 @@ impl Serving {
             anonymous: self.anonymous_auth,
             webhook,
             static_tokens: static_tokens.unwrap_or_default(),
-            proxy: self.front_proxy(),
+            proxy: self.front_proxy(gates),
         })
     }
 
-    fn front_proxy(&self) -> Proxy {
+    fn front_proxy(&self, gates: &rules::Gates) -> Proxy {
         let set = |names: &[String]| names.iter().filter(|n| !n.is_empty()).cloned().collect();
         Proxy {
             names: set(&self.requestheader_allowed_names),
             user: set(&self.requestheader_username_headers),
-            uid: set(&self.requestheader_uid_headers),
+            uid: if gates.on("RemoteRequestHeaderUID") { set(&self.requestheader_uid_headers) } else { Vec::new() },
             group: set(&self.requestheader_group_headers),
             extra_prefix: set(&self.requestheader_extra_headers_prefix),
         }

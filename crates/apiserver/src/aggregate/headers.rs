@@ -7,8 +7,9 @@ use rules::User;
 /// What only the front proxy may say.
 const OURS: &str = "x-remote-";
 
-/// Replaces whatever was said of the user by who really asks.
-pub(super) fn identify(headers: &mut HeaderMap, user: &User) {
+/// Replaces whatever was said of the user by who really asks; with the uid where that is wanted (feature gate
+/// `RemoteRequestHeaderUID`).
+pub(super) fn identify(headers: &mut HeaderMap, user: &User, with_uid: bool) {
     let stale: Vec<HeaderName> = headers.keys().filter(|k| k.as_str().starts_with(OURS)).cloned().collect();
     stale.iter().for_each(|k| {
         headers.remove(k);
@@ -19,7 +20,7 @@ pub(super) fn identify(headers: &mut HeaderMap, user: &User) {
         }
     };
     put("x-remote-user", &user.name);
-    if !user.uid.is_empty() {
+    if with_uid && !user.uid.is_empty() {
         put("x-remote-uid", &user.uid);
     }
     user.groups.iter().for_each(|g| put("x-remote-group", g));

@@ -52,7 +52,7 @@ pub(crate) async fn proxy(mut call: Call, service: &APIService) -> Result<Reply,
         };
         let uri = path.parse().map_err(|e| ApiError::bad_request(format!("{e}")))?;
         let user = Arc::clone(&call.caller.user);
-        identify(call.request.headers_mut(), &user);
+        identify(call.request.headers_mut(), &user, call.shared.registry.settings().gates.on("RemoteRequestHeaderUID"));
         let authority = join(&place.server_name, place.url.port_or_known_default().unwrap_or(443));
         let done = forward(tls, (call.request, call.trail), uri, &authority, &failed).await;
         return Ok(done.unwrap_or_else(|e| text(&e)));

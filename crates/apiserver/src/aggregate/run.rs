@@ -195,7 +195,7 @@ impl Aggregator {
 /// The headers of our own questions.
 pub(super) fn ours() -> HeaderMap {
     let mut all = HeaderMap::new();
-    headers::identify(&mut all, &User::new(AGGREGATOR, &["system:masters"]));
+    headers::identify(&mut all, &User::new(AGGREGATOR, &["system:masters"]), true);
     all
 }
 

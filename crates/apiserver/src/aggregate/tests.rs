@@ -160,7 +160,7 @@ fn only_the_one_who_asks_is_told_of() {
     all.insert("x-remote-group", "system:masters".parse().expect("a value"));
     let mut user = User::new("joe", &["dev", "ops"]);
     user.extra.insert("example.com/Scopes".into(), vec!["a".into()]);
-    headers::identify(&mut all, &user);
+    headers::identify(&mut all, &user, true);
     let groups: Vec<_> = all.get_all("x-remote-group").iter().filter_map(|v| v.to_str().ok()).collect();
     assert_eq!((all["x-remote-user"].to_str().ok(), groups), (Some("joe"), vec!["dev", "ops"]));
     assert_eq!(all["x-remote-extra-example.com%2fscopes"], "a");

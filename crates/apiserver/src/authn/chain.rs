@@ -112,8 +112,8 @@ impl Authenticators {
         }
         match bearer(headers) {
             Some(token) => self.token(&token, &[], snapshot, now).await.ok().flatten().map(|(u, _)| known(u)),
-            // A front proxy's certificate that brings no user is none of ours.
-            None if peer.front_proxy.is_some() => None,
+            // A front proxy's certificate that brings no user is none of ours, and one with a wrong uid nobody's.
+            None if peer.front_proxy.is_some() || peer.wrong_certificate => None,
             None => self.anonymous(path),
         }
     }

@@ -122,6 +122,13 @@ impl Configuration {
         }
         Ok(this)
     }
+
+    /// The first issuer that is to be reached through an egress selector.
+    #[must_use]
+    pub fn egress(&self) -> Option<(usize, &str)> {
+        let types = self.jwt.iter().map(|j| j.issuer.egress_selector_type.as_deref().unwrap_or_default());
+        types.enumerate().find(|(_, t)| !t.is_empty())
+    }
 }
 
 impl Jwt {
@@ -190,6 +197,10 @@ fn selects(expression: &str, claim: &str) -> bool {
 
 impl Issuer {
     fn check(&self) -> Result<(), String> {
+        let egress = self.egress_selector_type.as_deref().unwrap_or_default();
+        if !matches!(egress, "" | "controlplane" | "cluster") {
+            return Err(format!("issuer.egressSelectorType: Invalid value: {egress:?}: egress selector must be either controlplane or cluster"));
+        }
         for (field, url) in [("url", Some(&self.url)), ("discoveryURL", self.discovery_url.as_ref())] {
             let Some(text) = url else { continue };
             if text.is_empty() {

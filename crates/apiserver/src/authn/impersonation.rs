@@ -128,6 +128,8 @@ pub(crate) struct Asker<'a> {
     pub(crate) snapshot: &'a Snapshot,
     /// What is to be done as someone else.
     pub(crate) request: &'a Attributes,
+    /// Whether the narrow permissions count (feature gate `ConstrainedImpersonation`).
+    pub(crate) constrained: bool,
 }
 
 impl Asker<'_> {
@@ -138,7 +140,7 @@ impl Asker<'_> {
     pub(crate) async fn become_someone(&self, requester: &User, wanted: &User) -> Result<(User, Option<String>), ApiError> {
         let mut first = None;
         for mode in MODES {
-            if !mode.applies(wanted, requester) {
+            if !mode.applies(wanted, requester) || (mode != Mode::Legacy && !self.constrained) {
                 continue;
             }
             match self.by(mode, requester, wanted).await {

@@ -245,7 +245,7 @@ async fn impersonation_narrow_and_wide() {
     let authz = crate::authz::Authorizers::new(&modes, None, &base::metrics::Registry::default()).expect("authorizers");
     let ask = async |who: &User, verb: &str, wanted: &User| {
         let request = rules::rbac::Attributes { verb: verb.into(), resource: "pods".into(), version: "v1".into(), is_resource: true, ..Default::default() };
-        impersonation::Asker { authz: &authz, snapshot: &snapshot, request: &request }.become_someone(who, wanted).await.map_err(|e| e.message)
+        impersonation::Asker { authz: &authz, snapshot: &snapshot, request: &request, constrained: true }.become_someone(who, wanted).await.map_err(|e| e.message)
     };
     let (jane, node) = (User::new("jane", &[]), User::new("system:node:n1", &[]));
     let (user, by) = ask(&User::new("old", &[]), "get", &jane).await.expect("the old way");

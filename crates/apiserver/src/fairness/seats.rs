@@ -12,6 +12,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// So many objects tell how large those of a kind are.
+const SAMPLE: usize = 16;
+
 /// Where a waiting request's turn arrives.
 pub(super) type Turn = oneshot::Receiver<Ticket>;
 
@@ -208,12 +211,18 @@ pub(super) fn estimate(door: &Fairness, registry: &Registry, info: &RequestInfo,
     let widest = flow.level.widest.load(Ordering::Relaxed);
     match info.verb {
         "list" | "watch" => {
-            let initial = info.verb == "list" || info.flag("sendInitialEvents") || from_start(info);
+            let gates = &registry.settings().gates;
+            let lists = info.verb == "list" || gates.on("WatchList") && (info.flag("sendInitialEvents") || from_start(info));
+            if !lists {
+                return Work::ONE;
+            }
+            let snapshot = registry.snapshot();
+            let table = table(&snapshot, info);
+            let by_size = gates.on("SizeBasedListCostEstimate");
             let listing = Listing {
-                stored: if initial { stored(registry, info) } else { 0 },
+                stored: table.map_or(0, cache::Table::len),
                 limit: info.param("limit").and_then(|l| l.parse().ok()).unwrap_or(0),
-                selective: info.param("labelSelector").is_some_and(|s| !s.is_empty())
-                    || info.param("fieldSelector").is_some_and(|s| !s.is_empty()),
+                object_bytes: by_size.then(|| table.map_or(0, object_bytes)),
                 single: !info.name.is_empty(),
             };
             Work { seats: fairness::list_seats(&listing, widest), ..Work::ONE }
@@ -227,11 +236,15 @@ fn from_start(info: &RequestInfo) -> bool {
     info.param("resourceVersion").is_none_or(|v| v.is_empty() || v == "0")
 }
 
-fn stored(registry: &Registry, info: &RequestInfo) -> usize {
-    let snapshot = registry.snapshot();
-    let table = match Kind::from_gvr(&info.group, &info.version, &info.resource) {
+/// How large an object of a table is, going by a few of them.
+fn object_bytes(table: &cache::Table) -> usize {
+    let (count, bytes) = table.iter().take(SAMPLE).fold((0, 0), |(n, sum), e| (n + 1, sum + e.json.len()));
+    bytes / count.max(1)
+}
+
+fn table<'s>(snapshot: &'s cache::Snapshot, info: &RequestInfo) -> Option<&'s cache::Table> {
+    match Kind::from_gvr(&info.group, &info.version, &info.resource) {
         Some(kind) => snapshot.table(&kind.stored_as().into()),
         None => snapshot.tables().find(|(r, _)| r.plural() == info.resource && r.group() == info.group).map(|(_, t)| t),
-    };
-    table.map_or(0, cache::Table::len)
+    }
 }

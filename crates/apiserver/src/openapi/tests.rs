@@ -32,8 +32,8 @@ fn kept_documents_are_bounded_and_the_oldest_goes_first() {
 
 #[test]
 fn a_document_is_unpacked_for_who_cannot_and_not_sent_again() {
-    let served = Served { builtin, customs: &[], tree: &|_| serde_json::Value::Null };
-    let hash = hash("version", std::iter::empty());
+    let served = Served { builtin, customs: &[], tree: &|_| serde_json::Value::Null, enums: true };
+    let hash = hash("version", true, std::iter::empty());
     let write: Box<Writer<'_>> = Box::new(|out| served.write_v3("version", Format::Json, out));
     let packed = packed(&hash, Format::Json, write).expect("memory").expect("served");
     let plain = document(&HeaderMap::new(), &hash, JSON, packed.clone()).expect("whole");

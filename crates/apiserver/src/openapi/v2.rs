@@ -113,7 +113,7 @@ fn parts(served: &Served<'_>, foreign: &[(String, Foreign)], format: Format) -> 
         let packed = match kept.remove(&key) {
             Some(packed) => packed,
             None => {
-                let mut packed = pack(served, &part, texts.get_or_insert_with(Texts::unpack), format)?;
+                let mut packed = pack(served, &part, texts.get_or_insert_with(|| Texts::unpack(served.enums)), format)?;
                 // Nearly all that custom resources refer to is there already.
                 packed.parameters.retain(|name, _| !shared.contains_key(name));
                 Arc::new(packed)
@@ -160,10 +160,10 @@ pub(crate) fn v2(call: &Call) -> Result<Reply, ApiError> {
     let (format, media) = negotiate(call.request.headers(), super::V2_PROTOBUF)?;
     let (snapshot, customs) = customs(call);
     let tree = |c: &CustomResourceDefinition| tree(&snapshot, c);
-    let served = Served { builtin, customs: &customs, tree: &tree };
+    let served = Served { builtin, customs: &customs, tree: &tree, enums: super::enums(call) };
     let foreign = call.shared.aggregate.published();
     let word = foreign.iter().fold("v2".to_owned(), |word, (key, _)| word + " " + key);
-    let hash = hash(&word, customs.iter());
+    let hash = hash(&word, served.enums, customs.iter());
     let whole = || joined(&parts(&served, &foreign, format)?, format);
     document(call.request.headers(), &hash, media, super::aside(whole).map_err(fault)?)
 }
@@ -195,7 +195,7 @@ mod tests {
 
     fn whole(customs: &[Arc<CustomResourceDefinition>]) -> Value {
         let tree = |c: &CustomResourceDefinition| codec::to_value(&kinds::Object::from(c.clone()));
-        let served = Served { builtin, customs, tree: &tree };
+        let served = Served { builtin, customs, tree: &tree, enums: true };
         let foreign = Foreign::read(
             br#"{"swagger":"2.0","paths":{"/apis/far.io/v1/ys":{"get":{}}},"definitions":{}}"#, "far.io", "v1",
         );

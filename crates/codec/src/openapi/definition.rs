@@ -20,6 +20,9 @@ pub(super) fn definition(ty: &Type, texts: &Descriptions, spoken: Option<(&str, 
         Some(shape) => serde_json::from_str(shape).unwrap_or_default(),
         None => structure(ty, texts),
     };
+    if !texts.enums {
+        drop_enums(&mut tree);
+    }
     let Value::Object(map) = &mut tree else { return tree };
     if let Some(text) = texts.of_type(ty.name()) {
         map.insert("description".into(), text.into());
@@ -43,6 +46,19 @@ pub(super) fn definition(ty: &Type, texts: &Descriptions, spoken: Option<(&str, 
         map.insert("x-kubernetes-group-version-kind".into(), gvks.into());
     }
     tree
+}
+
+/// Takes the values of enumerations out of the properties.
+fn drop_enums(tree: &mut Value) {
+    for property in tree.get_mut("properties").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        let Value::Object(members) = property else { continue };
+        members.remove("enum");
+        for inner in ["items", "additionalProperties"] {
+            if let Some(Value::Object(members)) = members.get_mut(inner) {
+                members.remove("enum");
+            }
+        }
+    }
 }
 
 fn structure(ty: &Type, texts: &Descriptions) -> Value {

@@ -126,7 +126,7 @@ pub(super) fn write_v3(served: &Served<'_>, path: &str, format: Format, out: &mu
     if items.is_empty() {
         return Ok(false);
     }
-    let texts = Descriptions::unpack();
+    let texts = Descriptions::unpack(served.enums);
     let mut sink = V3::begin(format, out)?;
     let mut wanted = BTreeSet::new();
     for (name, item) in &items {
@@ -142,7 +142,7 @@ pub(super) fn write_v3(served: &Served<'_>, path: &str, format: Format, out: &mu
 
 /// The paths of what is built in, as the v2 document orders them, and the names that they refer to.
 fn builtin_paths(served: &Served<'_>, sink: &mut V2<'_>) -> io::Result<BTreeSet<String>> {
-    let own = Served { builtin: served.builtin, customs: &[], tree: served.tree };
+    let own = Served { customs: &[], ..*served };
     let mut wanted = BTreeSet::new();
     let mut write = |(name, item): (String, Value)| {
         references(&item, &mut wanted);

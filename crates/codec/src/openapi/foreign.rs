@@ -50,7 +50,7 @@ impl Foreign {
     /// as one before it is left out, and one that says something else gets a name of its own.
     #[must_use]
     pub fn settled(all: &[&Self]) -> Vec<Self> {
-        let texts = Descriptions::unpack();
+        let texts = Descriptions::unpack(true);
         let ours = |name: &str| schema::types().by_name(name).map(|ty| bare(&swagger::definition(&definition(ty, &texts, None))));
         let (mut paths, mut known) = (BTreeSet::new(), BTreeMap::new());
         let mut settle = |one: &Self| {

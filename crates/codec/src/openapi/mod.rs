@@ -46,6 +46,8 @@ pub struct Served<'a> {
     pub customs: &'a [Arc<CustomResourceDefinition>],
     /// A definition as JSON with its schemas, which `customs` may leave out.
     pub tree: &'a dyn Fn(&CustomResourceDefinition) -> Value,
+    /// Whether the values of enumerations are told (feature gate `OpenAPIEnums`).
+    pub enums: bool,
 }
 
 /// A part of the v2 document.
@@ -64,8 +66,8 @@ pub struct Texts(text::Descriptions);
 impl Texts {
     /// Unpacks them, which takes a while: once for all parts that are to be written.
     #[must_use]
-    pub fn unpack() -> Self {
-        Self(text::Descriptions::unpack())
+    pub fn unpack(enums: bool) -> Self {
+        Self(text::Descriptions::unpack(enums))
     }
 }
 

@@ -9,7 +9,7 @@ fn tree(crd: &CustomResourceDefinition) -> Value {
     crate::to_value(&kinds::Object::from(crd.clone()))
 }
 
-const SERVED: Served<'static> = Served { builtin: |r| r.served_by_default, customs: &[], tree: &tree };
+const SERVED: Served<'static> = Served { builtin: |r| r.served_by_default, customs: &[], tree: &tree, enums: true };
 
 fn v3(served: &Served<'_>, path: &str) -> Value {
     let mut out = Vec::new();
@@ -20,7 +20,7 @@ fn v3(served: &Served<'_>, path: &str) -> Value {
 /// The whole v2 document out of its parts.
 fn joined(served: &Served<'_>, foreign: &[Foreign], format: Format) -> Vec<u8> {
     let (mut paths, mut definitions, mut parameters) = (Vec::new(), Vec::new(), Parameters::new());
-    let texts = Texts::unpack();
+    let texts = Texts::unpack(true);
     let customs = served.customs.iter().map(|c| Part::Custom(c));
     for part in std::iter::once(Part::Builtin).chain(customs).chain(foreign.iter().map(Part::Foreign)) {
         parameters.extend(served.write_v2(&part, &texts, format, (&mut paths, &mut definitions)).expect("memory"));
@@ -124,7 +124,7 @@ fn v2_says_the_same_in_its_own_words() {
 
 #[test]
 fn descriptions_are_there_for_nearly_every_type() {
-    let texts = super::text::Descriptions::unpack();
+    let texts = super::text::Descriptions::unpack(true);
     assert!(texts.len() > 600, "{}", texts.len());
     let about = texts.of_field("io.k8s.api.core.v1.ServiceSpec", "clusterIPs").expect("described");
     assert!(about.contains("clusterIPs[0]") && about.contains("\n\n"), "{about}");
@@ -294,7 +294,7 @@ fn v3_documents_are_upstreams() {
         println!("SKIP openapi::v3_documents_are_upstreams: TIMONEL_OPENAPI_SPEC does not name upstream's api/openapi-spec");
         return;
     };
-    let all = Served { builtin: |_| true, customs: &[], tree: &tree };
+    let all = Served { builtin: |_| true, ..SERVED };
     let mut found = Vec::new();
     for path in all.index() {
         let file = folder.join("v3").join(format!("{}_openapi.json", path.replace('/', "__")));
@@ -333,7 +333,7 @@ fn the_v2_document_is_upstreams() {
         return;
     };
     let theirs: Value = serde_json::from_slice(&std::fs::read(folder.join("swagger.json")).expect("a file")).expect("JSON");
-    let ours = v2(&Served { builtin: |_| true, customs: &[], tree: &tree });
+    let ours = v2(&Served { builtin: |_| true, ..SERVED });
     let whole = |tree: &Value| {
         let parameters = tree["parameters"].as_object().expect("shared").iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let mut turned = bare(&resolved(tree, &parameters));

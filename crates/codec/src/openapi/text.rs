@@ -13,6 +13,8 @@ const WATCH_EVENT: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent";
 pub(super) struct Descriptions {
     text: String,
     types: HashMap<u64, (u32, u32)>,
+    /// Whether definitions tell the values of enumerations.
+    pub(super) enums: bool,
 }
 
 fn key(name: &str) -> u64 {
@@ -26,7 +28,7 @@ fn small(n: usize) -> u32 {
 
 impl Descriptions {
     /// Unpacks the text.
-    pub(super) fn unpack() -> Self {
+    pub(super) fn unpack(enums: bool) -> Self {
         let packed: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptions.deflate"));
         let mut text = String::new();
         DeflateDecoder::new(packed).read_to_string(&mut text).expect("the build script packed UTF-8");
@@ -44,7 +46,7 @@ impl Descriptions {
         if let Some((name, from)) = open {
             types.insert(name, (small(from), small(at)));
         }
-        Self { text, types }
+        Self { text, types, enums }
     }
 
     /// How many types are described.

@@ -104,7 +104,8 @@ impl Admission<'_> {
 
     /// Lets the policies change the object.
     pub(super) async fn policies_mutate(&self, object: Object, old: Option<&Object>, again: bool) -> Result<Object, ApiError> {
-        if !self.ctx.config.plugins.keeps("MutatingAdmissionPolicy") || !self.bound(Kind::MutatingAdmissionPolicyBinding) {
+        let on = self.ctx.config.plugins.keeps("MutatingAdmissionPolicy") && self.ctx.gates.on("MutatingAdmissionPolicy");
+        if !on || !self.bound(Kind::MutatingAdmissionPolicyBinding) {
             return Ok(object);
         }
         let mut known = Turned::new();

@@ -24,15 +24,29 @@ pub enum GateError {
 
 /// The gates that change what Timonel does. Other features are there or not, whatever their gates say.
 const HEEDED: &[&str] = &[
+    "APIResponseCompression",
     "APIServerIdentity",
+    "AllowParsingUserUIDFromCertAuth",
+    "AuthorizePodWebsocketUpgradeCreatePermission",
     "ClusterTrustBundleProjection",
+    "ComponentFlagz",
+    "ComponentStatusz",
+    "ConstrainedImpersonation",
     "ContainerStopSignals",
     "DRANodeAllocatableResources",
     "GenericWorkload",
+    "MutatingAdmissionPolicy",
+    "OpenAPIEnums",
     "PodCertificateRequest",
     "PodTopologyLabelsAdmission",
+    "RemoteRequestHeaderUID",
+    "SizeBasedListCostEstimate",
+    "StorageVersionHash",
+    "StructuredAuthenticationConfigurationEgressSelector",
+    "UnauthenticatedHTTP2DOSMitigation",
     "UnknownVersionInteroperabilityProxy",
     "VolumeAttributesClass",
+    "WatchList",
 ];
 
 /// The gates of an installation.
@@ -122,9 +136,9 @@ mod tests {
     #[test]
     fn gates_that_change_nothing_are_told() {
         assert!(super::HEEDED.iter().all(|name| super::feature(name).is_some()));
-        let gates = Gates::parse("ContainerStopSignals=true,WatchList=true,InPlacePodLevelResourcesVerticalScaling=false").expect("gates");
+        let gates = Gates::parse("ContainerStopSignals=true,WatchList=true,ContextualLogging=false").expect("gates");
         let told: Vec<_> = gates.idle().collect();
-        assert_eq!(told, ["InPlacePodLevelResourcesVerticalScaling"]);
+        assert_eq!(told, ["ContextualLogging"]);
     }
 
     #[test]

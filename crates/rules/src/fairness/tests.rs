@@ -238,8 +238,11 @@ fn schemas_match_users_and_requests() {
 #[test]
 fn widths() {
     assert_eq!([seats_max(0), seats_max(10), seats_max(30), seats_max(600)], [1, 2, 5, 10]);
-    let list = |stored, limit, selective| list_seats(&Listing { stored, limit, selective, single: false }, 10);
-    assert_eq!([list(0, 0, false), list(100, 0, false), list(101, 0, true), list(100_000, 0, false)], [1, 1, 2, 10]);
-    assert_eq!([list(100_000, 500, false), list(100_000, 1, false)], [5, 1]);
-    assert_eq!(list_seats(&Listing { stored: 100_000, single: true, ..Listing::default() }, 10), 1);
+    let list = |stored, limit, bytes| list_seats(&Listing { stored, limit, object_bytes: Some(bytes), single: false }, 10);
+    assert_eq!([list(0, 0, 0), list(100, 0, 1000), list(101, 0, 1000), list(100_000, 0, 10), list(100_000, 0, 100)], [1, 1, 2, 10, 10]);
+    assert_eq!([list(100_000, 500, 1000), list(100_000, 1, 1000), list(3, 500, 1_000_000)], [5, 1, 10]);
+    let single = |object_bytes| list_seats(&Listing { stored: 100_000, single: true, object_bytes, ..Listing::default() }, 10);
+    assert_eq!([single(Some(1000)), single(Some(250_000)), single(None)], [1, 3, 1]);
+    let counted = |stored, limit| list_seats(&Listing { stored, limit, ..Listing::default() }, 10);
+    assert_eq!([counted(100, 0), counted(101, 0), counted(100_000, 500)], [1, 2, 10], "a limit makes the walk no shorter");
 }

@@ -1,4 +1,5 @@
-//! How many seats a request takes: lists by the objects they produce, writes by the watchers they wake.
+//! How many seats a request takes: lists by the size of what they hold at once (all are answered from the cache), writes by
+//! the watchers they wake. Docs: "API Priority and Fairness: Seats Occupied by a Request".
 
 use super::Work;
 
@@ -6,8 +7,12 @@ use super::Work;
 pub const SEATS_MAX: u32 = 10;
 /// Of a level's nominal seats, one request may take this share.
 const LEVEL_SHARE: f64 = 0.15;
-/// Objects that a list produces a seat.
+/// Objects that a list goes through a seat, where their size does not count.
 const OBJECTS_PER_SEAT: f64 = 100.0;
+/// Bytes of objects that a list holds a seat.
+const BYTES_PER_SEAT: f64 = 100_000.0;
+/// A list out of the cache holds no more than this at once, as it is streamed.
+const HELD_MAX_BYTES: usize = 1_000_000;
 /// Watchers that a write wakes a seat.
 const WATCHES_PER_SEAT: f64 = 10.0;
 /// How long one seat of watch events is taken.
@@ -24,9 +29,10 @@ pub fn seats_max(nominal: u32) -> u32 {
 pub struct Listing {
     /// Objects of the resource that are stored.
     pub stored: usize,
+    /// Zero: none.
     pub limit: usize,
-    /// Whether a label or field selector narrows it.
-    pub selective: bool,
+    /// How large one of them is, in bytes; `None`: sizes do not count (feature gate `SizeBasedListCostEstimate`).
+    pub object_bytes: Option<usize>,
     /// Whether the list names a single object.
     pub single: bool,
 }
@@ -34,15 +40,19 @@ pub struct Listing {
 /// Seats of a list, and of a watch that begins with one.
 #[must_use]
 pub fn list_seats(listing: &Listing, widest: u32) -> u32 {
-    if listing.single {
-        return 1;
-    }
-    let produced = match (listing.limit, listing.selective) {
-        (0, _) => listing.stored,
-        (limit, false) => limit.min(listing.stored),
-        (limit, true) => listing.stored.min(listing.stored / 2 + limit),
+    let seats = match listing.object_bytes {
+        Some(bytes) => {
+            let loaded = match (listing.single, listing.limit) {
+                (true, _) => 1,
+                (_, 0) => listing.stored,
+                (_, limit) => limit.min(listing.stored),
+            };
+            loaded.saturating_mul(bytes).min(HELD_MAX_BYTES) as f64 / BYTES_PER_SEAT
+        }
+        None if listing.single => 1.0,
+        None => listing.stored as f64 / OBJECTS_PER_SEAT,
     };
-    ((produced as f64 / OBJECTS_PER_SEAT).ceil() as u32).clamp(1, widest)
+    (seats.ceil() as u32).clamp(1, widest)
 }
 
 /// Work of a write of a resource that so many watch.
