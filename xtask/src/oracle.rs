@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// Only seeds and scripts whose name contains this.
     #[arg(long, value_name = "TEXT", default_value = "")]
     focus: String,
+    /// Feature gates that both servers are given: NAME=true or NAME=false, parted by commas.
+    #[arg(long, value_name = "LIST", default_value = "")]
+    feature_gates: String,
     /// Write the whole report here too, with the requests and both answers.
     #[arg(long, value_name = "FILE", default_value = "target/oracle.txt")]
     report: PathBuf,

@@ -46,7 +46,7 @@ impl Registry {
     /// # Errors
     /// The first write that fails, or a table that is no valid object.
     pub async fn bootstrap(&self, values: &Values) -> Result<(), ApiError> {
-        let objects = desired(values, &crate::fieldowners::stamp(self.now()))?;
+        let objects = desired(values, &crate::fieldowners::stamp(self.now()), &self.settings.gates)?;
         // Namespaces first: the rest lives in them.
         let (namespaces, rest): (Vec<_>, Vec<_>) =
             objects.into_iter().partition(|o| o.kind() == Some(Kind::Namespace));
@@ -87,14 +87,50 @@ fn has_generation(object: &Object) -> bool {
     matches!(object.kind(), Some(Kind::FlowSchema | Kind::PriorityLevelConfiguration | Kind::PriorityClass))
 }
 
-fn desired(values: &Values, now: &str) -> Result<Vec<Object>, ApiError> {
+/// What default roles may only with a gate that is on by default: the gate, the role, the resource or path, and a verb.
+const UNGATED: [(&str, &str, &str, &str); 6] = [
+    ("DRAExtendedResource", "system:kube-scheduler", "resourceclaims", "create"),
+    ("DRAResourceClaimGranularStatusAuthorization", "system:kube-scheduler", "resourceclaims/binding", "patch"),
+    ("DRAResourceClaimGranularStatusAuthorization", "system:controller:resource-claim-controller", "resourceclaims/binding", "patch"),
+    ("KubeletServiceAccountTokenForCredentialProviders", "system:node", "serviceaccounts", "get"),
+    ("ComponentFlagz", "system:monitoring", "/flagz", "get"),
+    ("ComponentStatusz", "system:monitoring", "/statusz", "get"),
+];
+/// The role that is there with the gate alone, which is on by default.
+const EVICTION_GATE: (&str, &str) = ("DRADeviceTaints", "system:controller:device-taint-eviction-controller");
+
+/// A row of the table as the gates have it; `None` where it is not to be.
+fn gated(mut row: Value, gates: &rules::Gates) -> Option<Value> {
+    let names = row["gates"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let name = row["object"]["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    if !names.into_iter().all(|g| gates.on(g)) || (name == EVICTION_GATE.1 && !gates.on(EVICTION_GATE.0)) {
+        return None;
+    }
+    let more: Vec<Value> = row["gatedRules"].as_array_mut().map(std::mem::take).unwrap_or_default();
+    let more = more.into_iter().filter(|r| r["gate"].as_str().is_some_and(|g| gates.on(g))).map(|mut r| r["rule"].take());
+    let role = row.get_mut("object").and_then(|o| o.get_mut("rules")).and_then(Value::as_array_mut);
+    if let Some(rules) = role {
+        rules.extend(more);
+        for (_, _, what, verb) in UNGATED.iter().filter(|(gate, role, ..)| *role == name && !gates.on(gate)) {
+            let may = |r: &Value, list: &str, word: &str| r[list].as_array().is_some_and(|l| l.iter().any(|x| x == word));
+            rules.retain(|r| !(may(r, "resources", what) && may(r, "verbs", verb) && r["resources"].as_array().is_some_and(|l| l.len() == 1)));
+            for paths in rules.iter_mut().filter_map(|r| r["nonResourceURLs"].as_array_mut()) {
+                paths.retain(|p| p != what);
+            }
+        }
+    }
+    Some(row)
+}
+
+fn desired(values: &Values, now: &str, gates: &rules::Gates) -> Result<Vec<Object>, ApiError> {
     let mut all = Vec::new();
     for line in schema::bootstrap_objects().chain(schema::bootstrap_rbac()) {
         let row: Value = serde_json::from_str(&values.fill(line)).map_err(ApiError::internal)?;
+        let Some(row) = gated(row, gates) else { continue };
         // Addresses come with the services that they stand for.
         let ours = row["createdBy"].as_str().is_none_or(|c| c == "kube-apiserver");
         let object = &row["object"];
-        if !ours || row.get("gates").is_some() || object["kind"] == "Lease" || object["kind"] == "IPAddress" {
+        if !ours || object["kind"] == "Lease" || object["kind"] == "IPAddress" {
             continue;
         }
         let (version, kind) = (object["apiVersion"].as_str().unwrap_or_default(), object["kind"].as_str().unwrap_or_default());

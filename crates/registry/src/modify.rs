@@ -162,6 +162,7 @@ impl Registry {
         let rules = rules_of(&target.resource);
         let ctx = self.ctx(snapshot, caller);
         (rules.default)(&mut object);
+        rules::gated::fill(ctx.gates, &mut object);
         let definition = self.definition(snapshot, &target.resource);
         let definition = definition.as_deref();
         customs::shape(definition, &mut object);
@@ -185,11 +186,10 @@ impl Registry {
         let (given, connect) = (Given::Update(options), None);
         let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle: &settle, connect };
         object = self.mutate_update(&admission, next, object, old).await?;
-        rules::gated::drop_disabled(ctx.gates, &mut object, Some(old.object()));
-        let whole = match definition {
-            Some(d) => customs::prepare_update(d, target.subresource, &mut object, old.object()),
-            None => prepare(rules, target.subresource, &mut object, old.object()),
-        };
+        let whole = rules::gated::prepare_update(ctx.gates, target.subresource, &mut object, old.object(), |object| match definition {
+            Some(d) => customs::prepare_update(d, target.subresource, object, old.object()),
+            None => prepare(rules, target.subresource, object, old.object()),
+        });
         if whole {
             rules::allocate(&ctx, &mut object, Some(old.object()), options.dry_run)?;
         }
@@ -200,6 +200,7 @@ impl Registry {
             // It judges the whole new object too: what only a create must satisfy stands in `validate`.
             _ => (rules.validate_update)(&object, old.object(), &mut errors),
         }
+        rules::gated::judge(ctx.gates, target.subresource, &object, Some(old.object()), &mut errors);
         if let (Speaks::View(Kind::EventsEvent), Object::Event(new), Object::Event(old)) = (&caller.speaks, &object, old.object()) {
             rules::core::event::validate_new_style_update(new, old, &mut errors);
         }

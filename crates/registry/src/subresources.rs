@@ -79,7 +79,8 @@ impl Registry {
         let shown = self.admit_posted(caller, &target, Object::from(binding.clone()), options).await?;
         let Object::Binding(binding) = &shown else { return Err(ApiError::internal("a binding became something else")) };
         let now = crate::registry::whole_seconds(self.clock.now());
-        let next = |old: &Entry| bound(old, binding, Time(now));
+        let clears = self.settings.gates.on("ClearingNominatedNodeNameAfterBinding");
+        let next = |old: &Entry| bound(old, binding, Time(now), clears);
         self.modify(caller, &target, options, Next::Unowned(&next)).await
     }
 
@@ -151,7 +152,7 @@ impl Registry {
     }
 }
 
-fn bound(old: &Entry, binding: &Binding, now: Time) -> Result<Object, ApiError> {
+fn bound(old: &Entry, binding: &Binding, now: Time, clears: bool) -> Result<Object, ApiError> {
     let resource = Resource::from(Kind::Pod);
     // What is wrong with the binding is told of the subresource.
     let conflict = |why: String| {
@@ -183,8 +184,10 @@ fn bound(old: &Entry, binding: &Binding, now: Time) -> Result<Object, ApiError> 
         pod.metadata.labels.get_or_insert_default().insert(k.clone(), v.clone());
     }
     let status = pod.status.get_or_insert_default();
-    // ClearingNominatedNodeNameAfterBinding: what was hoped for is over.
-    status.nominated_node_name = None;
+    if clears {
+        // What was hoped for is over.
+        status.nominated_node_name = None;
+    }
     let conditions = status.conditions.get_or_insert_default();
     conditions.retain(|c| c.type_ != "PodScheduled");
     conditions.push(PodCondition {

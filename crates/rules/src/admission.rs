@@ -9,17 +9,15 @@ use std::fmt::Display;
 
 mod accounts;
 mod audiences;
-pub mod by_namespace;
 mod certificates;
 mod classes;
-pub mod event_rate;
 mod lifecycle;
 mod limits;
 mod nodes;
 mod pods;
 pub mod quota;
 mod requested;
-pub mod security;
+mod security;
 mod storage;
 #[cfg(test)]
 mod tests;

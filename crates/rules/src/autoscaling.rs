@@ -116,6 +116,9 @@ fn validate(h: &HorizontalPodAutoscaler, e: &mut FieldErrors) {
     for (i, m) in items(&spec.metrics).iter().enumerate() {
         metric(m, &path.child("metrics").index(i), e);
     }
+    if least == 0 && !items(&spec.metrics).iter().any(|m| ["Object", "External"].contains(&m.type_.as_str())) {
+        e.forbidden(&path.child("metrics"), "must specify at least one Object or External metric to support scaling to zero replicas");
+    }
     if let Some(b) = &spec.behavior {
         for (name, r) in [("scaleUp", &b.scale_up), ("scaleDown", &b.scale_down)] {
             if let Some(r) = r {

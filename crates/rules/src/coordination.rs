@@ -4,16 +4,14 @@ use crate::checks::{complain, repeated};
 use crate::core::service::special_ip;
 use crate::meta::immutable_text;
 use crate::names::{self, NameRule};
-use crate::read::{items, s};
+use crate::read::{has, items, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, warnings};
-use kinds::api::coordination::v1::Lease;
+use kinds::api::coordination::v1::{Lease, LeaseSpec};
 use kinds::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use kinds::{FieldErrors, Kind, Path};
 use std::collections::BTreeSet;
 
 pub(crate) const LEASE_ROW: Rules = Rules {
-    prepare_create: edit!(Lease, without_election),
-    prepare_update: edit_with_old!(Lease, |n: &mut Lease, _: &Lease| without_election(n)),
     validate: check!(Lease, lease),
     validate_update: check_with_old!(Lease, |n: &Lease, _: &Lease, e: &mut FieldErrors| lease(n, e)),
     allow_create_on_update: true,
@@ -30,13 +28,22 @@ fn lease(l: &Lease, e: &mut FieldErrors) {
     if let Some(n) = spec.lease_transitions.filter(|n| *n < 0) {
         e.invalid(&path.child("leaseTransitions"), n, "must be greater than or equal to 0");
     }
+    election(spec, &path, e);
 }
 
-/// Fields of the gate `CoordinatedLeaderElection`, which is off.
-fn without_election(l: &mut Lease) {
-    if let Some(spec) = &mut l.spec {
-        spec.preferred_holder = None;
-        spec.strategy = None;
+/// How the holder of a lease is chosen, where the components leave that to the server (KEP-4355).
+fn election(spec: &LeaseSpec, path: &Path, e: &mut FieldErrors) {
+    if let Some(strategy) = &spec.strategy {
+        // As upstream: the field's name stands twice.
+        let at = path.child("strategy").child("strategy");
+        if strategy.contains('/') {
+            complain(&at, strategy, names::qualified_name(strategy), e);
+        } else if strategy != "OldestEmulationVersion" {
+            e.not_supported(&at, strategy, &["OldestEmulationVersion"]);
+        }
+    }
+    if has(&spec.preferred_holder) && !has(&spec.strategy) {
+        e.forbidden(&path.child("preferredHolder"), "may only be specified if `strategy` is defined");
     }
 }
 

@@ -86,10 +86,7 @@ pub(crate) const SLICE_ROW: Rules = Rules {
             c.counters.values_mut().for_each(|c| spell(&mut c.value));
         }
     }),
-    prepare_create: edit!(ResourceSlice, |x: &mut ResourceSlice| {
-        x.metadata.generation = Some(1);
-        without_gated(x);
-    }),
+    prepare_create: edit!(ResourceSlice, |x: &mut ResourceSlice| x.metadata.generation = Some(1)),
     prepare_update: edit_with_old!(ResourceSlice, |n: &mut ResourceSlice, o: &ResourceSlice| {
         let was = o.metadata.generation.unwrap_or_default();
         n.metadata.generation = Some(if n.spec == o.spec { was } else { was + 1 });
@@ -115,13 +112,6 @@ pub(crate) const SLICE_ROW: Rules = Rules {
     },
     ..Rules::plain(Kind::ResourceSlice, NameRule::DnsSubdomain)
 };
-
-/// Fields of gates that are off: `DRANodeAllocatableResources`.
-fn without_gated(x: &mut ResourceSlice) {
-    for d in x.spec.devices.iter_mut().flatten() {
-        d.node_allocatable_resource_mappings = None;
-    }
-}
 
 fn claim_defaults(c: Option<&mut DeviceClaim>) {
     for r in c.into_iter().flat_map(|c| c.requests.iter_mut().flatten()) {

@@ -272,7 +272,9 @@ pub fn path_segment_prefix(s: &str) -> Complaints {
 #[must_use]
 pub fn ip(s: &str) -> Complaints {
     match s.parse::<IpAddr>() {
+        Ok(IpAddr::V6(six)) if six.to_ipv4_mapped().is_some() => vec![MAPPED_ADDRESS.into()],
         Ok(_) => Vec::new(),
+        Err(_) if without_zeros(s).parse::<IpAddr>().is_ok() => vec![LEADING_ZEROS.into()],
         Err(_) => vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".into()],
     }
 }
@@ -281,10 +283,35 @@ pub fn ip(s: &str) -> Complaints {
 #[must_use]
 pub fn cidr(s: &str) -> Complaints {
     match s.parse::<ipnet::IpNet>() {
+        Ok(ipnet::IpNet::V6(n)) if n.addr().to_ipv4_mapped().is_some() => vec![MAPPED_RANGE.into()],
         Ok(n) if n.addr() == n.network() => Vec::new(),
-        Ok(n) => vec![format!("must not have bits set beyond the prefix length (did you mean {:?}?)", n.trunc().to_string())],
+        Ok(n) => vec![format!("{BITS_BEYOND} (did you mean {:?}?)", n.trunc().to_string())],
+        Err(_) if without_zeros(s).parse::<ipnet::IpNet>().is_ok() => vec![RANGE_LEADING_ZEROS.into()],
         Err(_) => vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".into()],
     }
+}
+
+const LEADING_ZEROS: &str = "must not have leading 0s";
+const MAPPED_ADDRESS: &str = "must not be an IPv4-mapped IPv6 address";
+const RANGE_LEADING_ZEROS: &str = "must not have leading 0s in IP or prefix length";
+const MAPPED_RANGE: &str = "must not have an IPv4-mapped IPv6 address";
+const BITS_BEYOND: &str = "must not have bits set beyond the prefix length";
+
+/// Whether a complaint about an address or a range was none before these were judged strictly (KEP-4858).
+#[must_use]
+pub fn only_strictly_wrong(complaint: &str) -> bool {
+    [LEADING_ZEROS, MAPPED_ADDRESS, RANGE_LEADING_ZEROS, MAPPED_RANGE].contains(&complaint) || complaint.starts_with(BITS_BEYOND)
+}
+
+/// The same address without the zeros that its numbers begin with.
+fn without_zeros(s: &str) -> String {
+    let short = |mut part: &str| {
+        while part.starts_with('0') && part.as_bytes().get(1).is_some_and(u8::is_ascii_digit) {
+            part = &part[1..];
+        }
+        part.to_owned()
+    };
+    s.split_inclusive(['.', '/']).map(short).collect()
 }
 
 /// How the names of a kind are formed.

@@ -114,9 +114,7 @@ pub(crate) const DRIVER_ROW: Rules = Rules {
         x.requires_republish.get_or_insert(false);
         x.se_linux_mount.get_or_insert(false);
     }),
-    prepare_create: edit!(CSIDriver, without_gated),
     prepare_update: edit_with_old!(CSIDriver, |n: &mut CSIDriver, o: &CSIDriver| {
-        without_gated(n);
         // Counted from the first change on: a new driver has no generation.
         let was = o.metadata.generation;
         n.metadata.generation = if n.spec == o.spec { was } else { Some(was.unwrap_or_default() + 1) };
@@ -142,11 +140,6 @@ pub(crate) const DRIVER_ROW: Rules = Rules {
 };
 
 const TOKENS_LEAK: &str = "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes";
-
-/// Fields of gates that are off.
-fn without_gated(d: &mut CSIDriver) {
-    d.spec.prevent_pod_scheduling_if_missing = None;
-}
 
 /// Tokens live at least this long, and at most 2^32 seconds.
 const TOKEN_S_MIN: i64 = 600;

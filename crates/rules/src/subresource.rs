@@ -1,6 +1,6 @@
 //! Validation of updates through subresources other than `status`, for registries that merge the part themselves.
 
-use crate::core::pod::update;
+use crate::core::pod::{resize, update};
 use crate::table::check_changed;
 use kinds::{FieldErrors, Object};
 
@@ -10,7 +10,7 @@ pub fn validate_subresource(subresource: &str, new: &Object, old: &Object, e: &m
     if let (Object::Pod(n), Object::Pod(o)) = (new, old) {
         match subresource {
             "ephemeralcontainers" => update::validate_ephemeral(n, o, e),
-            "resize" => update::validate_resize(n, o, e),
+            "resize" => resize::validate(n, o, e),
             _ => {}
         }
     }

@@ -13,7 +13,7 @@ use apiserver::pki::{Authority, CERTIFICATE_LIFETIME, Files, Issued, Material, R
 use apiserver::authn::Authenticators;
 use apiserver::authz::Authorizers;
 use apiserver::tokens::Tokens;
-use apiserver::webhook::{Identity, ImagePolicy};
+use apiserver::webhook::Identity;
 use apiserver::{Shared, serve};
 use base::metrics::Registry as MetricRegistry;
 use base::{Clock, Ids};
@@ -94,9 +94,7 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn Ids> = Arc::new(RandomIds);
     // What cannot be meant is told before anything is written.
-    let (gates, plugins) = (config.serving.gates()?, config.serving.admission()?);
-    let images = plugins.images.map(ImagePolicy::new).transpose().map_err(|e| anyhow!(e))?;
-    let rules = rules_config(config, plugins.settings)?;
+    let (gates, rules) = (config.serving.gates()?, rules_config(config)?);
     let engine = crate::engine::open(config).await?;
     screen.step("store opened");
     let files = Files::open(config.places.pki())?;
@@ -106,7 +104,7 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     screen.step("certificates ready");
     let metrics = MetricRegistry::default();
     let outward = Arc::new(apiserver::webhook::Caller::default());
-    let hooks = webhooks(&outward, &ids, &metrics, images);
+    let hooks = webhooks(&outward, &ids, &metrics);
     tell_gates(&metrics, &gates);
     let settings = Settings { config: rules, gates, hooks: Some(hooks) };
     let storage = Storage { sealer: config.serving.sealer().await?, form: config.engine.form(), root: config.engine.root() };
@@ -142,10 +140,9 @@ fn webhooks(
     outward: &Arc<apiserver::webhook::Caller>,
     ids: &Arc<dyn Ids>,
     metrics: &MetricRegistry,
-    images: Option<ImagePolicy>,
 ) -> Arc<dyn registry::Hooks> {
     use apiserver::webhook::{HookMetrics, Webhooks};
-    Arc::new(Webhooks::new(Arc::clone(outward), Arc::clone(ids), Arc::new(HookMetrics::new(metrics))).with_images(images))
+    Arc::new(Webhooks::new(Arc::clone(outward), Arc::clone(ids), Arc::new(HookMetrics::new(metrics))))
 }
 
 /// The image must never stop silently: better no process than a stale one.
@@ -168,7 +165,7 @@ fn tell_gates(metrics: &MetricRegistry, gates: &rules::Gates) {
     gates.all().for_each(|(name, stage, on)| family.with(&[name, stage]).set(f64::from(u8::from(on))));
 }
 
-fn rules_config(c: &Config, admission: rules::AdmissionSettings) -> Result<rules::Config> {
+fn rules_config(c: &Config) -> Result<rules::Config> {
     Ok(rules::Config {
         service_cidrs: vec![c.service_cidr],
         node_ports: NODE_PORTS,
@@ -176,7 +173,6 @@ fn rules_config(c: &Config, admission: rules::AdmissionSettings) -> Result<rules
         advertise_address: c.advertise,
         secure_port: c.port,
         plugins: c.serving.plugins()?,
-        admission,
     })
 }
 
@@ -303,9 +299,9 @@ fn shared(
     stopping: watch::Receiver<bool>,
 ) -> Result<Arc<Shared>> {
     let tokens = Arc::new(tokens(config, m)?);
-    let signer = Arc::clone(&tokens);
+    let (signer, judges_uid) = (Arc::clone(&tokens), config.serving.gates()?.on("TokenRequestServiceAccountUIDValidation"));
     registry.connect_token_issuer(Box::new(move |snapshot, key, request| {
-        apiserver::issue_token(&signer, &RandomIds, SystemClock.now(), snapshot, key, request)
+        apiserver::issue_token(&signer, &RandomIds, SystemClock.now(), snapshot, key, request, judges_uid)
     }));
     Ok(Arc::new(Shared {
         registry: Arc::clone(registry),

@@ -44,6 +44,8 @@ impl Servers {
         let mut timonel = logged(binary, &scratch, "timonel")?;
         timonel.args(["server", "--no-node", "--disable", "*,scheduler", "--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1"]);
         timonel.args(["--service-cidr", SERVICE_CIDR, "--secure-port", &timonel_port.to_string()]);
+        let gates = (!args.feature_gates.is_empty()).then(|| format!("--feature-gates={}", args.feature_gates));
+        timonel.args(&gates);
         timonel.arg("--data-dir").arg(&data).arg("--kubeconfig").arg(scratch.join("kubeconfig"));
         children.push(timonel.spawn().context("starting timonel")?);
         let timonel = ready(&pki, timonel_port, &scratch.join("timonel.log")).await?;
@@ -54,7 +56,7 @@ impl Servers {
         etcd.args(["--initial-advertise-peer-urls", &peer, "--initial-cluster", &format!("default={peer}")]);
         children.push(etcd.spawn().context("starting etcd")?);
         let mut kube = logged(&args.kube_apiserver, &scratch, "kube-apiserver")?;
-        kube.args(kube_flags(&pki, kube_port, &client));
+        kube.args(kube_flags(&pki, kube_port, &client)).args(&gates);
         children.push(kube.spawn().context("starting kube-apiserver")?);
         let kube = ready(&pki, kube_port, &scratch.join("kube-apiserver.log")).await?;
         Ok(Self { kube, timonel, children, scratch })

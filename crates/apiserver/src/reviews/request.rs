@@ -8,6 +8,7 @@ use crate::tokens::{Bound, Claims, Kubernetes, Tokens, WARN_AFTER_S};
 use jiff::{SignedDuration, Timestamp};
 use kinds::api::authentication::v1::{TokenRequest, TokenRequestSpec, TokenRequestStatus};
 use kinds::api::core::v1::{Node, Pod, Secret, ServiceAccount};
+use kinds::error::Details;
 use kinds::{ApiError, FieldErrors, Kind, Object, ObjectKey, Path, Time};
 
 /// Shortest and longest lifetime of a requested token.
@@ -47,10 +48,18 @@ pub fn issue(
     snapshot: &cache::Snapshot,
     key: &ObjectKey,
     request: &TokenRequest,
+    judges_uid: bool,
 ) -> Result<TokenRequest, ApiError> {
     named_alike(key, request)?;
     let account = snapshot.find::<ServiceAccount>(key);
     let account = account.ok_or_else(|| ApiError::not_found(&Kind::ServiceAccount.into(), &key.name))?;
+    let uid = account.metadata.uid.as_deref().unwrap_or_default();
+    if let Some(other) = request.metadata.uid.as_deref().filter(|u| judges_uid && !u.is_empty() && *u != uid) {
+        let why = format!("the UID in the token request ({other}) does not match the UID of the service account ({uid})");
+        let text = format!("Operation cannot be fulfilled on TokenRequest.authentication.k8s.io {:?}: {why}", key.name);
+        let details = Details { name: key.name.to_string(), group: "authentication.k8s.io".into(), kind: "TokenRequest".into(), ..Details::default() };
+        return Err(ApiError::new(409, "Conflict", text).with_details(details));
+    }
     let mut request = request.clone();
     let mut spec = request.spec.take().unwrap_or_default();
     let asked = spec.audiences.take().filter(|a| !a.is_empty());

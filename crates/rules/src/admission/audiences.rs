@@ -30,6 +30,9 @@ pub(super) fn check(ctx: &Ctx<'_>, me: &str, request: &Request, object: &Object)
     if pod.spec.as_ref().is_none_or(|p| s(&p.node_name) != me) {
         return Err("node requested token bound to a pod scheduled on a different node".into());
     }
+    if !ctx.gates.on("ServiceAccountNodeAudienceRestriction") {
+        return Ok(());
+    }
     let audience = match spec.audiences.as_deref().unwrap_or_default() {
         [] => "",
         [one] => one,

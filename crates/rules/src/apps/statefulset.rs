@@ -17,11 +17,9 @@ pub(crate) const ROW: Rules = Rules {
     prepare_create: edit!(StatefulSet, |d: &mut StatefulSet| {
         d.status = Some(StatefulSetStatus { available_replicas: Some(0), ..StatefulSetStatus::default() });
         d.metadata.generation = Some(1);
-        without_gated(d);
     }),
     prepare_update: edit_with_old!(StatefulSet, |n: &mut StatefulSet, o: &StatefulSet| {
         n.status.clone_from(&o.status);
-        without_gated(n);
         let was = o.metadata.generation.unwrap_or_default();
         n.metadata.generation = Some(if n.spec == o.spec { was } else { was + 1 });
     }),
@@ -51,14 +49,6 @@ fn warn(spec: &StatefulSetSpec) -> Vec<String> {
         all.push(format!("spec.revisionHistoryLimit: {why}"));
     }
     all
-}
-
-/// Fields of gates that are off: `MaxUnavailableStatefulSet`.
-fn without_gated(d: &mut StatefulSet) {
-    let update = d.spec.as_mut().and_then(|s| s.update_strategy.as_mut());
-    if let Some(r) = update.and_then(|u| u.rolling_update.as_mut()) {
-        r.max_unavailable = None;
-    }
 }
 
 fn default(d: &mut StatefulSet) {

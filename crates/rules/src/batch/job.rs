@@ -472,7 +472,7 @@ fn validate_update(n: &Job, o: &Job, e: &mut FieldErrors) {
         let shown = new.selector.as_ref().map_or_else(crate::json::null, crate::json::selector);
         e.invalid(&path.child("selector"), shown, IMMUTABLE);
     }
-    template_kept((n, o), new, old, &path.child("template"), e);
+    template_kept(n, o, (true, true), e);
     meta::immutable_text(s(&new.completion_mode), s(&old.completion_mode), &path.child("completionMode"), e);
     if new.pod_failure_policy != old.pod_failure_policy {
         e.invalid_part(&path.child("podFailurePolicy"), ("batch.PodFailurePolicy", "/spec/podFailurePolicy"), n.clone().into(), IMMUTABLE);
@@ -491,23 +491,39 @@ fn validate_update(n: &Job, o: &Job, e: &mut FieldErrors) {
 }
 
 /// A job that is suspended and has no pods may still change what its containers ask for (KEP-5440) and how its pods are
-/// scheduled (KEP-2926).
-fn template_kept((n, o): (&Job, &Job), new: &JobSpec, old: &JobSpec, path: &Path, e: &mut FieldErrors) {
+/// scheduled (KEP-2926); where that is not `mutable`, the latter as long as it has never started.
+pub(crate) fn template_kept(n: &Job, o: &Job, mutable: (bool, bool), e: &mut FieldErrors) {
+    let none = JobSpec::default();
+    let (new, old) = (n.spec.as_ref().unwrap_or(&none), o.spec.as_ref().unwrap_or(&none));
+    let path = Path::new("spec.template");
     let status = o.status.as_ref();
     let started = status.is_some_and(|s| s.start_time.is_some());
     let halted = status.is_some_and(|s| items(&s.conditions).iter().any(|c| c.type_ == "Suspended" && c.status == "True"));
     let idle = status.is_none_or(|s| s.active.unwrap_or_default() == 0);
-    if on(old.suspend) && (!started || halted) && idle {
-        let mut pod = new.template.spec.clone().unwrap_or_default();
-        let before = old.template.spec.clone().unwrap_or_default();
-        scheduling_of(&mut pod, &before);
+    let free = on(old.suspend) && (!started || halted) && idle;
+    let (resources, scheduling) = (mutable.0 && free, if mutable.1 { free } else { on(old.suspend) && !started });
+    let mut template = new.template.clone();
+    let before = old.template.spec.clone().unwrap_or_default();
+    if scheduling {
+        scheduling_of(template.spec.get_or_insert_default(), &before);
+    }
+    if resources {
+        let pod = template.spec.get_or_insert_default();
         resources_of(&mut pod.containers, &before.containers);
         resources_of(pod.init_containers.as_mut().map_or(&mut [], Vec::as_mut_slice), items(&before.init_containers));
-        if pod != before {
+        if *pod != before {
             e.invalid_part(&path.child("spec"), ("PodSpec", "/spec/template/spec"), n.clone().into(), IMMUTABLE);
         }
-    } else if new.template != old.template {
-        e.invalid_part(path, ("PodTemplateSpec", "/spec/template"), n.clone().into(), IMMUTABLE);
+        return;
+    }
+    if scheduling {
+        let (mut now, was) = (template.metadata.take().unwrap_or_default(), old.template.metadata.clone());
+        let before = was.clone().unwrap_or_default();
+        (now.labels, now.annotations) = (before.labels.clone(), before.annotations.clone());
+        template.metadata = if now == before { was } else { Some(now) };
+    }
+    if template != old.template {
+        e.invalid_part(&path, ("PodTemplateSpec", "/spec/template"), n.clone().into(), IMMUTABLE);
     }
 }
 

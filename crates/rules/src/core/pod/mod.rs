@@ -10,6 +10,7 @@ mod mounts;
 mod placement_keys;
 pub(crate) mod placement;
 mod probes;
+pub mod resize;
 pub mod resources;
 mod security;
 pub mod spec;
@@ -28,6 +29,7 @@ use crate::read::{items, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, fields, warnings};
 use kinds::api::core::v1::{Pod, PodCondition, PodStatus};
 use kinds::{DeleteOptions, FieldErrors, Kind, Object, Path};
+use std::sync::Arc;
 
 pub(crate) const ROW: Rules = Rules {
     default: edit!(Pod, default::pod),
@@ -65,41 +67,21 @@ fn prepare_create(p: &mut Pod) {
     placement_keys::merge(spec, p.metadata.labels.as_ref());
 }
 
+/// The keys of a new pod's spread constraints become part of their selectors.
+pub(crate) fn merge_spread(p: &mut Arc<Pod>) {
+    let keys = |p: &Pod| p.spec.as_ref().is_some_and(|s| items(&s.topology_spread_constraints).iter().any(|c| !items(&c.match_label_keys).is_empty()));
+    if keys(p) {
+        let p = Arc::make_mut(p);
+        if let Some(spec) = &mut p.spec {
+            placement_keys::merge_spread(spec, p.metadata.labels.as_ref());
+        }
+    }
+}
+
 fn prepare_update(n: &mut Pod, o: &Pod) {
     n.status.clone_from(&o.status);
     let generation = o.metadata.generation.unwrap_or_default();
     n.metadata.generation = Some(if n.spec == o.spec { generation } else { generation + 1 });
-}
-
-/// `pods/ephemeralcontainers`: nothing but the ephemeral containers changes.
-pub fn prepare_ephemeral_update(n: &mut Pod, o: &Pod) {
-    let containers = n.spec.take().and_then(|s| s.ephemeral_containers);
-    let resource_version = n.metadata.resource_version.take();
-    *n = o.clone();
-    n.metadata.resource_version = resource_version;
-    n.spec.get_or_insert_default().ephemeral_containers = containers;
-    prepare_update(n, o);
-}
-
-/// `pods/resize`: nothing but resources and resize policies of containers changes.
-pub fn prepare_resize_update(n: &mut Pod, o: &Pod) {
-    let new = n.spec.take().unwrap_or_default();
-    let resource_version = n.metadata.resource_version.take();
-    *n = o.clone();
-    n.metadata.resource_version = resource_version;
-    let spec = n.spec.get_or_insert_default();
-    for (mine, theirs) in [
-        (spec.containers.as_mut_slice(), new.containers.as_slice()),
-        (spec.init_containers.as_deref_mut().unwrap_or_default(), items(&new.init_containers)),
-    ] {
-        for c in mine {
-            if let Some(x) = theirs.iter().find(|x| x.name == c.name) {
-                c.resources.clone_from(&x.resources);
-                c.resize_policy.clone_from(&x.resize_policy);
-            }
-        }
-    }
-    prepare_update(n, o);
 }
 
 fn validate(p: &Pod, e: &mut FieldErrors) {

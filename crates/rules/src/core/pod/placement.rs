@@ -163,6 +163,8 @@ pub(crate) fn tolerations(list: &[Toleration], path: &Path, e: &mut FieldErrors)
                 e.invalid(&at.child("operator"), s(&t.value), "value must be empty when `operator` is 'Exists'");
             }
             "Exists" => {}
+            // Numbers are compared with a gate alone.
+            other @ ("Lt" | "Gt") => e.not_supported(&at.child("operator"), other, &["Equal", "Exists", "Lt", "Gt"]),
             other => e.not_supported(&at.child("operator"), other, &["Equal", "Exists"]),
         }
         if has(&t.effect) && !EFFECTS.contains(&s(&t.effect)) {

@@ -6,7 +6,7 @@ use kinds::api::core::v1::{PodAffinityTerm, PodSpec};
 use kinds::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
 use std::collections::BTreeMap;
 
-/// Merges the keys of affinity terms and spread constraints into their selectors.
+/// Merges the keys of affinity terms into their selectors.
 pub(super) fn merge(spec: &mut PodSpec, labels: Option<&BTreeMap<String, String>>) {
     let Some(labels) = labels else { return };
     if let Some(a) = &mut spec.affinity {
@@ -23,6 +23,11 @@ pub(super) fn merge(spec: &mut PodSpec, labels: Option<&BTreeMap<String, String>
             preferred.for_each(|t| term(&mut t.pod_affinity_term, labels));
         }
     }
+}
+
+/// Merges the keys of spread constraints into their selectors.
+pub(super) fn merge_spread(spec: &mut PodSpec, labels: Option<&BTreeMap<String, String>>) {
+    let Some(labels) = labels else { return };
     for c in spec.topology_spread_constraints.iter_mut().flatten() {
         let keys = items(&c.match_label_keys).to_vec();
         add(&mut c.label_selector, &keys, "In", labels);

@@ -125,7 +125,6 @@ pub(super) fn pod(spec: &PodSpec, path: &Path, e: &mut FieldErrors) {
     seccomp(c.seccomp_profile.as_ref(), &path.child("seccompProfile"), e);
     app_armor(c.app_armor_profile.as_ref(), &path.child("appArmorProfile"), e);
     one_of_opt(&c.supplemental_groups_policy, &["Merge", "Strict"], &path.child("supplementalGroupsPolicy"), e);
-    one_of_opt(&c.se_linux_change_policy, &["Recursive"], &path.child("seLinuxChangePolicy"), e);
 }
 
 fn sysctls(spec: &PodSpec, list: &[Sysctl], path: &Path, e: &mut FieldErrors) {

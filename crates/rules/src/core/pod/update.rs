@@ -7,7 +7,7 @@ use kinds::{FieldErrors, Object, Path};
 
 const OTHER_FIELDS: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
-fn spec(p: &Pod) -> PodSpec {
+pub(super) fn spec(p: &Pod) -> PodSpec {
     p.spec.clone().unwrap_or_default()
 }
 
@@ -142,51 +142,6 @@ pub fn validate_ephemeral(n: &Pod, o: &Pod, e: &mut FieldErrors) {
                 e.forbidden_change(&path, ("EphemeralContainer", "/spec/ephemeralContainers/0"), (alone(c), alone(was)), why);
             }
             Some(_) => {}
-        }
-    }
-}
-
-/// `pods/resize`: cpu and memory of containers, as long as the QoS class stays.
-pub fn validate_resize(n: &Pod, o: &Pod, e: &mut FieldErrors) {
-    let path = Path::new("spec");
-    let (new, old) = (spec(n), spec(o));
-    super::spec::validate(&new, &path, e);
-    if kinds::pod::qos_class(&new) != kinds::pod::qos_class(&old) {
-        // The class that the status still tells.
-        let told = n.status.as_ref().map(|st| s(&st.qos_class).to_owned()).unwrap_or_default();
-        e.invalid(&path, told, "Pod QOS Class may not change as a result of resizing");
-    }
-    let mut munged = new.clone();
-    for (group, list, was) in [
-        ("containers", munged.containers.as_mut_slice(), old.containers.as_slice()),
-        ("initContainers", munged.init_containers.as_deref_mut().unwrap_or_default(), items(&old.init_containers)),
-    ] {
-        for (i, (c, o)) in list.iter_mut().zip(was).enumerate() {
-            resized(c, o, &path.child(group).index(i).child("resources"), e);
-            c.resources.clone_from(&o.resources);
-            c.resize_policy.clone_from(&o.resize_policy);
-        }
-    }
-    if munged != old {
-        e.forbidden(&path, "only cpu and memory resources are mutable");
-    }
-}
-
-fn resized(c: &Container, o: &Container, path: &Path, e: &mut FieldErrors) {
-    let (a, b) = (c.resources.clone().unwrap_or_default(), o.resources.clone().unwrap_or_default());
-    let groups = [("limits", a.limits, b.limits), ("requests", a.requests, b.requests)];
-    for (name, new, old) in groups {
-        let (new, old) = (new.unwrap_or_default(), old.unwrap_or_default());
-        for k in ["cpu", "memory"] {
-            if old.contains_key(k) && !new.contains_key(k) {
-                e.forbidden(&path.child(name), format!("resource {name} cannot be removed"));
-            }
-        }
-        for k in new.keys().chain(old.keys()).filter(|k| *k != "cpu" && *k != "memory") {
-            if new.get(k) != old.get(k) {
-                e.forbidden(path, "only cpu and memory resources are mutable");
-                return;
-            }
         }
     }
 }
