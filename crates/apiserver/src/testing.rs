@@ -110,6 +110,7 @@ pub(crate) async fn registry_on(
         advertise_address: std::net::Ipv4Addr::LOCALHOST.into(),
         secure_port: 6443,
         plugins: rules::Plugins::default(),
+        admission: rules::AdmissionSettings::default(),
     };
     let settings = registry::Settings { config, gates: rules::Gates::default(), hooks: None };
     let (clock, ids) = (Arc::new(testkit::FakeClock::default()), Arc::new(testkit::FakeIds::default()));

@@ -122,7 +122,7 @@ pub struct Config {
     /// Decodes one object of a kind from its JSON tree: the codec, given as a value so that serde stays there.
     pub decode: fn(Kind, &serde_json::Value) -> Option<Object>,
     /// Counts what a namespace uses of a quota: admission's own count, given as a value so that there is only one.
-    pub quota_used: fn(&Snapshot, &str, &ResourceQuotaSpec) -> Amounts,
+    pub quota_used: fn(&Snapshot, &str, &ResourceQuotaSpec, Timestamp) -> Amounts,
     /// Checks the expressions of an admission policy: admission's own checker, given as a value.
     pub type_check: fn(&ValidatingAdmissionPolicy, &Snapshot) -> TypeChecking,
     /// Reads certificate requests and signs them; without one nothing is signed.
@@ -148,7 +148,7 @@ impl Default for Config {
             terminated_pod_threshold: 12_500,
             legacy_token_period: crate::legacytokencleaner::PERIOD,
             decode: |_, _| None,
-            quota_used: |_, _, _| Amounts::new(),
+            quota_used: |_, _, _, _| Amounts::new(),
             type_check: |_, _| TypeChecking::default(),
             issuer: None,
             tokens: None,

@@ -1,6 +1,6 @@
 //! Facts that several deciders derive from a pod: phase, readiness, requests, QoS.
 
-use crate::api::core::v1::{Container, Pod, PodSpec};
+use crate::api::core::v1::{Container, ContainerStatus, Pod, PodSpec};
 use crate::conditions::pod_condition;
 use crate::quantity::Quantity;
 use jiff::Timestamp;
@@ -78,7 +78,7 @@ pub fn container_limits(c: &Container) -> Amounts {
     amounts(c.resources.as_ref().and_then(|r| r.limits.as_ref()))
 }
 
-fn total(spec: &PodSpec, of: fn(&Container) -> Amounts) -> Amounts {
+fn total(spec: &PodSpec, of: &dyn Fn(&Container) -> Amounts) -> Amounts {
     let mut sum = Amounts::new();
     for c in &spec.containers {
         add(&mut sum, &of(c));
@@ -105,7 +105,11 @@ fn total(spec: &PodSpec, of: fn(&Container) -> Amounts) -> Amounts {
 /// resources (KEP-2837), plus overhead.
 #[must_use]
 pub fn requests(spec: &PodSpec) -> Amounts {
-    let mut sum = total(spec, container_requests);
+    all_requests(spec, &container_requests)
+}
+
+fn all_requests(spec: &PodSpec, of: &dyn Fn(&Container) -> Amounts) -> Amounts {
+    let mut sum = total(spec, of);
     sum.extend(amounts(spec.resources.as_ref().and_then(|r| r.requests.as_ref())));
     add(&mut sum, &amounts(spec.overhead.as_ref()));
     sum
@@ -115,7 +119,11 @@ pub fn requests(spec: &PodSpec) -> Amounts {
 /// container limits it).
 #[must_use]
 pub fn limits(spec: &PodSpec) -> Amounts {
-    let mut sum = total(spec, container_limits);
+    all_limits(spec, &container_limits)
+}
+
+fn all_limits(spec: &PodSpec, of: &dyn Fn(&Container) -> Amounts) -> Amounts {
+    let mut sum = total(spec, of);
     sum.extend(amounts(spec.resources.as_ref().and_then(|r| r.limits.as_ref())));
     let overhead = amounts(spec.overhead.as_ref());
     for (k, v) in &mut sum {
@@ -124,6 +132,38 @@ pub fn limits(spec: &PodSpec) -> Amounts {
         }
     }
     sum
+}
+
+/// What a pod holds of its node, as requests: while it is resized, the most of what a container asks for, was granted and
+/// has (KEP-1287).
+#[must_use]
+pub fn held_requests(pod: &Pod) -> Amounts {
+    let Some(spec) = &pod.spec else { return Amounts::new() };
+    all_requests(spec, &|c| {
+        held(pod, c, container_requests(c), |s| {
+            let mut has = amounts(s.resources.as_ref()?.requests.as_ref());
+            raise(&mut has, &amounts(s.allocated_resources.as_ref()));
+            Some(has)
+        })
+    })
+}
+
+/// The same of limits.
+#[must_use]
+pub fn held_limits(pod: &Pod) -> Amounts {
+    let Some(spec) = &pod.spec else { return Amounts::new() };
+    all_limits(spec, &|c| held(pod, c, container_limits(c), |s| Some(amounts(s.resources.as_ref()?.limits.as_ref()))))
+}
+
+fn held(pod: &Pod, c: &Container, mut asked: Amounts, has: impl Fn(&ContainerStatus) -> Option<Amounts>) -> Amounts {
+    let plain_init = !is_sidecar(c) && pod.spec.iter().flat_map(|s| s.init_containers.iter().flatten()).any(|i| i.name == c.name);
+    let statuses = pod.status.iter().flat_map(|s| s.container_statuses.iter().chain(&s.init_container_statuses).flatten());
+    let Some(has) = statuses.filter(|s| s.name == c.name && !plain_init).find_map(has) else { return asked };
+    if pod_condition(pod, "PodResizePending").is_some_and(|c| c.reason.as_deref() == Some("Infeasible")) {
+        return has;
+    }
+    raise(&mut asked, &has);
+    asked
 }
 
 /// `Guaranteed`, `Burstable` or `BestEffort`, from cpu and memory of all containers.

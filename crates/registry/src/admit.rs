@@ -109,8 +109,27 @@ impl Admission<'_> {
             admission::annotations(self.ctx, &self.request, object, old).into_iter().for_each(|(k, v)| notes.annotate(k, v));
         }
         admission::validate(self.ctx, &self.request, object, old)?;
+        self.plugins_outside(object).await?;
         self.validate_outside(Some(object), old).await?;
         admission::charge(self.ctx, &self.request, object, old)
+    }
+
+    /// The plugins that need more than a look: one counts, the other asks somebody.
+    async fn plugins_outside(&self, object: &Object) -> Result<(), ApiError> {
+        let (request, plugins) = (&self.request, &self.ctx.config.plugins);
+        let writes = matches!(request.operation, Operation::Create | Operation::Update);
+        match object {
+            Object::Event(e) if writes && !request.dry_run && plugins.adds("EventRateLimit") && self.caller.speaks.view().is_none() => {
+                self.registry.event_rate.lock().accept((&request.namespace, self.ctx.user), Some(e), self.ctx.now)
+            }
+            Object::Pod(pod) if writes && matches!(request.subresource, "" | "ephemeralcontainers") && plugins.adds("ImagePolicyWebhook") => {
+                match self.registry.hooks() {
+                    Some(hooks) => hooks.images(&self.ask(), pod).await,
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The webhooks that change, for what in-tree plugins have no word on: deletes, connects, reviews, parts of objects.

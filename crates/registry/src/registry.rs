@@ -15,6 +15,7 @@ use kinds::{ApiError, FieldErrors, Kind, Object, ObjectKey, Resource, Target, Ti
 use rules::admission::quota::Charge;
 use rules::{Config, Ctx, Gates, Operation, Rules, User, admission};
 use kinds::api::authentication::v1::TokenRequest;
+use kinds::api::core::v1::Namespace;
 use std::sync::{Arc, OnceLock};
 use store::{CommitError, Engine, Expect, Op, Txn};
 
@@ -101,6 +102,8 @@ pub struct Registry {
     pub(crate) definitions: crate::customs::Definitions,
     /// The expressions of admission policies, compiled.
     pub(crate) policies: rules::policies::Programs,
+    /// What is left of the limits on events.
+    pub(crate) event_rate: parking_lot::Mutex<rules::admission::event_rate::EventRate>,
 }
 
 /// The rules of a resource: a row of the table for built-ins, the common ones for custom resources.
@@ -140,7 +143,9 @@ impl Registry {
         let seals = Arc::new(Seals::new(storage.sealer, storage.root));
         let (image, feed) = Image::load(&*engine, Arc::clone(&seals)).await?;
         let follow = Arc::clone(&image).follow(feed);
+        let event_rate = rules::admission::event_rate::EventRate::new(&settings.config.admission.event_limits);
         let registry = Self {
+            event_rate: parking_lot::Mutex::new(event_rate),
             engine,
             image,
             clock,
@@ -198,7 +203,11 @@ impl Registry {
     /// Whether addresses or ports are given out with a write, and whether quotas limit it.
     fn contended(&self, target: &Target) -> (bool, bool) {
         let namespace = &target.key.namespace;
-        let limited = target.subresource.is_empty()
+        let counted = match (target.subresource, target.resource.builtin()) {
+            ("", _) | ("resize", Some(Kind::Pod)) | ("status", Some(Kind::PersistentVolumeClaim)) => true,
+            _ => false,
+        };
+        let limited = counted
             && !namespace.is_empty()
             && self.snapshot().list::<kinds::api::core::v1::ResourceQuota>(namespace).next().is_some();
         (target.resource.builtin() == Some(Kind::Service), limited)
@@ -323,6 +332,9 @@ impl Registry {
         fit_namespace(resource, &target.key.namespace, &mut object)?;
         (rules.default)(&mut object);
         rules::gated::fill(&self.settings.gates, &mut object);
+        if self.settings.config.plugins.adds("NamespaceAutoProvision") && !options.dry_run {
+            Box::pin(self.provide_namespace(target)).await?;
+        }
         object = self.admit_create(caller, owners, target, object, options).await?;
         let late = self.calls_out();
         // What was chosen without a turn may be gone when the turn comes: it is chosen again.
@@ -367,6 +379,22 @@ impl Registry {
                 done => return Ok(done.map(|entry| Answer { entry, warnings, created: true })?),
             }
             object = given.clone().expect("a name was generated or something chosen, so what was given is kept");
+        }
+    }
+
+    /// The plugin `NamespaceAutoProvision`: what is created in a namespace that there is not brings it along.
+    async fn provide_namespace(&self, target: &Target) -> Result<(), ApiError> {
+        let name = &target.key.namespace;
+        if name.is_empty() || self.snapshot().get::<Namespace>("", name).is_some() {
+            return Ok(());
+        }
+        let metadata = kinds::ObjectMeta { name: Some(name.clone()), ..Default::default() };
+        let namespace = Namespace { metadata, ..Default::default() };
+        let caller = Caller::new("system:apiserver", &["system:masters"]);
+        let of_namespace = Target::new(Kind::Namespace, ObjectKey::cluster(name.clone()));
+        match self.create(&caller, &of_namespace, namespace.into(), &WriteOptions::default()).await {
+            Err(e) if !e.is_already_exists() => Err(ApiError::forbidden(&target.resource, &target.key.name, e.message)),
+            _ => Ok(()),
         }
     }
 

@@ -21,6 +21,7 @@ pub(crate) fn settings(service_cidrs: &[&str], hooks: Option<Arc<dyn Hooks>>) ->
         advertise_address: std::net::Ipv4Addr::LOCALHOST.into(),
         secure_port: 6443,
         plugins: rules::Plugins::default(),
+        admission: rules::AdmissionSettings::default(),
     };
     Settings { config, gates: rules::Gates::default(), hooks }
 }

@@ -9,15 +9,17 @@ use std::fmt::Display;
 
 mod accounts;
 mod audiences;
+pub mod by_namespace;
 mod certificates;
 mod classes;
+pub mod event_rate;
 mod lifecycle;
 mod limits;
 mod nodes;
 mod pods;
 pub mod quota;
 mod requested;
-mod security;
+pub mod security;
 mod storage;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,9 @@
 //! What a decision may look at besides the object: the user, the clock's reading, one snapshot, gates and settings.
 
+use crate::admission::by_namespace::Tolerations;
+use crate::admission::event_rate::EventLimit;
+use crate::admission::quota::LimitedResource;
+use crate::admission::security::PodSecurity;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use kinds::Resource;
@@ -56,6 +60,21 @@ pub struct Config {
     pub secure_port: u16,
     /// Which admission plugins run.
     pub plugins: Plugins,
+    /// What they are told.
+    pub admission: AdmissionSettings,
+}
+
+/// What the configuration of admission says to single plugins (`--admission-control-config-file`).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AdmissionSettings {
+    pub pod_security: PodSecurity,
+    /// What may be used only where a quota stands for it.
+    pub limited_resources: Vec<LimitedResource>,
+    /// Node selectors by namespace, that of all others below `clusterDefaultNodeSelector`.
+    pub node_selectors: BTreeMap<String, String>,
+    pub tolerations: Tolerations,
+    /// How many events are taken.
+    pub event_limits: Vec<EventLimit>,
 }
 
 /// What is being done, as admission sees it.

@@ -2,6 +2,7 @@
 
 use kinds::field::Bare;
 use kinds::LabelSelector;
+use kinds::api::core::v1::Toleration;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -31,6 +32,21 @@ pub(crate) fn selector(s: &LabelSelector) -> Bare {
 #[must_use]
 pub(crate) fn workload_selector(s: &LabelSelector) -> Bare {
     if *s == LabelSelector::default() { null() } else { selector(s) }
+}
+
+/// Tolerations out of their JSON.
+pub(crate) fn tolerations(json: &str) -> Result<Vec<Toleration>, String> {
+    let all: Vec<Map<String, Value>> = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    let one = |t: &Map<String, Value>| {
+        let text = |key: &str| match t.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(other) => Err(format!("json: cannot unmarshal {other} into Go struct field Toleration.{key} of type string")),
+        };
+        let seconds = t.get("tolerationSeconds").and_then(Value::as_i64);
+        Ok(Toleration { key: text("key")?, operator: text("operator")?, value: text("value")?, effect: text("effect")?, toleration_seconds: seconds })
+    };
+    all.iter().map(one).collect()
 }
 
 /// A map of texts as JSON.

@@ -44,7 +44,7 @@ pub mod table;
 mod testing;
 mod webhooks;
 
-pub use context::{Config, Ctx, GateError, Gates, Operation, PluginError, Plugins, Request, User};
+pub use context::{AdmissionSettings, Config, Ctx, GateError, Gates, Operation, PluginError, Plugins, Request, User};
 pub use names::NameRule;
 pub use services::allocate;
 pub use subresource::validate_subresource;

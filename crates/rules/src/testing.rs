@@ -50,6 +50,7 @@ impl World {
                 advertise_address: "192.0.2.1".parse().expect("an address"),
                 secure_port: 6443,
                 plugins: crate::Plugins::default(),
+                admission: crate::AdmissionSettings::default(),
             },
             ids: Counter::default(),
         }

@@ -13,7 +13,7 @@ use apiserver::pki::{Authority, CERTIFICATE_LIFETIME, Files, Issued, Material, R
 use apiserver::authn::Authenticators;
 use apiserver::authz::Authorizers;
 use apiserver::tokens::Tokens;
-use apiserver::webhook::Identity;
+use apiserver::webhook::{Identity, ImagePolicy};
 use apiserver::{Shared, serve};
 use base::metrics::Registry as MetricRegistry;
 use base::{Clock, Ids};
@@ -94,7 +94,9 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn Ids> = Arc::new(RandomIds);
     // What cannot be meant is told before anything is written.
-    let (gates, rules) = (config.serving.gates()?, rules_config(config)?);
+    let (gates, plugins) = (config.serving.gates()?, config.serving.admission()?);
+    let images = plugins.images.map(ImagePolicy::new).transpose().map_err(|e| anyhow!(e))?;
+    let rules = rules_config(config, plugins.settings)?;
     let engine = crate::engine::open(config).await?;
     screen.step("store opened");
     let files = Files::open(config.places.pki())?;
@@ -104,7 +106,7 @@ pub(crate) async fn start(config: &Config, screen: &mut Screen, shutdown: &Cance
     screen.step("certificates ready");
     let metrics = MetricRegistry::default();
     let outward = Arc::new(apiserver::webhook::Caller::default());
-    let hooks = webhooks(&outward, &ids, &metrics);
+    let hooks = webhooks(&outward, &ids, &metrics, images);
     tell_gates(&metrics, &gates);
     let settings = Settings { config: rules, gates, hooks: Some(hooks) };
     let storage = Storage { sealer: config.serving.sealer().await?, form: config.engine.form(), root: config.engine.root() };
@@ -140,9 +142,10 @@ fn webhooks(
     outward: &Arc<apiserver::webhook::Caller>,
     ids: &Arc<dyn Ids>,
     metrics: &MetricRegistry,
+    images: Option<ImagePolicy>,
 ) -> Arc<dyn registry::Hooks> {
     use apiserver::webhook::{HookMetrics, Webhooks};
-    Arc::new(Webhooks::new(Arc::clone(outward), Arc::clone(ids), Arc::new(HookMetrics::new(metrics))))
+    Arc::new(Webhooks::new(Arc::clone(outward), Arc::clone(ids), Arc::new(HookMetrics::new(metrics))).with_images(images))
 }
 
 /// The image must never stop silently: better no process than a stale one.
@@ -165,7 +168,7 @@ fn tell_gates(metrics: &MetricRegistry, gates: &rules::Gates) {
     gates.all().for_each(|(name, stage, on)| family.with(&[name, stage]).set(f64::from(u8::from(on))));
 }
 
-fn rules_config(c: &Config) -> Result<rules::Config> {
+fn rules_config(c: &Config, admission: rules::AdmissionSettings) -> Result<rules::Config> {
     Ok(rules::Config {
         service_cidrs: vec![c.service_cidr],
         node_ports: NODE_PORTS,
@@ -173,6 +176,7 @@ fn rules_config(c: &Config) -> Result<rules::Config> {
         advertise_address: c.advertise,
         secure_port: c.port,
         plugins: c.serving.plugins()?,
+        admission,
     })
 }
 

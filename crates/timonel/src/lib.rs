@@ -1,6 +1,7 @@
 //! Timonel: Kubernetes v1.36 in one program. This crate wires the rooms together and speaks with the person at the
 //! terminal; it decides nothing about Kubernetes.
 
+mod admission;
 mod args;
 mod backup;
 mod chance;

@@ -39,6 +39,9 @@ pub(crate) struct Serving {
     /// Admission plugins that do not run.
     #[arg(long, value_name = "PLUGINS", value_delimiter = ',')]
     pub(crate) disable_admission_plugins: Vec<String>,
+    /// What admission plugins are told (apiserver.config.k8s.io/v1 AdmissionConfiguration).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admission_control_config_file: Option<PathBuf>,
     /// Time that a request has, unless it streams.
     #[arg(long, value_name = "DURATION", default_value = "1m0s", value_parser = duration)]
     pub(crate) request_timeout: Duration,
@@ -255,6 +258,22 @@ impl Serving {
     /// The admission plugins.
     pub(crate) fn plugins(&self) -> Result<rules::Plugins> {
         Ok(rules::Plugins::with(&self.enable_admission_plugins, &self.disable_admission_plugins)?)
+    }
+
+    /// What the admission plugins are told.
+    pub(crate) fn admission(&self) -> Result<crate::admission::Plugins> {
+        let plugins = self.plugins()?;
+        let said = match &self.admission_control_config_file {
+            Some(path) => crate::admission::read(path, |name| plugins.adds(name)).context("--admission-control-config-file")?,
+            None => crate::admission::Plugins::default(),
+        };
+        if plugins.adds("EventRateLimit") && said.settings.event_limits.is_empty() {
+            bail!("failed to initialize admission: couldn't init admission plugin \"EventRateLimit\": no configuration has been provided");
+        }
+        if plugins.adds("ImagePolicyWebhook") && said.images.is_none() {
+            bail!("failed to initialize admission: couldn't init admission plugin \"ImagePolicyWebhook\": no config specified");
+        }
+        Ok(said)
     }
 
     /// The limits at the door.

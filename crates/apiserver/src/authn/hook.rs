@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// A call is tried this often, with pauses that grow by half.
 const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(500);
+pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_FACTOR: f64 = 1.5;
 /// One call may take this long.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,7 +41,7 @@ impl Hook {
             "kind": "TokenReview", "apiVersion": format!("authentication.k8s.io/{}", self.version),
             "metadata": {}, "spec": { "token": token, "audiences": audiences }, "status": { "user": {} },
         });
-        let answer = post(&self.client, &review).await?;
+        let answer = post(&self.client, &review, PAUSE).await?;
         let status = &answer["status"];
         if status["authenticated"] != true {
             return match status["error"].as_str().filter(|e| !e.is_empty()) {
@@ -62,9 +62,8 @@ impl Hook {
     }
 }
 
-/// Posts a review, again while that may help.
-pub(crate) async fn post(client: &Client, review: &Value) -> Result<Value, String> {
-    let mut pause = PAUSE;
+/// Posts a review, again while that may help, after such a pause and longer ones.
+pub(crate) async fn post(client: &Client, review: &Value, mut pause: Duration) -> Result<Value, String> {
     let mut tries = 1;
     loop {
         let why = match tokio::time::timeout(TIMEOUT, client.post("", review)).await {

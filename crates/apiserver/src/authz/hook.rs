@@ -71,7 +71,7 @@ impl Hook {
             "kind": "SubjectAccessReview", "apiVersion": format!("authorization.k8s.io/{}", self.version),
             "metadata": {}, "spec": self.worded(spec), "status": { "allowed": false },
         });
-        let answer = tokio::time::timeout(self.timeout, authn::hook::post(&self.client, &review)).await;
+        let answer = tokio::time::timeout(self.timeout, authn::hook::post(&self.client, &review, authn::hook::PAUSE)).await;
         let status = match answer {
             Ok(Ok(answer)) => answer["status"].clone(),
             Ok(Err(why)) => return self.failed(&why),

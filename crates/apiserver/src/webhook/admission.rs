@@ -2,6 +2,7 @@
 //! their policy; a second round for those that ask for it. Docs: "Dynamic Admission Control".
 
 use super::caller::{CallError, Caller};
+use super::images::ImagePolicy;
 use super::matching::{self, Compiled, Hook};
 use super::metrics::{ErrorType, HookMetrics};
 use super::place::{PORT, Place};
@@ -10,6 +11,7 @@ use base::Ids;
 use cache::Snapshot;
 use futures_util::future::join_all;
 use kinds::api::admissionregistration::v1::WebhookClientConfig;
+use kinds::api::core::v1::Pod;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kinds::{ApiError, Fut, Kind, Object, Resource};
 use parking_lot::RwLock;
@@ -34,6 +36,7 @@ pub struct Webhooks {
     pub(super) metrics: Arc<HookMetrics>,
     mutating: RwLock<Option<Arc<Compiled>>>,
     validating: RwLock<Option<Arc<Compiled>>>,
+    images: Option<ImagePolicy>,
 }
 
 /// Why a webhook did not let a request pass.
@@ -73,7 +76,13 @@ impl Webhooks {
     /// Webhooks that are called through `caller`.
     #[must_use]
     pub fn new(caller: Arc<Caller>, ids: Arc<dyn Ids>, metrics: Arc<HookMetrics>) -> Self {
-        Self { caller, ids, metrics, mutating: RwLock::default(), validating: RwLock::default() }
+        Self { caller, ids, metrics, mutating: RwLock::default(), validating: RwLock::default(), images: None }
+    }
+
+    /// With a service that judges images.
+    #[must_use]
+    pub fn with_images(self, images: Option<ImagePolicy>) -> Self {
+        Self { images, ..self }
     }
 
     /// The webhooks of a phase, taken apart once for each state of their table; none: there is no configuration.
@@ -369,6 +378,15 @@ fn note_mutation(ask: &Ask<'_>, hook: &Hook, mark: &str, changed: bool, verdict:
 }
 
 impl Hooks for Webhooks {
+    fn images<'a>(&'a self, ask: &'a Ask<'a>, pod: &'a Pod) -> Fut<'a, ()> {
+        Box::pin(async move {
+            match &self.images {
+                Some(policy) => policy.judge(ask, pod).await,
+                None => Ok(()),
+            }
+        })
+    }
+
     fn concern(&self, phase: Phase, ask: &Ask<'_>) -> bool {
         let Some(all) = self.compiled(phase, ask.ctx.snapshot) else { return false };
         if matching::is_exempt(&ask.request.resource) {

@@ -11,6 +11,7 @@
 mod admission;
 pub mod caller;
 mod conversion;
+mod images;
 mod matching;
 mod metrics;
 pub mod place;
@@ -21,6 +22,7 @@ pub(crate) mod trust;
 
 pub use admission::Webhooks;
 pub use caller::{CallError, Caller, Retry};
+pub use images::{ImagePolicy, ImagePolicyOptions};
 pub use metrics::HookMetrics;
 pub use place::Place;
 pub use trust::{Identity, Trust};

@@ -28,23 +28,25 @@ fn wakes(change: &Change, snapshot: &Snapshot) -> Vec<Subject> {
         return vec![s];
     }
     let namespace = &change.key().namespace;
-    if namespace.is_empty() || !changes_use(change) {
+    let quotas = || snapshot.list::<ResourceQuota>(namespace);
+    if namespace.is_empty() || quotas().next().is_none() || !changes_use(change) {
         return Vec::new();
     }
-    snapshot.list::<ResourceQuota>(namespace).map(|q| Subject::of(&**q)).collect()
+    quotas().map(|q| Subject::of(&**q)).collect()
 }
 
-/// Use changes when objects come and go, when a spec changes, and when a pod ends.
+/// Use changes when objects come and go, when a spec changes, when a pod ends, and when it is resized.
 fn changes_use(change: &Change) -> bool {
     let (Some(old), Some(new)) = (&change.old, &change.new) else { return true };
     let over = |e: &Entry| e.object().typed::<Pod>().is_some_and(|p| kinds::pod::is_terminal(p));
+    let held = |e: &Entry| e.object().typed::<Pod>().map(|p| (kinds::pod::held_requests(p), kinds::pod::held_limits(p)));
     let always = matches!(new.object().kind(), Some(Kind::Service | Kind::PersistentVolumeClaim));
-    always || over(old) != over(new) || old.meta().generation != new.meta().generation
+    always || over(old) != over(new) || held(old) != held(new) || old.meta().generation != new.meta().generation
 }
 
 fn plan(snapshot: &Snapshot, subject: &Subject, ctx: &Ctx) -> Option<Plan> {
     let quota = snapshot.find::<ResourceQuota>(&subject.key)?;
-    let used = (ctx.config.quota_used)(snapshot, &subject.key.namespace, quota.spec.as_ref()?);
+    let used = (ctx.config.quota_used)(snapshot, &subject.key.namespace, quota.spec.as_ref()?, ctx.now);
     Some(decide(quota, &used))
 }
 

@@ -8,7 +8,7 @@ use testkit::build::meta;
 #[test]
 fn use_is_written_and_follows() {
     let mut h = Harness::new(&[&CONTROLLER]);
-    h.config.quota_used = |s, ns, _| {
+    h.config.quota_used = |s, ns, _, _| {
         let n = i64::try_from(s.list::<ConfigMap>(ns).count()).expect("few");
         [("configmaps".to_owned(), Quantity::milli(n * 1000))].into()
     };

@@ -82,6 +82,7 @@ fn rules_config() -> rules::Config {
         advertise_address: std::net::Ipv4Addr::new(10, 0, 0, 1).into(),
         secure_port: 6443,
         plugins: rules::Plugins::default(),
+        admission: rules::AdmissionSettings::default(),
     }
 }
 

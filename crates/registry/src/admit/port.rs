@@ -2,6 +2,7 @@
 
 use crate::registry::Caller;
 use cache::Snapshot;
+use kinds::api::core::v1::Pod;
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kinds::{DeleteOptions, Fut, Kind, Object, WriteOptions};
 use rules::{Ctx, Request};
@@ -120,6 +121,12 @@ pub trait Hooks: Send + Sync {
 
     /// Calls the webhooks that may refuse, all at once.
     fn validate<'a>(&'a self, ask: &'a Ask<'a>, object: Option<&'a Object>, old: Option<&'a Object>) -> Fut<'a, ()>;
+
+    /// Asks the image policy about the images of a pod (plugin `ImagePolicyWebhook`). Without a policy everything passes.
+    fn images<'a>(&'a self, ask: &'a Ask<'a>, pod: &'a Pod) -> Fut<'a, ()> {
+        let _ = (ask, pod);
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// Turns custom resources into another version by the definition's conversion webhook; as many come back, in order.
     fn convert<'a>(

@@ -2,7 +2,7 @@
 //!
 //! Docs: "Admission Control in Kubernetes: What does each admission controller do?".
 
-use super::{Mutate, Validate, aggregate, forbidden};
+use super::{Mutate, Validate, aggregate, by_namespace, forbidden};
 use crate::context::{Ctx, Operation, Request};
 use crate::core::pod::resources::is_extended;
 use crate::rbac::{self, Attributes};
@@ -16,6 +16,8 @@ use std::sync::Arc;
 /// Those that change, in order.
 pub(super) const MUTATING: &[(&str, Mutate)] = &[
     ("AlwaysPullImages", pull_always),
+    ("PodNodeSelector", by_namespace::select_nodes),
+    ("PodTolerationRestriction", by_namespace::tolerate),
     ("ExtendedResourceToleration", tolerate_extended),
     ("AlwaysDeny", |_, request, object, _| Err(denied(request, object))),
 ];
@@ -25,6 +27,8 @@ pub(super) const VALIDATING: &[(&str, Validate)] = &[
     ("NamespaceExists", |ctx, request, _, _| exists(ctx, request)),
     ("LimitPodHardAntiAffinityTopology", anti_affinity),
     ("AlwaysPullImages", pulls_always),
+    ("PodNodeSelector", by_namespace::selects_nodes),
+    ("PodTolerationRestriction", by_namespace::tolerates),
     ("OwnerReferencesPermissionEnforcement", owners),
     ("DenyServiceExternalIPs", external_ips),
     ("AlwaysDeny", |_, request, object, _| Err(denied(request, object))),

@@ -10,82 +10,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 mod checks;
+mod policy;
 
-const PREFIX: &str = "pod-security.kubernetes.io/";
-const LATEST: &str = "latest";
+use policy::PREFIX;
+pub use policy::{Demand, Level, PodSecurity, Policy, Version};
+
 /// Pods that are looked at when a namespace is made stricter.
 const EXISTING_MAX: usize = 3000;
-
-/// The levels, from everything allowed to almost nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    Privileged,
-    Baseline,
-    Restricted,
-}
-
-impl Level {
-    fn parse(text: &str) -> Self {
-        match text {
-            "privileged" => Self::Privileged,
-            "baseline" => Self::Baseline,
-            // What cannot be read is taken at its strictest.
-            _ => Self::Restricted,
-        }
-    }
-    fn word(self) -> &'static str {
-        match self {
-            Self::Privileged => "privileged",
-            Self::Baseline => "baseline",
-            Self::Restricted => "restricted",
-        }
-    }
-}
-
-/// A level in a version of the standard, as labels name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Demand {
-    level: Level,
-    /// `latest` or `v1.x`.
-    version: String,
-}
-
-impl Demand {
-    /// Its minor version.
-    fn minor(&self) -> u32 {
-        self.version.strip_prefix("v1.").and_then(|m| m.parse().ok()).unwrap_or(u32::MAX)
-    }
-}
-
-impl std::fmt::Display for Demand {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.level.word(), self.version)
-    }
-}
-
-/// What a namespace demands in one mode. Who enforces a level without a word on warnings warns of it too, for what is no pod.
-fn demanded(ns: &Namespace, mode: &str) -> Demand {
-    let label = |suffix: &str| ns.metadata.labels.as_ref().and_then(|l| l.get(&format!("{PREFIX}{mode}{suffix}")));
-    let level = label("").map(|t| Level::parse(t));
-    let version = label("-version").cloned();
-    if mode == "warn" && level.is_none() {
-        let enforced = demanded(ns, "enforce");
-        if enforced.level > Level::Privileged {
-            return Demand { version: version.unwrap_or(enforced.version), ..enforced };
-        }
-    }
-    Demand { level: level.unwrap_or(Level::Privileged), version: version.unwrap_or_else(|| LATEST.to_owned()) }
-}
 
 /// What of a pod breaks a level, each with its reason: baseline checks first.
 fn violations(demand: &Demand, meta: Option<&ObjectMeta>, spec: &PodSpec) -> Vec<String> {
     let mut all = Vec::new();
     let restricted = demand.level == Level::Restricted;
     if demand.level >= Level::Baseline {
-        checks::baseline(meta, spec, demand.minor(), restricted, &mut all);
+        checks::baseline(meta, spec, demand.version.minor(), restricted, &mut all);
     }
     if restricted {
-        checks::restricted(spec, demand.minor(), &mut all);
+        checks::restricted(spec, demand.version.minor(), &mut all);
     }
     all
 }
@@ -108,38 +49,86 @@ fn concerns(request: &Request, pod: &Pod, old: Option<&Object>) -> bool {
     images(pod) != images(old)
 }
 
+/// What is judged of a request, and by what.
+struct Judged<'a> {
+    policy: Policy,
+    /// Labels that cannot be read.
+    errors: kinds::FieldErrors,
+    meta: Option<&'a ObjectMeta>,
+    spec: &'a PodSpec,
+    is_pod: bool,
+}
+
+/// What happens to a request.
+enum Way<'a> {
+    /// It has nothing to do with pods.
+    None,
+    /// It is not judged, for that reason.
+    Exempt(&'static str),
+    /// A pod in a namespace that demands nothing.
+    Privileged,
+    Judged(Judged<'a>),
+}
+
+fn way<'a>(ctx: &Ctx<'_>, request: &Request, object: &'a Object, old: Option<&Object>) -> Way<'a> {
+    let settings = &ctx.config.admission.pod_security;
+    let (meta, spec, is_pod) = match object {
+        Object::Pod(p) => (Some(&p.metadata), p.spec.as_ref(), true),
+        other => match template(other) {
+            Some(t) => (t.metadata.as_ref(), t.spec.as_ref(), false),
+            None => return Way::None,
+        },
+    };
+    let concerned = if let Object::Pod(p) = object { concerns(request, p, old) } else { writes(request) };
+    let (Some(spec), true) = (spec, concerned) else { return Way::None };
+    let Some(ns) = ctx.snapshot.get::<Namespace>("", &request.namespace) else { return Way::None };
+    if let Some(why) = settings.exempts(&request.namespace, &ctx.user.name, None) {
+        return Way::Exempt(why);
+    }
+    let (policy, errors) = Policy::of(ns, &settings.defaults);
+    if errors.is_empty() && policy.is_privileged() {
+        return if is_pod { Way::Privileged } else { Way::None };
+    }
+    match settings.exempts("", "", spec.runtime_class_name.as_deref()) {
+        Some(why) => Way::Exempt(why),
+        None => Way::Judged(Judged { policy, errors, meta, spec, is_pod }),
+    }
+}
+
 /// Refuses pods that break the level which their namespace enforces.
 pub(super) fn enforce(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Result<(), ApiError> {
-    let Object::Pod(pod) = object else { return Ok(()) };
-    let Some(ns) = ctx.snapshot.get::<Namespace>("", &request.namespace).filter(|_| concerns(request, pod, old)) else { return Ok(()) };
-    let Some(spec) = &pod.spec else { return Ok(()) };
-    let demand = demanded(ns, "enforce");
-    let broken = violations(&demand, Some(&pod.metadata), spec);
+    if !matches!(object, Object::Pod(_)) {
+        return Ok(());
+    }
+    let Way::Judged(judged) = way(ctx, request, object, old) else { return Ok(()) };
+    let demand = judged.policy.enforce;
+    let broken = violations(&demand, judged.meta, judged.spec);
     if broken.is_empty() {
         return Ok(());
     }
     Err(forbidden(request, object, format!("violates PodSecurity \"{demand}\": {}", broken.join(", "))))
 }
 
-/// What the audit log is told: the level that a pod was judged by, and what breaks the level of the mode `audit`.
+/// What the audit log is told: the level that a pod was judged by or why it was not, and what breaks the level of the mode `audit`.
 pub(super) fn annotations(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Vec<(&'static str, String)> {
-    let mut all = Vec::new();
-    if !has_pods(object) {
-        return all;
-    }
-    let Some(ns) = ctx.snapshot.get::<Namespace>("", &request.namespace) else { return all };
-    let demand = demanded(ns, "audit");
-    let broken = match object {
-        Object::Pod(pod) if concerns(request, pod, old) => {
-            all.push(("pod-security.kubernetes.io/enforce-policy", demanded(ns, "enforce").to_string()));
-            pod.spec.as_ref().map(|s| violations(&demand, Some(&pod.metadata), s))
-        }
-        Object::Pod(_) => None,
-        _ if !writes(request) => None,
-        other => of_template(&demand, other),
+    const ENFORCED: &str = "pod-security.kubernetes.io/enforce-policy";
+    let judged = match way(ctx, request, object, old) {
+        Way::None => return Vec::new(),
+        Way::Exempt(why) => return vec![("pod-security.kubernetes.io/exempt", why.to_owned())],
+        Way::Privileged => return vec![(ENFORCED, Demand::default().to_string())],
+        Way::Judged(judged) => judged,
     };
-    if let Some(broken) = broken.filter(|b| !b.is_empty()) {
-        all.push(("pod-security.kubernetes.io/audit-violations", would_violate(&demand, &broken)));
+    let mut all = Vec::new();
+    if !judged.errors.is_empty() {
+        let told = super::aggregate(judged.errors.0.iter().map(ToString::to_string).collect());
+        all.push(("pod-security.kubernetes.io/error", format!("Failed to parse policy: {told}")));
+    }
+    if judged.is_pod {
+        all.push((ENFORCED, judged.policy.enforce.to_string()));
+    }
+    let broken = violations(&judged.policy.audit, judged.meta, judged.spec);
+    if !broken.is_empty() {
+        all.push(("pod-security.kubernetes.io/audit-violations", would_violate(&judged.policy.audit, &broken)));
     }
     all
 }
@@ -150,16 +139,6 @@ fn writes(request: &Request) -> bool {
 
 fn would_violate(demand: &Demand, broken: &[String]) -> String {
     format!("would violate PodSecurity \"{demand}\": {}", broken.join(", "))
-}
-
-fn of_template(demand: &Demand, object: &Object) -> Option<Vec<String>> {
-    let template = template(object)?;
-    Some(violations(demand, template.metadata.as_ref(), template.spec.as_ref()?))
-}
-
-/// Whether anything of the object is judged.
-fn has_pods(object: &Object) -> bool {
-    matches!(object, Object::Pod(_)) || template(object).is_some()
 }
 
 /// The template of a workload.
@@ -180,34 +159,51 @@ fn template(object: &Object) -> Option<&PodTemplateSpec> {
 /// What the namespace wants its writers to be warned of: pods and templates that break the `warn` level, and pods that are
 /// there already when the namespace is made stricter.
 pub(super) fn warnings(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Vec<String> {
-    if let (Object::Namespace(new), Some(Object::Namespace(old)), true) = (object, old, writes(request)) {
-        return existing(ctx, new, old);
+    if let Object::Namespace(new) = object {
+        return if writes(request) { of_namespace(ctx, new, old) } else { Vec::new() };
     }
-    if !has_pods(object) {
+    let Way::Judged(judged) = way(ctx, request, object, old) else { return Vec::new() };
+    let broken = violations(&judged.policy.warn, judged.meta, judged.spec);
+    if broken.is_empty() { Vec::new() } else { vec![would_violate(&judged.policy.warn, &broken)] }
+}
+
+fn of_namespace(ctx: &Ctx<'_>, new: &Namespace, old: Option<&Object>) -> Vec<String> {
+    let settings = &ctx.config.admission.pod_security;
+    let policy = Policy::of(new, &settings.defaults).0;
+    if let Some(Object::Namespace(old)) = old {
+        let (demand, before) = (policy.enforce, Policy::of(old, &settings.defaults).0.enforce);
+        if demand.level == Level::Privileged || (demand.version == before.version && demand.level <= before.level) {
+            return Vec::new();
+        }
+        if !settings.exempts_namespace(new.metadata.name.as_deref().unwrap_or_default()) {
+            return existing(ctx, new, demand);
+        }
+    }
+    ignored(settings, new, &policy)
+}
+
+/// Labels of a namespace that is exempt come to nothing.
+fn ignored(settings: &PodSecurity, ns: &Namespace, policy: &Policy) -> Vec<String> {
+    let name = ns.metadata.name.as_deref().unwrap_or_default();
+    if !settings.exempts_namespace(name) || policy.is_privileged() || policy.is_like(&settings.defaults) {
         return Vec::new();
     }
-    let Some(ns) = ctx.snapshot.get::<Namespace>("", &request.namespace) else { return Vec::new() };
-    let demand = demanded(ns, "warn");
-    let broken = match object {
-        Object::Pod(p) if concerns(request, p, old) => p.spec.as_ref().map(|s| violations(&demand, Some(&p.metadata), s)),
-        Object::Pod(_) => None,
-        _ if !writes(request) => None,
-        other => of_template(&demand, other),
+    let says = |mode: &str| {
+        let has = |key: String| ns.metadata.labels.as_ref().is_some_and(|l| l.contains_key(&key));
+        has(format!("{PREFIX}{mode}")) || has(format!("{PREFIX}{mode}-version"))
     };
-    match broken {
-        Some(broken) if !broken.is_empty() => vec![would_violate(&demand, &broken)],
-        _ => Vec::new(),
-    }
+    let modes = [("enforce", policy.enforce), ("audit", policy.audit), ("warn", policy.warn)];
+    let said = modes.iter().filter(|(mode, d)| d.level != Level::Privileged && says(mode)).map(|(mode, d)| format!("{mode}={d}"));
+    let said = said.collect::<Vec<_>>().join(", ");
+    vec![format!("namespace {name:?} is exempt from Pod Security, and the policy ({said}) will be ignored")]
 }
 
 /// The pods of a namespace that break what it newly enforces, gathered by what they break.
-fn existing(ctx: &Ctx<'_>, new: &Namespace, old: &Namespace) -> Vec<String> {
-    let (demand, before) = (demanded(new, "enforce"), demanded(old, "enforce"));
-    if demand.level == Level::Privileged || (demand.version == before.version && demand.level <= before.level) {
-        return Vec::new();
-    }
+fn existing(ctx: &Ctx<'_>, new: &Namespace, demand: Demand) -> Vec<String> {
     let name = new.metadata.name.as_deref().unwrap_or_default();
-    let pods = first_of_each(ctx.snapshot.list::<Pod>(name).collect());
+    let settings = &ctx.config.admission.pod_security;
+    let exempt = |p: &Pod| settings.exempts("", "", p.spec.as_ref().and_then(|s| s.runtime_class_name.as_deref())).is_some();
+    let pods = first_of_each(ctx.snapshot.list::<Pod>(name).filter(|p| !exempt(p)).collect());
     let mut found: BTreeMap<String, (String, usize)> = BTreeMap::new();
     for pod in pods.iter().take(EXISTING_MAX) {
         let broken = pod.spec.as_ref().map(|s| violations(&demand, Some(&pod.metadata), s)).unwrap_or_default();
@@ -252,33 +248,21 @@ fn first_of_each(pods: Vec<&Arc<Pod>>) -> Vec<&Arc<Pod>> {
     all
 }
 
-/// Labels that this plugin reads must be readable.
-pub(super) fn labels(_: &Ctx<'_>, request: &Request, object: &Object, _: Option<&Object>) -> Result<(), ApiError> {
+/// Labels that this plugin reads must be readable, unless they were not before.
+pub(super) fn labels(ctx: &Ctx<'_>, request: &Request, object: &Object, old: Option<&Object>) -> Result<(), ApiError> {
     let Object::Namespace(ns) = object else { return Ok(()) };
-    if !matches!(request.operation, Operation::Create | Operation::Update) || !request.subresource.is_empty() {
+    if !writes(request) {
         return Ok(());
     }
-    let mut errors = kinds::FieldErrors::default();
-    for (k, v) in ns.metadata.labels.iter().flatten() {
-        let Some(mode) = k.strip_prefix(PREFIX) else { continue };
-        let at = kinds::Path::new("metadata.labels").key(k);
-        if ["enforce", "audit", "warn"].contains(&mode) {
-            if !["privileged", "baseline", "restricted"].contains(&v.as_str()) {
-                errors.invalid(&at, v, "must be one of privileged, baseline, restricted");
-            }
-        } else if ["enforce-version", "audit-version", "warn-version"].contains(&mode) && !is_version(v) {
-            errors.invalid(&at, v, "must be \"latest\" or \"v1.x\"");
-        }
-    }
-    if errors.is_empty() {
+    let defaults = &ctx.config.admission.pod_security.defaults;
+    let errors = Policy::of(ns, defaults).1;
+    let before = match old {
+        Some(Object::Namespace(old)) => Policy::of(old, defaults).1,
+        _ => kinds::FieldErrors::default(),
+    };
+    if errors.is_empty() || errors == before {
         return Ok(());
     }
     let name = ns.metadata.name.clone().unwrap_or_default();
     Err(ApiError::invalid("", "Namespace", &name, &errors))
-}
-
-
-fn is_version(text: &str) -> bool {
-    let minor = text.strip_prefix("v1.");
-    text == "latest" || minor.is_some_and(|m| !m.is_empty() && m.bytes().all(|b| b.is_ascii_digit()))
 }

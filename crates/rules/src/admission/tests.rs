@@ -310,3 +310,126 @@ fn owners_are_named_by_who_may_delete_and_block_by_who_may_set_finalizers() {
     assert_eq!(judge(allow("update", "replicasets/finalizers", "apps"), Operation::Create, &owned(Some(true)), None), Ok(()));
     assert_eq!(judge(vec![], Operation::Update, &owned(Some(true)), Some(&owned(Some(true)))), Ok(()), "nothing changes");
 }
+
+fn quota_of(hard: &[(&str, &str)], scopes: &[(&str, &str, &[&str])]) -> Object {
+    let demand = |(scope, operator, values): &(&str, &str, &[&str])| ScopedResourceSelectorRequirement {
+        scope_name: (*scope).to_owned(),
+        operator: (*operator).to_owned(),
+        values: Some(values.iter().map(|v| (*v).to_owned()).collect()),
+    };
+    let selector = ScopeSelector { match_expressions: Some(scopes.iter().map(demand).collect()) };
+    let spec = ResourceQuotaSpec { hard: q(hard), scope_selector: Some(selector).filter(|_| !scopes.is_empty()), ..Default::default() };
+    ResourceQuota { metadata: meta("q", "default"), spec: Some(spec), ..Default::default() }.into()
+}
+
+#[test]
+fn a_resize_is_charged_and_holds_the_most() {
+    let w = World::new(vec![namespace("default", "Active"), quota_of(&[("requests.cpu", "3")], &[])]);
+    let asks = |cpu: &str| {
+        let mut p = web();
+        p.spec.as_mut().expect("spec").containers[0].resources = Some(ResourceRequirements { requests: q(&[("cpu", cpu)]), ..Default::default() });
+        p
+    };
+    let resize = |new: Pod, old: Pod| {
+        let r = Request { subresource: "resize", ..request(Kind::Pod, Operation::Update, "default", "web") };
+        charge(&w.ctx(), &r, &new.into(), Some(&old.into())).map(|c| c.len()).map_err(|e| e.message)
+    };
+    assert_eq!(resize(asks("3"), asks("1")), Ok(1));
+    let over = "pods \"web\" is forbidden: exceeded quota: q, requested: requests.cpu=4, used: requests.cpu=0, limited: requests.cpu=3";
+    assert_eq!(resize(asks("5"), asks("1")), Err(over.to_owned()));
+    let mut shrinking = asks("1");
+    let has = ResourceRequirements { requests: q(&[("cpu", "2")]), ..Default::default() };
+    let status = ContainerStatus { name: "c".into(), resources: Some(has), ..Default::default() };
+    shrinking.status = Some(PodStatus { container_statuses: Some(vec![status]), ..Default::default() });
+    let held = quota::usage(&shrinking.into(), &w.snapshot, w.ctx().now);
+    assert_eq!(held["requests.cpu"].text().0, "2", "what it has still counts");
+}
+
+#[test]
+fn scopes_take_in_what_they_are_of() {
+    let gold: &[(&str, &str, &[&str])] = &[("VolumeAttributesClass", "In", &["gold"])];
+    let Object::ResourceQuota(of_gold) = quota_of(&[], gold) else { panic!("a quota") };
+    let claim = |class: Option<&str>, current: Option<&str>| -> Object {
+        let spec = PersistentVolumeClaimSpec { volume_attributes_class_name: class.map(str::to_owned), ..Default::default() };
+        let status = PersistentVolumeClaimStatus { current_volume_attributes_class_name: current.map(str::to_owned), ..Default::default() };
+        PersistentVolumeClaim { metadata: meta("c", "default"), spec: Some(spec), status: Some(status) }.into()
+    };
+    let within = |o: &Object| quota::in_scope(of_gold.spec.as_ref().expect("a spec"), o);
+    assert!(within(&claim(Some("gold"), None)) && within(&claim(Some("iron"), Some("gold"))));
+    assert!(!within(&claim(Some("iron"), None)) && !within(&claim(None, None)) && !within(&web().into()));
+}
+
+#[test]
+fn what_is_limited_needs_a_quota() {
+    let mut w = World::new(vec![namespace("default", "Active"), account()]);
+    let scope = ScopedResourceSelectorRequirement { scope_name: "PriorityClass".into(), operator: "In".into(), values: Some(vec!["high".into()]) };
+    let limited = quota::LimitedResource { resource: "pods".into(), match_contains: vec!["pods".into()], match_scopes: vec![scope], ..Default::default() };
+    w.config.admission.limited_resources = vec![limited];
+    assert_eq!(admit(&w, web()).expect_err("bare"), "pods \"web\" is forbidden: insufficient quota to consume: count/pods,pods");
+    let quotas = || vec![namespace("default", "Active"), account(), quota_of(&[("pods", "2"), ("count/pods", "2")], &[])];
+    w.snapshot = World::new(quotas()).snapshot;
+    assert!(admit(&w, web()).is_ok());
+    let mut p = web();
+    p.spec.as_mut().expect("spec").priority_class_name = Some("high".into());
+    let r = request(Kind::Pod, Operation::Create, "default", "web");
+    let e = charge(&w.ctx(), &r, &p.into(), None).expect_err("no quota for the class");
+    assert_eq!(e.message, "insufficient quota to match these scopes: [{PriorityClass In [high]}]");
+}
+
+#[test]
+fn namespaces_say_where_pods_run() {
+    let noted = |pairs: &[(&str, &str)]| {
+        let mut o = namespace("default", "Active");
+        o.meta_mut().annotations = Some(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
+        o
+    };
+    let plugins = ["PodNodeSelector".to_owned(), "PodTolerationRestriction".to_owned()];
+    let world = |ns: Object| {
+        let mut w = World::new(vec![ns, account()]);
+        w.config.plugins = crate::Plugins::with(&plugins, &[]).expect("plugins");
+        w.config.admission.node_selectors = [("clusterDefaultNodeSelector".to_owned(), "zone=a".to_owned())].into();
+        w
+    };
+    let of = |pod: &Pod| pod.spec.as_ref().and_then(|s| s.node_selector.clone()).unwrap_or_default();
+    assert_eq!(of(&admit(&world(noted(&[])), web()).expect("a pod"))["zone"], "a");
+    let w = world(noted(&[("scheduler.alpha.kubernetes.io/node-selector", "zone=b,disk=ssd")]));
+    assert_eq!(of(&admit(&w, web()).expect("a pod")).len(), 2);
+    let mut p = web();
+    p.spec.as_mut().expect("spec").node_selector = Some([("zone".to_owned(), "c".to_owned())].into());
+    assert_eq!(admit(&w, p).expect_err("elsewhere"), "pods \"web\" is forbidden: pod node label selector conflicts with its namespace node label selector");
+    let w = world(noted(&[
+        ("scheduler.alpha.kubernetes.io/defaultTolerations", r#"[{"key":"a","operator":"Exists"}]"#),
+        ("scheduler.alpha.kubernetes.io/tolerationsWhitelist", r#"[{"key":"a","operator":"Exists"},{"key":"node.kubernetes.io/not-ready","operator":"Exists"},{"key":"node.kubernetes.io/unreachable","operator":"Exists"}]"#),
+    ]));
+    let tolerated = admit(&w, web()).expect("a pod").spec.expect("spec").tolerations.unwrap_or_default();
+    assert!(tolerated.iter().any(|t| t.key.as_deref() == Some("a")), "{tolerated:?}");
+    let mut p = web();
+    p.spec.as_mut().expect("spec").tolerations = Some(vec![Toleration { operator: Some("Exists".into()), ..Default::default() }]);
+    let told = "pod tolerations (possibly merged with namespace default tolerations) conflict with its namespace whitelist";
+    assert_eq!(admit(&w, p).expect_err("everything"), told);
+}
+
+#[test]
+fn the_installation_says_what_namespaces_do_not() {
+    use security::{Demand, Level, PodSecurity, Policy};
+    let mut w = World::new(vec![namespace("default", "Active"), account()]);
+    let restricted = Demand { level: Level::Restricted, ..Demand::default() };
+    w.config.admission.pod_security = PodSecurity {
+        defaults: Policy { enforce: restricted, ..Policy::default() },
+        usernames: vec!["bob".into()],
+        runtime_classes: vec!["vm".into()],
+        ..PodSecurity::default()
+    };
+    assert!(admit(&w, web()).expect_err("refused").starts_with("pods \"web\" is forbidden: violates PodSecurity \"restricted:latest\": "));
+    let told = |w: &World, pod: Pod| annotations(&w.ctx(), &request(Kind::Pod, Operation::Create, "default", "web"), &pod.into(), None);
+    let mut p = web();
+    p.spec.as_mut().expect("spec").runtime_class_name = Some("vm".into());
+    assert_eq!(told(&w, p), [("pod-security.kubernetes.io/exempt", "runtimeClass".to_owned())]);
+    w.user.name = "bob".into();
+    assert_eq!(told(&w, web()), [("pod-security.kubernetes.io/exempt", "user".to_owned())]);
+    w.config.admission.pod_security.namespaces = vec!["default".into()];
+    let mut ns = namespace("default", "Active");
+    ns.meta_mut().labels = Some([("pod-security.kubernetes.io/enforce".to_owned(), "baseline".to_owned())].into());
+    let warned = warnings(&w.ctx(), &request(Kind::Namespace, Operation::Create, "", "default"), &ns, None);
+    assert_eq!(warned, ["namespace \"default\" is exempt from Pod Security, and the policy (enforce=baseline:latest) will be ignored"]);
+}

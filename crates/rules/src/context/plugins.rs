@@ -35,10 +35,15 @@ const ON_REQUEST: &[&str] = &[
     "AlwaysDeny",
     "AlwaysPullImages",
     "DenyServiceExternalIPs",
+    "EventRateLimit",
     "ExtendedResourceToleration",
+    "ImagePolicyWebhook",
     "LimitPodHardAntiAffinityTopology",
+    "NamespaceAutoProvision",
     "NamespaceExists",
     "OwnerReferencesPermissionEnforcement",
+    "PodNodeSelector",
+    "PodTolerationRestriction",
 ];
 
 /// Plugins of v1.36 whose rules are part of others here, or of features that are off: they cannot be disabled.
@@ -52,9 +57,6 @@ const ALWAYS: &[&str] = &[
     "PodResizeValidator",
 ];
 
-/// Plugins of v1.36 that there are not here: they cannot be enabled.
-const NEVER: &[&str] = &["EventRateLimit", "ImagePolicyWebhook", "NamespaceAutoProvision", "PodNodeSelector", "PodTolerationRestriction"];
-
 /// Why a choice of plugins is refused; the first two in the API server's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PluginError {
@@ -64,9 +66,6 @@ pub enum PluginError {
     /// In both lists.
     #[error("{0} in enable-admission-plugins and disable-admission-plugins overlapped")]
     Both(String),
-    /// Timonel has no such plugin.
-    #[error("enable-admission-plugins: Timonel has no plugin {0:?}")]
-    Never(String),
     /// Timonel cannot do without the plugin.
     #[error("disable-admission-plugins: the rules of {0:?} cannot be switched off")]
     Always(String),
@@ -89,7 +88,6 @@ impl Plugins {
         for name in named(disable) {
             match () {
                 () if ALWAYS.contains(&name) => return Err(PluginError::Always(name.to_owned())),
-                () if NEVER.contains(&name) => {}
                 () => {
                     let known = known(name).ok_or_else(|| PluginError::Unknown { flag: "disable", name: name.to_owned() })?;
                     plugins.disabled.insert(known);
@@ -99,7 +97,6 @@ impl Plugins {
         for name in named(enable) {
             match () {
                 () if named(disable).any(|d| d == name) => return Err(PluginError::Both(name.to_owned())),
-                () if NEVER.contains(&name) => return Err(PluginError::Never(name.to_owned())),
                 () if ALWAYS.contains(&name) => {}
                 () => {
                     let known = known(name).ok_or_else(|| PluginError::Unknown { flag: "enable", name: name.to_owned() })?;
@@ -154,7 +151,6 @@ mod tests {
         assert_eq!(refused("Nothing", ""), r#"enable-admission-plugins plugin "Nothing" is unknown"#);
         assert_eq!(refused("", "Nothing"), r#"disable-admission-plugins plugin "Nothing" is unknown"#);
         assert_eq!(refused("Priority", "Priority"), "Priority in enable-admission-plugins and disable-admission-plugins overlapped");
-        assert_eq!(refused("EventRateLimit", ""), r#"enable-admission-plugins: Timonel has no plugin "EventRateLimit""#);
         assert_eq!(refused("", "CertificateSigning"), r#"disable-admission-plugins: the rules of "CertificateSigning" cannot be switched off"#);
         assert!(with("CertificateSigning", "EventRateLimit").is_ok());
     }
