@@ -28,9 +28,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 /// A TLS handshake may take this long.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,7 +76,7 @@ pub(crate) async fn serve(stream: TcpStream, address: SocketAddr, acceptor: TlsA
         async move {
             let reply = handler::handle(shared, peer, request.map(Arriving::new)).await;
             if multiplexed && reply.extensions().get::<handler::Stranger>().is_some() {
-                open.0.leave();
+                open.0.leave().await;
             }
             Ok::<_, Infallible>(reply.map(|body| Counted { body, _open: open }))
         }
@@ -95,6 +95,7 @@ pub(crate) async fn serve(stream: TcpStream, address: SocketAddr, acceptor: TlsA
         return;
     }
     connection.as_mut().graceful_shutdown();
+    life.left.cancel();
     // A request that came in the last moment is still answered, unless the whole server goes.
     while tokio::time::timeout(DRAIN_TIMEOUT, connection.as_mut()).await.is_err() && matches!(ended, End::Idle | End::Stranger) && life.is_busy() {}
 }
@@ -122,8 +123,9 @@ struct Life {
     idle_since: AtomicU64,
     /// Since when the client takes nothing; zero: it does.
     stalled_since: AtomicU64,
-    /// Told when no further request is wanted.
-    leaving: Notify,
+    /// Told when no further request is wanted, and when the other end has been told.
+    leaving: CancellationToken,
+    left: CancellationToken,
 }
 
 impl Life {
@@ -134,7 +136,8 @@ impl Life {
             asked: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(0),
-            leaving: Notify::new(),
+            leaving: CancellationToken::new(),
+            left: CancellationToken::new(),
         }
     }
 
@@ -170,14 +173,15 @@ impl Life {
             };
             tokio::select! {
                 () = tokio::time::sleep(later) => {}
-                () = self.leaving.notified() => return End::Stranger,
+                () = self.leaving.cancelled() => return End::Stranger,
             }
         }
     }
 
-    /// Ends the connection when what was asked is answered.
-    fn leave(&self) {
-        self.leaving.notify_one();
+    /// Ends the connection when what was asked is answered: the other end hears of it before the answer.
+    async fn leave(&self) {
+        self.leaving.cancel();
+        self.left.cancelled().await;
     }
 
     fn wrote(&self, pending: bool) {

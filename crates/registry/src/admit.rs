@@ -114,6 +114,30 @@ impl Admission<'_> {
         admission::charge(self.ctx, &self.request, object, old)
     }
 
+    /// The same, with what the writer is warned of: of a write that is refused late, too.
+    pub(crate) async fn validate_warned(&self, object: &Object, old: Option<&Object>, warnings: &mut Vec<String>) -> Result<Vec<Charge>, ApiError> {
+        let done = self.validate(object, old).await;
+        self.warn(object, old, done, warnings)
+    }
+
+    /// What in-tree plugins warn of; a refusal takes all warnings along.
+    pub(crate) fn warn<T>(
+        &self,
+        object: &Object,
+        old: Option<&Object>,
+        done: Result<T, ApiError>,
+        warnings: &mut Vec<String>,
+    ) -> Result<T, ApiError> {
+        let refused_by_plugin = done.is_err() && admission::validate(self.ctx, &self.request, object, old).is_err();
+        if !refused_by_plugin {
+            warnings.extend(admission::warnings(self.ctx, &self.request, object, old));
+        }
+        if let (Err(_), Some(notes)) = (&done, &self.caller.notes) {
+            warnings.drain(..).for_each(|w| notes.warn(w));
+        }
+        done
+    }
+
     /// The plugins that need more than a look: one counts, the other asks somebody.
     async fn plugins_outside(&self, object: &Object) -> Result<(), ApiError> {
         let (request, plugins) = (&self.request, &self.ctx.config.plugins);

@@ -206,12 +206,12 @@ impl Registry {
         }
         customs::judge(definition, &object, Some(old.object()), &mut errors);
         refuse(&object, &errors)?;
-        let charges = self.validate_changed(&admission, next, &object, old).await?;
         let mut warnings = match target.subresource {
             "" => (rules.warnings)(&object, Some(old.object())),
             _ => Vec::new(),
         };
-        warnings.extend(admission::warnings(&ctx, &admission.request, &object, Some(old.object())));
+        let done = self.validate_changed(&admission, next, &object, old).await;
+        let charges = admission.warn(&object, Some(old.object()), done, &mut warnings)?;
         let object = self.store_as(snapshot, &target.resource, object).await?;
         Ok((object, warnings, charges))
     }

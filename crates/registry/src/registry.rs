@@ -333,7 +333,7 @@ impl Registry {
         (rules.default)(&mut object);
         rules::gated::fill(&self.settings.gates, &mut object);
         if self.settings.config.plugins.adds("NamespaceAutoProvision") && !options.dry_run {
-            Box::pin(self.provide_namespace(target)).await?;
+            Box::pin(self.provide_namespace(target, object.meta().name.as_deref().unwrap_or_default())).await?;
         }
         object = self.admit_create(caller, owners, target, object, options).await?;
         let late = self.calls_out();
@@ -383,7 +383,7 @@ impl Registry {
     }
 
     /// The plugin `NamespaceAutoProvision`: what is created in a namespace that there is not brings it along.
-    async fn provide_namespace(&self, target: &Target) -> Result<(), ApiError> {
+    async fn provide_namespace(&self, target: &Target, name_of: &str) -> Result<(), ApiError> {
         let name = &target.key.namespace;
         if name.is_empty() || self.snapshot().get::<Namespace>("", name).is_some() {
             return Ok(());
@@ -393,7 +393,7 @@ impl Registry {
         let caller = Caller::new("system:apiserver", &["system:masters"]);
         let of_namespace = Target::new(Kind::Namespace, ObjectKey::cluster(name.clone()));
         match self.create(&caller, &of_namespace, namespace.into(), &WriteOptions::default()).await {
-            Err(e) if !e.is_already_exists() => Err(ApiError::forbidden(&target.resource, &target.key.name, e.message)),
+            Err(e) if !e.is_already_exists() => Err(ApiError::forbidden(&target.resource, name_of, e.message)),
             _ => Ok(()),
         }
     }
@@ -468,13 +468,12 @@ impl Registry {
         let request = create_request(target, &object, options);
         let (given, connect, settle) = (Given::Create(options), None, &crate::admit::settle);
         let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle, connect };
-        let charges = admission.validate(&object, None).await?;
+        let mut warnings = (rules.warnings)(&object, None);
+        let charges = admission.validate_warned(&object, None, &mut warnings).await?;
         if versioned && !options.dry_run {
             // The original says this without a reason.
             return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
-        let mut warnings = (rules.warnings)(&object, None);
-        warnings.extend(admission::warnings(&ctx, &admission.request, &object, None));
         let object = self.store_as(&snapshot, &target.resource, object).await?;
         Ok((object, warnings, charges))
     }

@@ -34,14 +34,31 @@ pub(crate) fn workload_selector(s: &LabelSelector) -> Bare {
     if *s == LabelSelector::default() { null() } else { selector(s) }
 }
 
+/// What Go calls a JSON value.
+fn word(v: &Value) -> &'static str {
+    match v {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
 /// Tolerations out of their JSON.
 pub(crate) fn tolerations(json: &str) -> Result<Vec<Toleration>, String> {
-    let all: Vec<Map<String, Value>> = serde_json::from_str(json).map_err(|e| e.to_string())?;
-    let one = |t: &Map<String, Value>| {
+    let wrong = |what: &Value, to: &str| format!("json: cannot unmarshal {} into Go value of type {to}", word(what));
+    let all: Vec<Value> = match serde_json::from_str(json).map_err(|e| e.to_string())? {
+        Value::Array(all) => all,
+        other => return Err(wrong(&other, "[]v1.Toleration")),
+    };
+    let one = |t: &Value| {
+        let t = t.as_object().ok_or_else(|| wrong(t, "v1.Toleration"))?;
         let text = |key: &str| match t.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(other) => Err(format!("json: cannot unmarshal {other} into Go struct field Toleration.{key} of type string")),
+            Some(other) => Err(format!("json: cannot unmarshal {} into Go struct field Toleration.{key} of type string", word(other))),
         };
         let seconds = t.get("tolerationSeconds").and_then(Value::as_i64);
         Ok(Toleration { key: text("key")?, operator: text("operator")?, value: text("value")?, effect: text("effect")?, toleration_seconds: seconds })

@@ -193,6 +193,7 @@ fn settings() -> Config {
         advertise_address: std::net::Ipv4Addr::LOCALHOST.into(),
         secure_port: 6443,
         plugins: rules::Plugins::default(),
+        admission: rules::AdmissionSettings::default(),
     }
 }
 

@@ -44,7 +44,7 @@ fn annotation<'c>(ctx: &'c Ctx<'_>, namespace: &str, key: &str) -> Result<Option
 fn labels(text: &str) -> Result<Labels, ApiError> {
     let pairs = text.split(',').filter(|_| !text.is_empty());
     let pair = |part: &str| {
-        let (key, value) = part.split_once('=').ok_or_else(|| ApiError::new(500, "", format!("invalid selector: {text}")))?;
+        let (key, value) = part.split_once('=').ok_or_else(|| ApiError::new(500, "", format!("invalid selector: [{part}]")))?;
         Ok((key.trim().to_owned(), value.trim().to_owned()))
     };
     pairs.map(pair).collect()

@@ -197,7 +197,7 @@ fn covered(ctx: &Ctx<'_>, request: &Request, object: &Object, (asked, wanted): (
     if bare.is_empty() {
         return Ok(());
     }
-    Err(ApiError::new(403, "", format!("insufficient quota to match these scopes: [{}]", bare.join(" "))))
+    Err(ApiError::new(500, "", format!("insufficient quota to match these scopes: [{}]", bare.join(" "))))
 }
 
 /// A scope as Go prints it.
