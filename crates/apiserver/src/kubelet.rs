@@ -135,7 +135,24 @@ fn check_log_options(call: &Call) -> Result<(), ApiError> {
     } else if let Some(n) = since.filter(|n| *n < 1) {
         wrong.invalid(&Path::new("sinceSeconds"), n, "must be greater than 0");
     }
+    log_stream(call, tail, &mut wrong);
     if wrong.is_empty() { Ok(()) } else { Err(ApiError::invalid("", "PodLogOptions", &call.info.name, &wrong)) }
+}
+
+/// One of the two streams alone (KEP-3288).
+fn log_stream(call: &Call, tail: Option<i64>, wrong: &mut FieldErrors) {
+    const STREAMS: [&str; 3] = ["All", "Stderr", "Stdout"];
+    let Some(stream) = call.info.param("stream") else { return };
+    if !call.shared.registry.settings().gates.on("PodLogsQuerySplitStreams") {
+        wrong.forbidden(&Path::new("stream"), "may not be specified");
+        return;
+    }
+    if !STREAMS.contains(&stream) {
+        wrong.not_supported(&Path::new("stream"), stream, &STREAMS);
+    }
+    if stream != "All" && tail.is_some() {
+        wrong.forbidden(&Path::new("[]"), "`tailLines` and specific `stream` are mutually exclusive for now");
+    }
 }
 
 fn log_query(call: &Call) -> String {

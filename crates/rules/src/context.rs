@@ -10,8 +10,11 @@ use kinds::Resource;
 use std::collections::BTreeMap;
 
 mod gates;
+mod needs;
 mod plugins;
 pub use gates::{GateError, Gates};
+#[cfg(test)]
+pub(crate) use needs::NEEDS;
 pub use plugins::{PluginError, Plugins};
 
 /// Who asks.

@@ -2,6 +2,7 @@
 //!
 //! Docs: "Feature Gates".
 
+use super::needs::NEEDS;
 use schema::{Feature, Stage, features};
 use std::collections::BTreeMap;
 
@@ -20,6 +21,9 @@ pub enum GateError {
     /// A gate that cannot be turned any more.
     #[error("cannot set feature gate {name} to {value}, feature is locked to {locked}")]
     Locked { name: String, value: bool, locked: bool },
+    /// Gates that are on without those that they need.
+    #[error("{0}")]
+    Needs(String),
 }
 
 /// The gates that change what Timonel does. Other features are there or not, whatever their gates say.
@@ -69,6 +73,7 @@ const HEEDED: &[&str] = &[
     "PodCertificateRequest",
     "PodDeletionCost",
     "PodLevelResources",
+    "PodLogsQuerySplitStreams",
     "PodTopologyLabelsAdmission",
     "RelaxedServiceNameValidation",
     "RemoteRequestHeaderUID",
@@ -121,7 +126,23 @@ impl Gates {
             gates.extend(of_stage.map(|f| (f.name, *on)));
         }
         gates.extend(named.into_iter().map(|(gate, on)| (gate.name, on)));
-        Ok(Self(gates))
+        Self(gates).sound()
+    }
+
+    /// What is on has what it needs.
+    fn sound(self) -> Result<Self, GateError> {
+        let mut wrong = Vec::new();
+        for (name, needed) in NEEDS.iter().filter(|(name, _)| self.on(name)) {
+            let off: Vec<&str> = needed.iter().copied().filter(|n| !self.on(n)).collect();
+            if !off.is_empty() {
+                wrong.push(format!("{name} is enabled, but depends on features that are disabled: [{}]", off.join(" ")));
+            }
+        }
+        match wrong.len() {
+            0 => Ok(self),
+            1 => Err(GateError::Needs(wrong.remove(0))),
+            _ => Err(GateError::Needs(format!("[{}]", wrong.join(", ")))),
+        }
     }
 
     /// Whether a gate is on. Unknown gates are off.
@@ -170,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_list_changes_the_defaults() {
-        let gates = Gates::parse("ContainerStopSignals=true, APIServerIdentity=false").expect("gates");
+        let gates = Gates::parse("ContainerStopSignals=true, APIServerIdentity=false,UnknownVersionInteroperabilityProxy=false").expect("gates");
         assert!(gates.on("ContainerStopSignals") && !gates.on("APIServerIdentity"));
         assert!(gates.on("WatchList") && !Gates::default().on("ContainerStopSignals"), "the others are as they were");
         assert!(!Gates::default().on("NoSuchGate"));
@@ -200,6 +221,10 @@ mod tests {
         assert_eq!(
             refused("WatchList=maybe"),
             r#"invalid value of WatchList=maybe, err: strconv.ParseBool: parsing "maybe": invalid syntax"#
+        );
+        assert_eq!(
+            refused("APIServerIdentity=false"),
+            "UnknownVersionInteroperabilityProxy is enabled, but depends on features that are disabled: [APIServerIdentity]"
         );
         assert_eq!(
             refused("APIServerTracing=false"),

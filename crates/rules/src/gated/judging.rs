@@ -109,7 +109,13 @@ fn selinux(gates: &Gates, spec: &PodSpec, old: Option<&PodSpec>, at: &str, e: &m
     let any = old.is_some_and(|o| policy(o).is_some()) || gates.on("SELinuxMount");
     let known: &[&str] = if any { &["MountOption", "Recursive"] } else { &["Recursive"] };
     if !known.contains(&wanted.as_str()) {
-        e.not_supported(&Path::new(at).child("securityContext").child("seLinuxChangePolicy"), &wanted, known);
+        let at = Path::new(at).child("securityContext").child("seLinuxChangePolicy");
+        let first = e.0.iter().position(|x| x.path == at);
+        e.not_supported(&at, &wanted, known);
+        // Before what is said of other systems.
+        if let Some(i) = first {
+            e.0[i..].rotate_right(1);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! what gates change of verdicts.
 
 use super::{drop_disabled, fill, judge, prepare_create};
+use crate::context::NEEDS;
 use crate::{Gates, rules};
 use kinds::{FieldErrors, Kind, Object};
 use serde_json::{Value, json};
@@ -15,7 +16,22 @@ fn object(kind: Kind, rest: &Value) -> Object {
 }
 
 fn gates(name: &str, on: bool) -> Gates {
-    Gates::parse(&format!("{name}={on}")).expect("a gate")
+    Gates::parse(&list(name, on)).expect("gates")
+}
+
+/// A gate turned, and what goes with it: what needs it goes off, what it needs comes on.
+fn list(name: &str, on: bool) -> String {
+    let linked = |name: &str| -> Vec<&'static str> {
+        let of = |(gate, needed): &(&'static str, &'static [&'static str])| match on {
+            true if *gate == name => needed.to_vec(),
+            false if needed.contains(&name) => vec![*gate],
+            _ => Vec::new(),
+        };
+        NEEDS.iter().flat_map(of).collect()
+    };
+    let mut all = format!("{name}={on}");
+    linked(name).into_iter().for_each(|other| all.push_str(&format!(",{other}={on}")));
+    all
 }
 
 fn pod(container: Value, spec: Value) -> Value {
@@ -184,7 +200,7 @@ fn keys_are_merged_into_selectors_with_both_gates() {
     };
     assert!(merged(""));
     assert!(!merged("MatchLabelKeysInPodTopologySpreadSelectorMerge=false"));
-    assert!(!merged("MatchLabelKeysInPodTopologySpread=false"));
+    assert!(!merged(&list("MatchLabelKeysInPodTopologySpread", false)));
 }
 
 #[test]
@@ -251,10 +267,10 @@ fn gates_change_what_is_refused() {
     ];
     for (gate, kind, tree, off, on) in cases {
         let own = |all: Vec<String>| -> Vec<String> { all.into_iter().filter(|x| !x.starts_with("spec.clusterIP")).collect() };
-        assert_eq!(own(wrong(&format!("{gate}=false"), kind, tree, None)), off, "{gate} off");
-        assert_eq!(own(wrong(&format!("{gate}=true"), kind, tree, None)), on, "{gate} on");
+        assert_eq!(own(wrong(&list(gate, false), kind, tree, None)), off, "{gate} off");
+        assert_eq!(own(wrong(&list(gate, true), kind, tree, None)), on, "{gate} on");
         if matches!(gate, "SELinuxMount" | "TaintTolerationComparisonOperators" | "UserNamespacesHostNetworkSupport" | "HPAScaleToZero") {
-            assert_eq!(wrong(&format!("{gate}=false"), kind, tree, Some(tree)), [""; 0], "{gate} off, and used before");
+            assert_eq!(wrong(&list(gate, false), kind, tree, Some(tree)), [""; 0], "{gate} off, and used before");
         }
     }
 }
