@@ -195,7 +195,11 @@ impl Registry {
         }
         let mut errors = FieldErrors::default();
         match (target.subresource, whole) {
-            ("status", _) => (rules.validate_status_update)(&object, old.object(), &mut errors),
+            ("status", _) => {
+                let verb = if matches!(next, Next::Replace(_)) { "update" } else { "patch" };
+                rules::devices::authority::judge_status(&ctx, verb, &object, old.object(), &mut errors);
+                (rules.validate_status_update)(&object, old.object(), &mut errors);
+            }
             (sub, _) if !sub.is_empty() => rules::validate_subresource(sub, &object, old.object(), &mut errors),
             // It judges the whole new object too: what only a create must satisfy stands in `validate`.
             _ => (rules.validate_update)(&object, old.object(), &mut errors),

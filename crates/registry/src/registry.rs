@@ -461,6 +461,7 @@ impl Registry {
         rules::allocate(&ctx, &mut object, None, options.dry_run)?;
         rules::stamps::on_create(&mut object, ctx.now);
         let mut errors = FieldErrors::default();
+        rules::devices::authority::judge_create(&ctx, &target.key.namespace, &object, &mut errors);
         (rules.validate)(&object, &mut errors);
         rules::gated::judge(ctx.gates, "", &object, None, &mut errors);
         customs::judge(definition, &object, None, &mut errors);

@@ -9,13 +9,14 @@ use crate::read::{fill, has, items, on, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, meta_fields};
 use kinds::api::core::v1::NodeSelector;
 use kinds::api::resource::v1::{
-    Device, DeviceClaim, DeviceClass, DeviceRequest, DeviceSelector, DeviceToleration, ExactDeviceRequest, OpaqueDeviceConfiguration,
+    AllocatedDeviceStatus, Device, DeviceClaim, DeviceClass, DeviceRequest, DeviceSelector, DeviceToleration, ExactDeviceRequest, OpaqueDeviceConfiguration,
     ResourceClaim, ResourceClaimStatus, ResourceClaimTemplate, ResourceSlice, ResourceSliceSpec,
 };
 use kinds::field::Bare;
 use kinds::{FieldErrors, Kind, Object, Path};
 use std::collections::BTreeSet;
 
+pub mod authority;
 mod selector;
 mod shown;
 #[cfg(test)]
@@ -25,6 +26,28 @@ const REQUESTS_MAX: usize = 32;
 const DEVICES_MAX: usize = 128;
 const SELECTORS_MAX: usize = 32;
 const RESERVED_MAX: usize = 256;
+
+/// What drivers said of devices goes with their allocation.
+fn forget_deallocated(new: &mut ResourceClaim, old: &ResourceClaim) {
+    fn allocated(c: &ResourceClaim) -> BTreeSet<(&str, &str, &str, &str)> {
+        let devices = c.status.as_ref().and_then(|s| s.allocation.as_ref()?.devices.as_ref());
+        let results = devices.map(|d| items(&d.results)).unwrap_or_default();
+        results.iter().map(|r| (r.driver.as_str(), r.pool.as_str(), r.device.as_str(), s(&r.share_id))).collect()
+    }
+    let (before, now) = (allocated(old), allocated(new));
+    let gone = |d: &AllocatedDeviceStatus| {
+        let key = (d.driver.as_str(), d.pool.as_str(), d.device.as_str(), s(&d.share_id));
+        before.contains(&key) && !now.contains(&key)
+    };
+    let said = new.status.as_ref().map(|st| items(&st.devices)).unwrap_or_default();
+    if !said.iter().any(gone) {
+        return;
+    }
+    let kept: Vec<_> = said.iter().filter(|d| !gone(d)).cloned().collect();
+    if let Some(st) = &mut new.status {
+        st.devices = Some(kept).filter(|k| !k.is_empty());
+    }
+}
 
 pub(crate) const CLAIM_ROW: Rules = Rules {
     default: edit!(ResourceClaim, |c: &mut ResourceClaim| claim_defaults(c.spec.devices.as_mut())),
@@ -36,6 +59,7 @@ pub(crate) const CLAIM_ROW: Rules = Rules {
         if let Some(st) = n.status.as_mut().filter(|st| st.allocation.is_none()) {
             st.reserved_for = st.reserved_for.take().filter(|r| !r.is_empty());
         }
+        forget_deallocated(n, o);
     })),
     validate: check!(ResourceClaim, |c: &ResourceClaim, e: &mut FieldErrors| claim(c.spec.devices.as_ref(), &Path::new("spec"), e)),
     validate_update: check_with_old!(ResourceClaim, |n: &ResourceClaim, o: &ResourceClaim, e: &mut FieldErrors| {

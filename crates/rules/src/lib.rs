@@ -16,7 +16,7 @@ pub mod convert;
 mod coordination;
 pub mod core;
 pub mod customs;
-mod devices;
+pub mod devices;
 mod extensions;
 pub mod fairness;
 mod flow;

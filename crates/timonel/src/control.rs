@@ -303,7 +303,7 @@ fn shared(
     stopping: watch::Receiver<bool>,
 ) -> Result<Arc<Shared>> {
     let tokens = Arc::new(tokens(config, m)?);
-    let (signer, judges_uid) = (Arc::clone(&tokens), config.serving.gates()?.on("TokenRequestServiceAccountUIDValidation"));
+    let (signer, judges_uid) = (Arc::clone(&tokens), registry.settings().gates.on("TokenRequestServiceAccountUIDValidation"));
     registry.connect_token_issuer(Box::new(move |snapshot, key, request| {
         apiserver::issue_token(&signer, &RandomIds, SystemClock.now(), snapshot, key, request, judges_uid)
     }));
