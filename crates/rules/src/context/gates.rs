@@ -52,6 +52,7 @@ const HEEDED: &[&str] = &[
     "DRAPartitionableDevices",
     "DRAPrioritizedList",
     "DRAResourceClaimDeviceStatus",
+    "DRAResourceClaimGranularStatusAuthorization",
     "DeploymentReplicaSetTerminatingReplicas",
     "EnvFiles",
     "GenericWorkload",
