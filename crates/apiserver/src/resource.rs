@@ -604,7 +604,6 @@ async fn create_below(mut call: Call, served: Served) -> Result<Reply, ApiError>
         Object::TokenRequest(_) => {
             let target = Target::new(served.resource.clone(), key.clone()).sub("token");
             registry.own_posted(&call.caller, &options, "token", &mut object);
-            object.meta_mut().uid = Some(call.shared.ids.uid());
             let shown = registry.admit_posted(&call.caller, &target, object, &options).await?;
             let Object::TokenRequest(t) = &shown else { return Err(ApiError::no_such_path()) };
             crate::reviews::token(&call, &key, t)

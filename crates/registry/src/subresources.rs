@@ -79,8 +79,9 @@ impl Registry {
         let shown = self.admit_posted(caller, &target, Object::from(binding.clone()), options).await?;
         let Object::Binding(binding) = &shown else { return Err(ApiError::internal("a binding became something else")) };
         let now = crate::registry::whole_seconds(self.clock.now());
-        let clears = self.settings.gates.on("ClearingNominatedNodeNameAfterBinding");
-        let next = |old: &Entry| bound(old, binding, Time(now), clears);
+        let gates = &self.settings.gates;
+        let parts = (gates.on("ClearingNominatedNodeNameAfterBinding"), gates.on("PodTopologyLabelsAdmission"));
+        let next = |old: &Entry| bound(old, binding, Time(now), parts);
         self.modify(caller, &target, options, Next::Unowned(&next)).await
     }
 
@@ -152,7 +153,7 @@ impl Registry {
     }
 }
 
-fn bound(old: &Entry, binding: &Binding, now: Time, clears: bool) -> Result<Object, ApiError> {
+fn bound(old: &Entry, binding: &Binding, now: Time, (clears, labels): (bool, bool)) -> Result<Object, ApiError> {
     let resource = Resource::from(Kind::Pod);
     // What is wrong with the binding is told of the subresource.
     let conflict = |why: String| {
@@ -180,7 +181,7 @@ fn bound(old: &Entry, binding: &Binding, now: Time, clears: bool) -> Result<Obje
     for (k, v) in binding.metadata.annotations.iter().flatten() {
         pod.metadata.annotations.get_or_insert_default().insert(k.clone(), v.clone());
     }
-    for (k, v) in binding.metadata.labels.iter().flatten() {
+    for (k, v) in binding.metadata.labels.iter().flatten().filter(|_| labels) {
         pod.metadata.labels.get_or_insert_default().insert(k.clone(), v.clone());
     }
     let status = pod.status.get_or_insert_default();

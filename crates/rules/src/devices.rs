@@ -105,6 +105,9 @@ pub(crate) const SLICE_ROW: Rules = Rules {
     default: edit!(ResourceSlice, |x: &mut ResourceSlice| {
         for d in x.spec.devices.iter_mut().flatten() {
             d.capacity.iter_mut().flatten().for_each(|(_, c)| spell(&mut c.value));
+            for m in d.node_allocatable_resource_mappings.iter_mut().flatten().map(|(_, m)| m) {
+                spell(m.allocation_multiplier.get_or_insert_with(|| kinds::QuantityText("1".into())));
+            }
         }
         for c in x.spec.shared_counters.iter_mut().flatten() {
             c.counters.values_mut().for_each(|c| spell(&mut c.value));

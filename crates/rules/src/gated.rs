@@ -99,7 +99,11 @@ const SPREAD_MERGE: [&str; 2] = ["MatchLabelKeysInPodTopologySpread", "MatchLabe
 
 /// Before an update, by whichever of the kind's ways: the same around it.
 pub fn prepare_update(gates: &Gates, subresource: &str, object: &mut Object, old: &Object, prepare: impl FnOnce(&mut Object) -> bool) -> bool {
-    drop_disabled(gates, object, Some(old));
+    // A slice's generation counts what is dropped; a node's status is written as it is.
+    let (late, as_is) = (matches!(object, Object::ResourceSlice(_)), matches!(object, Object::Node(_)) && subresource == "status");
+    if !late && !as_is {
+        drop_disabled(gates, object, Some(old));
+    }
     if let (Object::Pod(new), Object::Pod(old), "resize") = (&mut *object, old, subresource)
         && !gates.on("InPlacePodLevelResourcesVerticalScaling")
         && let (Some(new), Some(old)) = (Arc::make_mut(new).spec.as_mut(), &old.spec)
@@ -110,6 +114,9 @@ pub fn prepare_update(gates: &Gates, subresource: &str, object: &mut Object, old
     let whole = prepare(object);
     if whole {
         services::keep(object, kept);
+    }
+    if late {
+        drop_disabled(gates, object, Some(old));
     }
     whole
 }
@@ -143,7 +150,6 @@ fn drop_disabled(gates: &Gates, new: &mut Object, old: Option<&Object>) {
         Object::HorizontalPodAutoscaler(_) => dropped!(HorizontalPodAutoscaler, workloads::AUTOSCALER, gates, new, old),
         Object::Lease(_) => dropped!(Lease, services::LEASE, gates, new, old),
         Object::Node(_) => dropped!(Node, statuses::NODE, gates, new, old),
-        Object::CustomResourceDefinition(_) => dropped!(CustomResourceDefinition, statuses::DEFINITION, gates, new, old),
         Object::PersistentVolumeClaim(_) => dropped!(PersistentVolumeClaim, storage::CLAIM, gates, new, old),
         Object::CSIDriver(_) => dropped!(CSIDriver, storage::DRIVER, gates, new, old),
         Object::ResourceClaim(_) => dropped!(ResourceClaim, devices::CLAIM, gates, new, old),

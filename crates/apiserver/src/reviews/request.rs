@@ -97,6 +97,9 @@ pub fn issue(
     request.spec = Some(spec);
     request.metadata.name = Some(key.name.clone());
     request.metadata.namespace = Some(key.namespace.clone());
+    if request.metadata.uid.as_deref().unwrap_or_default().is_empty() {
+        request.metadata.uid.clone_from(&account.metadata.uid);
+    }
     request.metadata.creation_timestamp = Some(Time(Timestamp::from_second(now).unwrap_or_default()));
     Ok(request)
 }

@@ -7,10 +7,10 @@ use crate::read::{fill, items, s};
 use crate::table::{
     Rules, check, check_with_old, edit, edit_with_old, keep_spec_and_labels, warnings,
 };
-use kinds::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus};
+use kinds::api::apps::v1::{RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetSpec, StatefulSetStatus};
 use kinds::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, PodTemplateSpec, Volume};
 use kinds::field::Bare;
-use kinds::{FieldErrors, Kind, Path};
+use kinds::{FieldErrors, IntOrString, Kind, Path};
 
 pub(crate) const ROW: Rules = Rules {
     default: edit!(StatefulSet, default),
@@ -157,14 +157,18 @@ fn with_claims(spec: &StatefulSetSpec) -> PodTemplateSpec {
     template
 }
 
+fn shown(r: &RollingUpdateStatefulSetStrategy) -> String {
+    let most = serde_json::to_string(&r.max_unavailable).unwrap_or_default();
+    format!("{{\"Partition\":{},\"MaxUnavailable\":{most}}}", r.partition.unwrap_or_default())
+}
+
 fn update_strategy(spec: &StatefulSetSpec, path: &Path, e: &mut FieldErrors) {
     let Some(u) = &spec.update_strategy else { return };
     match s(&u.type_) {
         "" => e.required(path, ""),
         "OnDelete" => {
             if let Some(r) = &u.rolling_update {
-                let shown = serde_json::json!({"Partition": r.partition.unwrap_or_default(), "MaxUnavailable": null});
-                e.invalid(&path.child("rollingUpdate"), Bare(shown.to_string()), "only allowed for updateStrategy 'RollingUpdate'");
+                e.invalid(&path.child("rollingUpdate"), Bare(shown(r)), "only allowed for updateStrategy 'RollingUpdate'");
             }
         }
         "RollingUpdate" => {
@@ -174,16 +178,16 @@ fn update_strategy(spec: &StatefulSetSpec, path: &Path, e: &mut FieldErrors) {
             if let Some(m) = &r.max_unavailable {
                 let at = at.child("maxUnavailable");
                 int_or_percent(m, &at, e);
-                if scaled_value(m, 100) == 0 {
-                    e.invalid(&at, 0, "cannot be 0");
+                match m {
+                    _ if scaled_value(m, 100) != 0 => {}
+                    IntOrString::Int(n) => e.invalid(&at, *n, "cannot be 0"),
+                    IntOrString::String(text) => e.invalid(&at, text, "cannot be 0"),
                 }
                 not_more_than_all(m, &at, e);
             }
         }
         other => {
-            let rolling = u.rolling_update.as_ref().map_or("null".to_owned(), |r| {
-                format!("{{\"Partition\":{},\"MaxUnavailable\":null}}", r.partition.unwrap_or_default())
-            });
+            let rolling = u.rolling_update.as_ref().map_or("null".to_owned(), |r| shown(r));
             let shown = format!("{{\"Type\":{other:?},\"RollingUpdate\":{rolling}}}");
             e.invalid(path, Bare(shown), "must be 'RollingUpdate' or 'OnDelete'");
         }

@@ -32,7 +32,6 @@ const HEEDED: &[&str] = &[
     "APIServerIdentity",
     "AllowParsingUserUIDFromCertAuth",
     "AuthorizePodWebsocketUpgradeCreatePermission",
-    "CRDObservedGenerationTracking",
     "ClearingNominatedNodeNameAfterBinding",
     "ClusterTrustBundle",
     "ClusterTrustBundleProjection",

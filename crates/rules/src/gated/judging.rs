@@ -69,9 +69,9 @@ fn pod(gates: &Gates, new: &Object, old: Option<&Object>, e: &mut FieldErrors) {
     if pods::restarts_all(spec) || spoiled(e, "].restartPolicyRules[") {
         restart_all(gates, spec, before, at, e);
     }
-    let keys = items(&spec.topology_spread_constraints).iter().any(|c| !items(&c.match_label_keys).is_empty());
-    if keys && !super::SPREAD_MERGE.iter().all(|g| gates.on(g)) {
-        spread_keys(spec, before, at, e);
+    if items(&spec.topology_spread_constraints).iter().any(|c| !items(&c.match_label_keys).is_empty()) {
+        let merged = super::SPREAD_MERGE.iter().all(|g| gates.on(g));
+        spread_keys(merged, spec, before, at, e);
     }
     if !e.is_empty() {
         relaxed(gates, spec, before, at, e);
@@ -110,9 +110,9 @@ fn selinux(gates: &Gates, spec: &PodSpec, old: Option<&PodSpec>, at: &str, e: &m
     let known: &[&str] = if any { &["MountOption", "Recursive"] } else { &["Recursive"] };
     if !known.contains(&wanted.as_str()) {
         let at = Path::new(at).child("securityContext").child("seLinuxChangePolicy");
-        let first = e.0.iter().position(|x| x.path == at);
+        let first = e.0.iter().position(|x| x.path == at || x.path == Path::new("spec"));
         e.not_supported(&at, &wanted, known);
-        // Before what is said of other systems.
+        // Before what is said of other systems, and of what may not change.
         if let Some(i) = first {
             e.0[i..].rotate_right(1);
         }
@@ -144,17 +144,17 @@ fn restart_all(gates: &Gates, spec: &PodSpec, old: Option<&PodSpec>, at: &str, e
     }
 }
 
-/// Keys that are not merged into the selector may not stand in it besides.
-fn spread_keys(spec: &PodSpec, old: Option<&PodSpec>, at: &str, e: &mut FieldErrors) {
+/// Keys whose labels stand in the selector besides: of merged ones more than once.
+fn spread_keys(merged: bool, spec: &PodSpec, old: Option<&PodSpec>, at: &str, e: &mut FieldErrors) {
     let twice = |p: &PodSpec| -> Vec<(usize, usize, String)> {
         let mut all = Vec::new();
         for (i, c) in items(&p.topology_spread_constraints).iter().enumerate() {
             let Some(selector) = &c.label_selector else { continue };
             for (k, key) in items(&c.match_label_keys).iter().enumerate() {
-                let plain = selector.match_labels.as_ref().is_some_and(|m| m.contains_key(key));
-                if plain || items(&selector.match_expressions).iter().any(|x| x.key == *key) {
-                    all.push((i, k, key.clone()));
-                }
+                let plain = selector.match_labels.iter().flatten().filter(|(label, _)| *label == key).count();
+                let ruled = items(&selector.match_expressions).iter().filter(|x| x.key == *key).count();
+                let times = if merged && ruled > 0 { plain + ruled - 1 } else if merged { 0 } else { plain + ruled };
+                all.extend((0..times.min(1)).map(|_| (i, k, key.clone())));
             }
         }
         all
@@ -163,7 +163,9 @@ fn spread_keys(spec: &PodSpec, old: Option<&PodSpec>, at: &str, e: &mut FieldErr
         return;
     }
     for (i, k, key) in twice(spec) {
-        let at = Path::new(at).child("topologySpreadConstraints").index(i).child("matchLabelKeys").index(k);
+        let at = Path::new(at).child("topologySpreadConstraints").index(i);
+        // Of merged keys the place among the constraints is told, as upstream does.
+        let at = if merged { at.index(k) } else { at.child("matchLabelKeys").index(k) };
         e.invalid(&at, &key, "exists in both matchLabelKeys and labelSelector");
     }
 }
@@ -194,7 +196,10 @@ fn comparisons(gates: &Gates, spec: &PodSpec, old: Option<&PodSpec>, at: &str, e
         let at = Path::new(at).child("tolerations").index(i);
         let (operator, value) = (at.child("operator"), s(&t.value));
         drop_at(e, |x| x.path == operator && x.wrong == Wrong::NotSupported);
-        let plain = value == "0" || value.strip_prefix('-').unwrap_or(value).starts_with(|c: char| ('1'..='9').contains(&c));
+        if value.is_empty() {
+            e.invalid(&at.child("value"), value, "must be non-empty");
+        }
+        let plain = value.is_empty() || value == "0" || value.strip_prefix('-').unwrap_or(value).starts_with(|c: char| ('1'..='9').contains(&c));
         if !plain || !value.strip_prefix('-').unwrap_or(value).bytes().all(|b| b.is_ascii_digit()) {
             e.invalid(&at.child("value"), value, NO_INTEGER);
         }

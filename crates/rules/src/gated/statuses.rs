@@ -1,11 +1,9 @@
 //! Fields of statuses. KEP-5517 (node allocatable resources in claims), KEP-5419 (resizing pods as a whole), KEP-5004 (extended
-//! resources from claims), KEP-4680 (device health), KEP-5365 (digests of image volumes), KEP-5328 (declared features of nodes),
-//! KEP-5277 (observed generations of definitions).
+//! resources from claims), KEP-4680 (device health), KEP-5365 (digests of image volumes), KEP-5328 (declared features of nodes).
 
 use super::Part;
 use crate::read::items;
 use kinds::api::core::v1::{ContainerStatus, Node, Pod, PodStatus};
-use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
 pub(super) const POD: &[Part<Pod>] = &[
     Part::new(
@@ -71,15 +69,4 @@ pub(super) const NODE: &[Part<Node>] = &[Part::new(
     &["NodeDeclaredFeatures"],
     |n| n.status.as_ref().is_some_and(|s| !items(&s.declared_features).is_empty()),
     |n| n.status.iter_mut().for_each(|s| s.declared_features = None),
-)];
-
-pub(super) const DEFINITION: &[Part<CustomResourceDefinition>] = &[Part::new(
-    &["CRDObservedGenerationTracking"],
-    |d| d.status.as_ref().is_some_and(|s| s.observed_generation.is_some() || items(&s.conditions).iter().any(|c| c.observed_generation.is_some())),
-    |d| {
-        if let Some(s) = &mut d.status {
-            s.observed_generation = None;
-            s.conditions.iter_mut().flatten().for_each(|c| c.observed_generation = None);
-        }
-    },
 )];

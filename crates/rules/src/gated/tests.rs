@@ -105,7 +105,6 @@ fn table() -> Vec<(&'static str, Kind, Value, &'static str)> {
         ("VolumeLimitScaling", Kind::CSIDriver, json!({"spec": {"preventPodSchedulingIfMissing": true}}), "/spec/preventPodSchedulingIfMissing"),
         ("NodeDeclaredFeatures", Kind::Node, json!({"status": {"declaredFeatures": ["a"]}}), "/status/declaredFeatures"),
         ("CoordinatedLeaderElection", Kind::Lease, json!({"spec": {"strategy": "OldestEmulationVersion"}}), "/spec/strategy"),
-        ("CRDObservedGenerationTracking", Kind::CustomResourceDefinition, json!({"spec": {"group": "g", "scope": "Cluster", "names": {"kind": "K", "plural": "ks"}, "versions": []}, "status": {"observedGeneration": 2}}), "/status/observedGeneration"),
         ("DRAExtendedResource", Kind::DeviceClass, json!({"spec": {"extendedResourceName": "a/b"}}), "/spec/extendedResourceName"),
         ("DRAPrioritizedList", Kind::ResourceClaim, json!({"spec": {"devices": {"requests": [{"name": "r", "firstAvailable": [{"name": "s", "deviceClassName": "c"}]}]}}}), "/spec/devices/requests/0/firstAvailable"),
         ("DRADeviceTaints", Kind::ResourceClaim, claim(json!({"deviceClassName": "c", "tolerations": [{"operator": "Exists"}]})), "/spec/devices/requests/0/exactly/tolerations"),

@@ -165,6 +165,9 @@ fn lifecycle(l: &mut Lifecycle) {
 fn env(v: &mut EnvVar) {
     let Some(from) = &mut v.value_from else { return };
     from.field_ref.iter_mut().for_each(field_ref);
+    from.file_key_ref.iter_mut().for_each(|f| {
+        f.optional.get_or_insert(false);
+    });
     if let Some(r) = &mut from.resource_field_ref {
         divisor(&mut r.divisor);
     }

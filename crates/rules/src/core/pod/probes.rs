@@ -125,6 +125,17 @@ pub(super) fn startup(c: &Container, spec: &PodSpec, path: &Path, e: &mut FieldE
     success_once(p, path, e);
 }
 
+/// What containers of Linux can be stopped by.
+const SIGNALS: &[&str] = &[
+    "SIGABRT", "SIGALRM", "SIGBUS", "SIGCHLD", "SIGCLD", "SIGCONT", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGIO", "SIGIOT",
+    "SIGKILL", "SIGPIPE", "SIGPOLL", "SIGPROF", "SIGPWR", "SIGQUIT", "SIGRTMAX", "SIGRTMAX-1", "SIGRTMAX-10", "SIGRTMAX-11",
+    "SIGRTMAX-12", "SIGRTMAX-13", "SIGRTMAX-14", "SIGRTMAX-2", "SIGRTMAX-3", "SIGRTMAX-4", "SIGRTMAX-5", "SIGRTMAX-6",
+    "SIGRTMAX-7", "SIGRTMAX-8", "SIGRTMAX-9", "SIGRTMIN", "SIGRTMIN+1", "SIGRTMIN+10", "SIGRTMIN+11", "SIGRTMIN+12",
+    "SIGRTMIN+13", "SIGRTMIN+14", "SIGRTMIN+15", "SIGRTMIN+2", "SIGRTMIN+3", "SIGRTMIN+4", "SIGRTMIN+5", "SIGRTMIN+6",
+    "SIGRTMIN+7", "SIGRTMIN+8", "SIGRTMIN+9", "SIGSEGV", "SIGSTKFLT", "SIGSTOP", "SIGSYS", "SIGTERM", "SIGTRAP", "SIGTSTP",
+    "SIGTTIN", "SIGTTOU", "SIGURG", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGWINCH", "SIGXCPU", "SIGXFSZ",
+];
+
 /// Hooks after the start and before the stop.
 pub(super) fn lifecycle(c: &Container, spec: &PodSpec, path: &Path, e: &mut FieldErrors) {
     let Some(l) = &c.lifecycle else { return };
@@ -138,6 +149,7 @@ pub(super) fn lifecycle(c: &Container, spec: &PodSpec, path: &Path, e: &mut Fiel
             Some("windows") if !["SIGTERM", "SIGKILL"].contains(&signal.as_str()) => {
                 e.not_supported(&path.child("stopSignal"), signal, &["SIGKILL", "SIGTERM"]);
             }
+            Some("linux") if !SIGNALS.contains(&signal.as_str()) => e.not_supported(&path.child("stopSignal"), signal, SIGNALS),
             Some(_) => {}
             None => e.forbidden(&path.child("stopSignal"), "may not be set for containers with empty `spec.os.name`"),
         }
