@@ -85,13 +85,13 @@ async fn review(call: &Call, object: Object) -> Result<Object, ApiError> {
         }
         Object::SubjectAccessReview(r) => {
             let mut r = SubjectAccessReview::clone(&r);
-            r.status = Some(access::of_anyone(shared, "SubjectAccessReview", &r.spec, FieldErrors::default()).await?);
+            r.status = Some(access::of_anyone(shared, &r.spec, FieldErrors::default()).await?);
             r.into()
         }
         Object::LocalSubjectAccessReview(r) => {
             let mut r = LocalSubjectAccessReview::clone(&r);
             let errors = access::check_local(&r.spec, &call.info.namespace);
-            r.status = Some(access::of_anyone(shared, "", &r.spec, errors).await?);
+            r.status = Some(access::of_anyone(shared, &r.spec, errors).await?);
             r.into()
         }
         Object::SelfSubjectAccessReview(r) => {

@@ -7,7 +7,7 @@ use crate::unset;
 use bytes::{BufMut, Bytes, BytesMut};
 use kinds::{Dynamic, Kind, LabelSelector, ManagedFieldsEntry, Object, ObjectMeta, Resource, Revision, for_each_kind};
 use memchr::{memchr2, memchr2_iter};
-use schema::Type;
+use schema::{Special, Type};
 use serde::{Deserialize, Serialize, ser::SerializeMap};
 use serde_json::{Map, Value};
 use std::sync::{Arc, OnceLock};
@@ -58,7 +58,7 @@ impl Serialize for Tree<'_> {
 /// # Errors
 /// Wrong shapes and wrong `apiVersion` or `kind`.
 pub fn decode(kind: Kind, json: &[u8]) -> Result<Object, DecodeError> {
-    let object = decode_kind(kind, json).or_else(|e| match date_undated(json) {
+    let object = decode_kind(kind, json).or_else(|e| match date_undated(kind, json) {
         Some(dated) => decode_kind(kind, &dated).map_err(DecodeError),
         None => Err(DecodeError(e)),
     });
@@ -85,27 +85,36 @@ fn mark_empty_selector(object: &mut Object, json: &[u8]) {
     }
 }
 
-/// The member of conditions whose time may be null: Kubernetes writes that where the types want a time.
-const CONDITION_TIME: &str = "lastTransitionTime";
 /// What stands for no time in the types: the zero time of Kubernetes' own.
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
-/// The same JSON with the zero time for every condition without one; none when there is no such condition.
-fn date_undated(json: &[u8]) -> Option<Vec<u8>> {
-    fn walk(tree: &mut Value) -> bool {
-        match tree {
-            Value::Object(members) => members.iter_mut().fold(false, |found, (name, value)| {
-                if value.is_null() && name == CONDITION_TIME {
-                    *value = NO_TIME.into();
-                    return true;
-                }
-                walk(value) || found
-            }),
-            Value::Array(items) => items.iter_mut().fold(false, |found, item| walk(item) || found),
-            _ => false,
-        }
-    }
+
+/// The same JSON with the zero time wherever the types want a time and there is none: Kubernetes reads that, and validation
+/// judges it. None when no time is missing.
+fn date_undated(kind: Kind, json: &[u8]) -> Option<Vec<u8>> {
     let mut tree: Value = serde_json::from_slice(json).ok()?;
-    walk(&mut tree).then(|| serde_json::to_vec(&tree).ok()).flatten()
+    date(&mut tree, type_of(kind)?).then(|| serde_json::to_vec(&tree).ok()).flatten()
+}
+
+fn date(tree: &mut Value, ty: &'static Type) -> bool {
+    let Value::Object(map) = tree else { return false };
+    let mut dated = false;
+    for field in ty.json_fields() {
+        let Some(inside) = field.ty() else { continue };
+        if matches!(inside.special(), Some(Special::Time | Special::MicroTime)) {
+            if field.required() && map.get(field.json()).is_none_or(Value::is_null) {
+                map.insert(field.json().to_owned(), NO_TIME.into());
+                dated = true;
+            }
+            continue;
+        }
+        let Some(value) = map.get_mut(field.json()).filter(|_| inside.special().is_none()) else { continue };
+        dated |= match value {
+            Value::Array(list) => list.iter_mut().fold(false, |dated, v| date(v, inside) || dated),
+            Value::Object(members) if field.kind() == schema::Kind::Map => members.values_mut().fold(false, |dated, v| date(v, inside) || dated),
+            value => date(value, inside),
+        };
+    }
+    dated
 }
 
 /// Reads an object of a custom resource.

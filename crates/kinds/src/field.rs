@@ -171,6 +171,11 @@ impl FieldErrors {
         let told = Some(Box::new(Told { layout, at, new, old: None }));
         self.0.push(FieldError { wrong: Wrong::Invalid, path: path.clone(), value: String::new(), detail: detail.into(), told });
     }
+    /// A part of `new` stands twice.
+    pub fn duplicate_part(&mut self, path: &Path, (layout, at): (&'static str, &'static str), new: Object) {
+        let told = Some(Box::new(Told { layout, at, new, old: None }));
+        self.0.push(FieldError { wrong: Wrong::Duplicate, path: path.clone(), value: String::new(), detail: String::new(), told });
+    }
     /// A part may not change; what changed is told.
     pub fn forbidden_change(&mut self, path: &Path, (layout, at): (&'static str, &'static str), (new, old): (Object, Object), detail: impl Into<String>) {
         let told = Some(Box::new(Told { layout, at, new, old: Some(old) }));

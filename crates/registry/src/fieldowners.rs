@@ -87,18 +87,23 @@ pub(crate) struct Writing<'a> {
     pub(crate) tongues: Option<&'a Tongues<'a>>,
 }
 
-/// Drops what stands for nothing, and works out the managed fields of a create (`old` is `None`) or of a change.
-pub(crate) fn settle(object: &mut Object, old: Option<&Entry>, writing: &Writing<'_>) {
+/// Drops what stands for nothing, and works out the managed fields of a create (`old` is `None`) or of a change. What the object
+/// was before comes back, if anything was dropped.
+pub(crate) fn settle(object: &mut Object, old: Option<&Entry>, writing: &Writing<'_>) -> Option<Object> {
     let mut tree = codec::to_value(object);
+    let mut given = None;
     if let Some(kind) = object.kind() {
         let ty = codec::type_of(kind);
         if ty.is_some_and(|ty| codec::emit::drop_empty(&mut tree, ty))
             && let Ok(tidy) = codec::from_value(&object.resource(), tree.clone())
         {
-            *object = tidy;
+            given = Some(std::mem::replace(object, tidy));
         }
     }
     let live = old.and_then(|e| serde_json::from_slice::<Value>(&e.json).ok());
+    if live.is_none() {
+        own_empty(object, &mut tree);
+    }
     let kind = writing.view.or(object.kind());
     let (live, tree) = match writing.view {
         Some(view) => (live.and_then(|live| viewed(view, live)), viewed(view, tree.clone()).unwrap_or(tree)),
@@ -116,6 +121,25 @@ pub(crate) fn settle(object: &mut Object, old: Option<&Entry>, writing: &Writing
     };
     let managed = tracked(live, tree, shape(kind, writing.version), writer);
     object.meta_mut().managed_fields = entries(&managed);
+    given
+}
+
+/// Lists that are printed even when there is none are owned by who gave them empty.
+fn own_empty(object: &Object, tree: &mut Value) {
+    let mut own = |name: &str, given: bool| {
+        if given && tree[name].is_null() {
+            tree[name] = Value::Array(Vec::new());
+        }
+    };
+    match object {
+        Object::EndpointSlice(x) => {
+            own("endpoints", x.endpoints.as_ref().is_some_and(Vec::is_empty));
+            own("ports", x.ports.as_ref().is_some_and(Vec::is_empty));
+        }
+        Object::Role(x) => own("rules", x.rules.as_ref().is_some_and(Vec::is_empty)),
+        Object::ClusterRole(x) => own("rules", x.rules.as_ref().is_some_and(Vec::is_empty)),
+        _ => {}
+    }
 }
 
 /// The managed fields of an object's metadata.

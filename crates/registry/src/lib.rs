@@ -29,6 +29,7 @@ pub mod patching;
 mod ports;
 pub mod prepared;
 pub mod registry;
+mod retold;
 pub mod repair;
 pub mod scaling;
 pub mod sealing;

@@ -8,6 +8,7 @@ use crate::keys;
 use crate::registry::{Answer, Caller, Registry, fit_namespace, refuse, rules_of, unsaved};
 use cache::{Entry, Snapshot};
 use kinds::{ApiError, FieldErrors, Kind, ManagedFieldsEntry, Object, Resource, Target, WriteOptions};
+use crate::retold::retold;
 use crate::tongues::Tongues;
 use rules::admission::quota::Charge;
 use rules::customs::Definition;
@@ -170,12 +171,13 @@ impl Registry {
         let manager = self.manager(options, caller);
         let tongues = Tongues::new(target.resource.builtin(), definition);
         // What admission adds is owned by nobody; what an endpoint drops later is owned all the same, as upstream.
+        let mut given_as = None;
         match next {
             Next::Apply(_) | Next::Scale(_) => {}
             Next::Unowned(_) => object.meta_mut().managed_fields = codec::managed_fields(&old.json),
             Next::Replace(_) | Next::Compute(_) => {
                 let part = (target, manager.as_str(), caller.speaks.view());
-                self.own(&mut object, old, part, (snapshot, &tongues, definition)).await;
+                given_as = self.own(&mut object, old, part, (snapshot, &tongues, definition)).await;
             }
         }
         let settle = |o: &mut Object| {
@@ -193,22 +195,26 @@ impl Registry {
         if whole {
             rules::allocate(&ctx, &mut object, Some(old.object()), options.dry_run)?;
         }
-        let mut errors = FieldErrors::default();
-        match (target.subresource, whole) {
-            ("status", _) => {
-                let verb = if matches!(next, Next::Replace(_)) { "update" } else { "patch" };
-                rules::devices::authority::judge_status(&ctx, verb, &object, old.object(), &mut errors);
-                (rules.validate_status_update)(&object, old.object(), &mut errors);
+        let judge = |object: &Object, errors: &mut FieldErrors| {
+            match (target.subresource, whole) {
+                ("status", _) => {
+                    let verb = if matches!(next, Next::Replace(_)) { "update" } else { "patch" };
+                    rules::devices::authority::judge_status(&ctx, verb, object, old.object(), errors);
+                    (rules.validate_status_update)(object, old.object(), errors);
+                }
+                (sub, _) if !sub.is_empty() => rules::validate_subresource(sub, object, old.object(), errors),
+                // It judges the whole new object too: what only a create must satisfy stands in `validate`.
+                _ => (rules.validate_update)(object, old.object(), errors),
             }
-            (sub, _) if !sub.is_empty() => rules::validate_subresource(sub, &object, old.object(), &mut errors),
-            // It judges the whole new object too: what only a create must satisfy stands in `validate`.
-            _ => (rules.validate_update)(&object, old.object(), &mut errors),
-        }
-        rules::gated::judge(ctx.gates, target.subresource, &object, Some(old.object()), &mut errors);
-        if let (Speaks::View(Kind::EventsEvent), Object::Event(new), Object::Event(old)) = (&caller.speaks, &object, old.object()) {
-            rules::core::event::validate_new_style_update(new, old, &mut errors);
-        }
-        customs::judge(definition, &object, Some(old.object()), &mut errors);
+            rules::gated::judge(ctx.gates, target.subresource, object, Some(old.object()), errors);
+            if let (Speaks::View(Kind::EventsEvent), Object::Event(new), Object::Event(old)) = (&caller.speaks, object, old.object()) {
+                rules::core::event::validate_new_style_update(new, old, errors);
+            }
+            customs::judge(definition, object, Some(old.object()), errors);
+        };
+        let mut errors = FieldErrors::default();
+        judge(&object, &mut errors);
+        let errors = retold(errors, &object, given_as.as_ref(), judge);
         refuse(&object, &errors)?;
         let mut warnings = match target.subresource {
             "" => (rules.warnings)(&object, Some(old.object())),
@@ -222,25 +228,27 @@ impl Registry {
 
     /// Admission that may change an update. Bindings and scales were shown to webhooks in their own form.
     /// Works out who owns what after a change. Where an owner's version cannot be had, everything stays as the object says.
+    /// What the object was before empty fields were dropped comes back, if there were any.
     async fn own(
         &self,
         object: &mut Object,
         old: &Entry,
         (target, manager, view): (&Target, &str, Option<Kind>),
         (snapshot, tongues, definition): (&Snapshot, &Tongues<'_>, Option<&Definition>),
-    ) {
+    ) -> Option<Object> {
+        let mut whole = None;
         let given = object.meta().managed_fields.clone();
         loop {
             let version = customs::spoken(definition, object);
             let (subresource, now) = (target.subresource, self.now());
             let writing = fieldowners::Writing { manager, subresource, now, view, version, tongues: Some(tongues) };
-            fieldowners::settle(object, Some(old), &writing);
+            whole = fieldowners::settle(object, Some(old), &writing).or(whole);
             match tongues.ask(self, snapshot, &target.resource).await {
-                Ok(false) => return,
+                Ok(false) => return whole,
                 Ok(true) => object.meta_mut().managed_fields.clone_from(&given),
                 Err(_) => {
                     object.meta_mut().managed_fields = given.or_else(|| codec::managed_fields(&old.json));
-                    return;
+                    return whole;
                 }
             }
         }

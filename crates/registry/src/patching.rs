@@ -61,7 +61,9 @@ impl Asked {
                 _ => unreadable(&tree, patch, &why),
             });
         }
-        let dropped = ty.is_some_and(|ty| codec::emit::drop_empty(&mut tree, ty));
+        // What is empty is dropped when the owners are worked out, and those of an applied configuration are.
+        let applied = patch.kind == PatchKind::Apply;
+        let dropped = applied && ty.is_some_and(|ty| codec::emit::drop_empty(&mut tree, ty));
         let object = match judged.filter(|_| !dropped) {
             Some(judged) => codec::decode_resource(&self.spoken, &judged.text),
             None => codec::from_value(&self.spoken, tree),

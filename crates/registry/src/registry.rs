@@ -4,6 +4,7 @@ use crate::admit::{Admission, Given, Hooks, Notes, Speaks, request_of};
 use crate::beside::{CLASH_TRIES, Refused};
 use crate::customs;
 use crate::fieldowners::{self, Owners};
+use crate::retold::retold;
 use crate::image::{Image, ImageError};
 use crate::keys;
 use crate::prepared::Prepared;
@@ -335,7 +336,8 @@ impl Registry {
         if self.settings.config.plugins.adds("NamespaceAutoProvision") && !options.dry_run {
             Box::pin(self.provide_namespace(target, object.meta().name.as_deref().unwrap_or_default())).await?;
         }
-        object = self.admit_create(caller, owners, target, object, options).await?;
+        let given_as;
+        (object, given_as) = self.admit_create(caller, owners, target, object, options).await?;
         let late = self.calls_out();
         // What was chosen without a turn may be gone when the turn comes: it is chosen again.
         let chooses = late && resource.builtin() == Some(Kind::Service);
@@ -347,7 +349,7 @@ impl Registry {
         loop {
             tries += 1;
             let generated = self.generate_name(&mut object);
-            let (mut prepared, warnings, mut charges) = self.prepare_create(caller, rules, target, object, options).await?;
+            let (mut prepared, warnings, mut charges) = self.prepare_create(caller, rules, target, (object, given_as.as_ref()), options).await?;
             let what = (target, Operation::Create, options.dry_run);
             let turn = if late { self.late_turn(caller, what, &mut prepared, None).await.map(Some) } else { Ok(None) };
             let _turn = match turn {
@@ -408,7 +410,8 @@ impl Registry {
     }
 
     /// The first half of a create, done once: field owners, and whoever may change the object. A name that is to be
-    /// generated is not there yet, and what admission adds is owned by nobody.
+    /// generated is not there yet, and what admission adds is owned by nobody. Beside the object, what it was before empty fields were
+    /// dropped, if there were any.
     async fn admit_create(
         &self,
         caller: &Caller,
@@ -416,17 +419,18 @@ impl Registry {
         target: &Target,
         mut object: Object,
         options: &WriteOptions,
-    ) -> Result<Object, ApiError> {
+    ) -> Result<(Object, Option<Object>), ApiError> {
         let snapshot = self.image.snapshot();
         let ctx = self.ctx(&snapshot, caller);
         let definition = self.definition(&snapshot, &target.resource);
         let definition = definition.as_deref();
+        let mut given_as = None;
         customs::shape(definition, &mut object);
         if owners == Owners::Track {
             let version = customs::spoken(definition, &object);
             let (manager, view) = (self.manager(options, caller), caller.speaks.view());
             let writing = fieldowners::Writing { manager: &manager, subresource: "", now: ctx.now, view, version, tongues: None };
-            fieldowners::settle(&mut object, None, &writing);
+            given_as = fieldowners::settle(&mut object, None, &writing);
         }
         let settle = |o: &mut Object| {
             crate::admit::settle(o);
@@ -437,7 +441,7 @@ impl Registry {
         let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle: &settle, connect };
         let mut object = admission.mutate(object, None).await?;
         fit_namespace(&target.resource, &target.key.namespace, &mut object)?;
-        Ok(object)
+        Ok((object, given_as))
     }
 
     async fn prepare_create(
@@ -445,7 +449,7 @@ impl Registry {
         caller: &Caller,
         rules: &Rules,
         target: &Target,
-        mut object: Object,
+        (mut object, given_as): (Object, Option<&Object>),
         options: &WriteOptions,
     ) -> Result<(Object, Vec<String>, Vec<Charge>), ApiError> {
         let snapshot = self.image.snapshot();
@@ -460,11 +464,15 @@ impl Registry {
         customs::prepare_create(definition, &mut object)?;
         rules::allocate(&ctx, &mut object, None, options.dry_run)?;
         rules::stamps::on_create(&mut object, ctx.now);
+        let judge = |object: &Object, errors: &mut FieldErrors| {
+            rules::devices::authority::judge_create(&ctx, &target.key.namespace, object, errors);
+            (rules.validate)(object, errors);
+            rules::gated::judge(ctx.gates, "", object, None, errors);
+            customs::judge(definition, object, None, errors);
+        };
         let mut errors = FieldErrors::default();
-        rules::devices::authority::judge_create(&ctx, &target.key.namespace, &object, &mut errors);
-        (rules.validate)(&object, &mut errors);
-        rules::gated::judge(ctx.gates, "", &object, None, &mut errors);
-        customs::judge(definition, &object, None, &mut errors);
+        judge(&object, &mut errors);
+        let errors = retold(errors, &object, given_as, judge);
         refuse(&object, &errors)?;
         let request = create_request(target, &object, options);
         let (given, connect, settle) = (Given::Create(options), None, &crate::admit::settle);

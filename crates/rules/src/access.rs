@@ -96,7 +96,11 @@ fn cluster_role(r: &ClusterRole, e: &mut FieldErrors) {
         e.required(&path, "at least one clusterRoleSelector required if aggregationRule is non-nil");
     }
     for (i, x) in list.iter().enumerate() {
+        let before = e.len();
         crate::meta::label_selector(Some(x), crate::meta::Values::Strict, &path.index(i), e);
+        if e.len() > before {
+            e.invalid(&path.index(i), crate::json::null(), "invalid label selector.");
+        }
     }
 }
 

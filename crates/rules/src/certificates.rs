@@ -54,7 +54,8 @@ fn validate(c: &CertificateSigningRequest, e: &mut FieldErrors) {
     let path = Path::new("spec");
     let at = path.child("request");
     match crate::pem::request(&c.spec.request.0) {
-        None => e.invalid(&at, Bare("null".into()), "PEM block type must be CERTIFICATE REQUEST"),
+        None if c.spec.request.0.is_empty() => e.invalid(&at, crate::json::null(), "PEM block type must be CERTIFICATE REQUEST"),
+        None => e.invalid(&at, Bare(serde_json::json!(c.spec.request).to_string()), "PEM block type must be CERTIFICATE REQUEST"),
         Some(block) => {
             if let Some(why) = crate::pem::problem(&block) {
                 e.invalid(&at, STANDARD.encode(&c.spec.request.0), why);

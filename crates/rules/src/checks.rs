@@ -1,7 +1,7 @@
 //! Small checks that many kinds share, each with the words that Kubernetes uses for it.
 
 use crate::names::{self, Complaints};
-use crate::read::{amount, has, s};
+use crate::read::{amount, s};
 use kinds::{FieldErrors, IntOrString, Path, QuantityText};
 use std::collections::BTreeSet;
 
@@ -74,9 +74,9 @@ pub(crate) fn one_of(value: &str, allowed: &[&str], path: &Path, e: &mut FieldEr
     }
 }
 
-/// A text that must be one of a few if it is there.
+/// A text that must be one of a few if it is there; an empty one is there.
 pub(crate) fn one_of_opt(value: &Option<String>, allowed: &[&str], path: &Path, e: &mut FieldErrors) {
-    if has(value) && !allowed.contains(&s(value)) {
+    if value.is_some() && !allowed.contains(&s(value)) {
         e.not_supported(path, s(value), allowed);
     }
 }

@@ -74,7 +74,7 @@ fn event_in(e: &events::Event) -> core::Event {
         reporting_instance: e.reporting_instance.clone(),
         series: e.series.as_ref().map(|s| core::EventSeries {
             count: Some(s.count),
-            last_observed_time: Some(s.last_observed_time.clone()),
+            last_observed_time: Some(s.last_observed_time.clone()).filter(|t| t.0.as_second() != NO_TIME_S),
         }),
         source,
         first_timestamp: e.deprecated_first_timestamp.clone(),
@@ -82,6 +82,9 @@ fn event_in(e: &events::Event) -> core::Event {
         count: e.deprecated_count,
     }
 }
+
+/// The second of a time that nobody gave.
+const NO_TIME_S: i64 = -62_135_596_800;
 
 fn event_out(e: &core::Event) -> events::Event {
     events::Event {

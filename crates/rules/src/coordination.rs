@@ -62,7 +62,12 @@ pub(crate) const SLICE_ROW: Rules = Rules {
     }),
     prepare_update: edit_with_old!(EndpointSlice, |n: &mut EndpointSlice, o: &EndpointSlice| {
         let was = o.metadata.generation.unwrap_or_default();
-        let same = n.endpoints == o.endpoints && n.ports == o.ports && n.metadata.labels == o.metadata.labels;
+        if items(&n.endpoints) != items(&o.endpoints) {
+            for p in n.endpoints.iter_mut().flatten() {
+                p.deprecated_topology = None;
+            }
+        }
+        let same = items(&n.endpoints) == items(&o.endpoints) && items(&n.ports) == items(&o.ports) && n.metadata.labels == o.metadata.labels;
         n.metadata.generation = Some(if same { was } else { was + 1 });
     }),
     validate: check!(EndpointSlice, slice),

@@ -118,16 +118,9 @@ pub(crate) const SLICE_ROW: Rules = Rules {
         let was = o.metadata.generation.unwrap_or_default();
         n.metadata.generation = Some(if n.spec == o.spec { was } else { was + 1 });
     }),
-    validate: check!(ResourceSlice, slice),
+    validate: check!(ResourceSlice, |x: &ResourceSlice, e: &mut FieldErrors| slice(x, None, e)),
     validate_update: check_with_old!(ResourceSlice, |n: &ResourceSlice, o: &ResourceSlice, e: &mut FieldErrors| {
-        slice(n, e);
-        let path = Path::new("spec");
-        crate::meta::immutable_text(&n.spec.pool.name, &o.spec.pool.name, &path.child("pool").child("name"), e);
-        crate::meta::immutable_text(&n.spec.driver, &o.spec.driver, &path.child("driver"), e);
-        if n.spec.node_name != o.spec.node_name {
-            let shown = n.spec.node_name.as_ref().map_or_else(crate::json::null, |n| kinds::field::Bare(format!("{n:?}")));
-            e.invalid(&path.child("nodeName"), shown, IMMUTABLE);
-        }
+        slice(n, Some(o), e);
     }),
     fields: |o: &Object| {
         let mut all = vec![meta_fields(o).swap_remove(0)];
@@ -377,7 +370,8 @@ fn driver(name: &str, at: &Path, e: &mut FieldErrors) {
     complain(at, name, names::dns_subdomain(name), e);
 }
 
-fn slice(x: &ResourceSlice, e: &mut FieldErrors) {
+/// A slice, new or changed from `old`.
+fn slice(x: &ResourceSlice, old: Option<&ResourceSlice>, e: &mut FieldErrors) {
     let (spec, path) = (&x.spec, Path::new("spec"));
     driver(&spec.driver, &path.child("driver"), e);
     let pool = &spec.pool.name;
@@ -397,6 +391,14 @@ fn slice(x: &ResourceSlice, e: &mut FieldErrors) {
     }
     if spec.pool.generation < 0 {
         e.invalid(&path.child("pool").child("generation"), spec.pool.generation, "must be greater than or equal to zero");
+    }
+    if let Some(old) = old {
+        crate::meta::immutable_text(pool, &old.spec.pool.name, &path.child("pool").child("name"), e);
+        crate::meta::immutable_text(&spec.driver, &old.spec.driver, &path.child("driver"), e);
+        if spec.node_name != old.spec.node_name {
+            let shown = spec.node_name.as_ref().map_or_else(crate::json::null, |n| kinds::field::Bare(format!("{n:?}")));
+            e.invalid(&path.child("nodeName"), shown, IMMUTABLE);
+        }
     }
     places(spec, &path, e);
     if !items(&spec.shared_counters).is_empty() && !items(&spec.devices).is_empty() {
@@ -470,11 +472,11 @@ fn places(spec: &ResourceSliceSpec, path: &Path, e: &mut FieldErrors) {
 fn one_term(x: &NodeSelector, at: &Path, e: &mut FieldErrors) {
     let at = at.child("nodeSelectorTerms");
     let n = x.node_selector_terms.len();
-    if n != 1 {
-        e.invalid(&at, crate::json::null(), "must have exactly one node selector term");
-    }
     if n == 0 {
         e.required(&at, "must have at least one node selector term");
+    }
+    if n != 1 {
+        e.invalid(&at, crate::json::null(), "must have exactly one node selector term");
     }
 }
 

@@ -4,15 +4,23 @@ use crate::checks::{complain, one_of, present};
 use crate::meta::immutable_text;
 use crate::names::{self, NameRule};
 use crate::read::{has, items, on, s};
-use crate::table::{Rules, check, check_with_old, edit, edit_with_old};
+use self::keywords::Asked;
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old, warnings};
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceDefinitionNames, CustomResourceDefinitionStatus,
+    CustomResourceConversion, CustomResourceDefinition, CustomResourceDefinitionNames, CustomResourceDefinitionStatus,
 };
 use kinds::kube_aggregator::pkg::apis::apiregistration::v1::{APIService, APIServiceStatus};
 use kinds::{FieldErrors, Kind, Path};
 
+mod at;
+mod conversion;
 mod defaults;
+mod formats;
+mod keywords;
+mod said;
 mod schema;
+mod shown;
+mod structural;
 #[cfg(test)]
 mod tests;
 mod versions;
@@ -20,7 +28,8 @@ mod versions;
 pub(crate) const DEFINITION_ROW: Rules = Rules {
     default: edit!(CustomResourceDefinition, default),
     prepare_create: edit!(CustomResourceDefinition, |c: &mut CustomResourceDefinition| {
-        let stored = c.spec.versions.iter().filter(|v| v.storage).map(|v| v.name.clone()).collect();
+        let mut stored: Vec<String> = c.spec.versions.iter().filter(|v| v.storage).map(|v| v.name.clone()).collect();
+        stored.dedup();
         c.status = Some(CustomResourceDefinitionStatus {
             accepted_names: Some(CustomResourceDefinitionNames::default()),
             conditions: None,
@@ -48,14 +57,22 @@ pub(crate) const DEFINITION_ROW: Rules = Rules {
     })),
     validate: check!(CustomResourceDefinition, definition),
     validate_update: check_with_old!(CustomResourceDefinition, |n: &CustomResourceDefinition, o: &CustomResourceDefinition, e: &mut FieldErrors| {
-        specified(n, e);
+        let asked = o.spec.versions.iter().filter_map(versions::root).fold(Asked::ALL, Asked::after);
+        specified(n, asked, e);
         kept(n, o, e);
-    }),
-    validate_status_update: check_with_old!(CustomResourceDefinition, |n: &CustomResourceDefinition, _: &CustomResourceDefinition, e: &mut FieldErrors| {
-        if let Some(accepted) = n.status.as_ref().and_then(|x| x.accepted_names.as_ref()) {
-            names_given(accepted, &Path::new("status.acceptedNames"), e);
+        status(n, e);
+        remembered(n, e);
+        if approval(n) != approval(o) {
+            protected(n, e);
+        }
+        if !on(o.spec.preserve_unknown_fields) {
+            preserving(n, e);
         }
     }),
+    validate_status_update: check_with_old!(CustomResourceDefinition, |n: &CustomResourceDefinition, _: &CustomResourceDefinition, e: &mut FieldErrors| {
+        status(n, e);
+    }),
+    warnings: warnings!(CustomResourceDefinition, formats::warnings),
     allow_unconditional_update: false,
     ..Rules::plain(Kind::CustomResourceDefinition, NameRule::DnsSubdomain)
 };
@@ -74,10 +91,8 @@ fn default(c: &mut CustomResourceDefinition) {
     {
         status.stored_versions = Some(vec![v.name.clone()]);
     }
-    let conversion = spec.conversion.get_or_insert_default();
-    if conversion.strategy.is_empty() {
-        conversion.strategy = "None".into();
-    }
+    let none = || CustomResourceConversion { strategy: "None".into(), webhook: None };
+    let conversion = spec.conversion.get_or_insert_with(none);
     let client = conversion.webhook.as_mut().and_then(|w| w.client_config.as_mut());
     if let Some(service) = client.and_then(|c| c.service.as_mut()) {
         service.port.get_or_insert(443);
@@ -90,12 +105,14 @@ fn definition(c: &CustomResourceDefinition, e: &mut FieldErrors) {
     if s(&c.metadata.name) != name {
         e.invalid(&Path::new("metadata.name"), s(&c.metadata.name), "must be spec.names.plural+\".\"+spec.group");
     }
-    specified(c, e);
-    stored(&spec.versions, e);
+    specified(c, Asked::ALL, e);
+    remembered(c, e);
+    protected(c, e);
+    preserving(c, e);
 }
 
 /// What the spec of a definition must satisfy, new or changed.
-fn specified(c: &CustomResourceDefinition, e: &mut FieldErrors) {
+fn specified(c: &CustomResourceDefinition, asked: Asked, e: &mut FieldErrors) {
     let (spec, path) = (&c.spec, Path::new("spec"));
     if spec.group.is_empty() {
         e.required(&path.child("group"), "");
@@ -105,35 +122,52 @@ fn specified(c: &CustomResourceDefinition, e: &mut FieldErrors) {
             e.invalid(&path.child("group"), &spec.group, "should be a domain with at least one dot");
         }
     }
-    protected(c, e);
     one_of(&spec.scope, &["Cluster", "Namespaced"], &path.child("scope"), e);
-    versions::validate(&spec.versions, &path, e);
+    let defaults = || spec.versions.iter().filter_map(versions::root).any(schema::has_default);
+    if on(spec.preserve_unknown_fields) && defaults() {
+        e.invalid(&path.child("preserveUnknownFields"), true, "must be false in order to use defaults in the schema");
+    }
+    let versions = versions::Versions::of(&spec.versions, asked);
+    versions.each(&path, e);
     names_of(&spec.names, &path.child("names"), e);
-    conversion(c, &path.child("conversion"), e);
-    if on(spec.preserve_unknown_fields) {
-        let why = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
-        e.invalid(&path.child("preserveUnknownFields"), true, why);
+    versions.shared(&path, e);
+    if let Some(x) = &spec.conversion {
+        if x.strategy != "None" && on(spec.preserve_unknown_fields) {
+            e.invalid(&path.child("conversion").child("strategy"), &x.strategy, "must be None if spec.preserveUnknownFields is true");
+        }
+        conversion::validate(x, &path.child("conversion"), e);
     }
 }
 
-/// The versions that objects are stored in, as the status of a new definition has them.
-fn stored(versions: &[kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionVersion], e: &mut FieldErrors) {
-    if !versions.iter().any(|v| v.storage) {
-        let shown = kinds::field::Bare("null".into());
-        e.invalid(&Path::new("status.storedVersions"), shown, "must have at least one stored version");
+fn preserving(c: &CustomResourceDefinition, e: &mut FieldErrors) {
+    if on(c.spec.preserve_unknown_fields) {
+        let why = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        e.invalid(&Path::new("spec.preserveUnknownFields"), true, why);
     }
+}
+
+fn status(c: &CustomResourceDefinition, e: &mut FieldErrors) {
+    if let Some(accepted) = c.status.as_ref().and_then(|x| x.accepted_names.as_ref()) {
+        names_given(accepted, &Path::new("status.acceptedNames"), e);
+    }
+}
+
+const APPROVAL: &str = "api-approved.kubernetes.io";
+
+/// What a definition says of its approval; an empty text is none.
+fn approval(c: &CustomResourceDefinition) -> Option<&str> {
+    c.metadata.annotations.as_ref()?.get(APPROVAL).map(String::as_str).filter(|t| !t.is_empty())
 }
 
 fn protected(c: &CustomResourceDefinition, e: &mut FieldErrors) {
     let group = &c.spec.group;
     let ours = ["k8s.io", "kubernetes.io"].iter().any(|d| group == d || group.ends_with(&format!(".{d}")));
-    const KEY: &str = "api-approved.kubernetes.io";
     if !ours {
         return;
     }
-    let at = Path::new("metadata.annotations").key(KEY);
-    match c.metadata.annotations.as_ref().and_then(|a| a.get(KEY)).map(String::as_str) {
-        None | Some("") => {
+    let at = Path::new("metadata.annotations").key(APPROVAL);
+    match approval(c) {
+        None => {
             e.required(&at, "protected groups must have approval annotation \"api-approved.kubernetes.io\", see https://github.com/kubernetes/enhancements/pull/1111");
         }
         Some(v) if v.starts_with("unapproved") || v.starts_with("https://") || v.starts_with("http://") => {}
@@ -163,35 +197,16 @@ fn names_given(n: &CustomResourceDefinitionNames, path: &Path, e: &mut FieldErro
             e.invalid(&path.child(name), v, format!("may have mixed case, but should otherwise match: {m}"));
         }
     }
-    if !n.kind.is_empty() && n.kind == s(&n.list_kind) {
-        e.invalid(&path.child("listKind"), s(&n.list_kind), "kind and listKind may not be the same");
-    }
-    for (name, list) in [("shortNames", &n.short_names), ("categories", &n.categories)] {
+    let each = |name: &str, list: &Option<Vec<String>>, e: &mut FieldErrors| {
         for (i, v) in items(list).iter().enumerate() {
             complain(&path.child(name).index(i), v, names::dns1035_label(v), e);
         }
+    };
+    each("shortNames", &n.short_names, e);
+    if !n.kind.is_empty() && n.kind == s(&n.list_kind) {
+        e.invalid(&path.child("listKind"), s(&n.list_kind), "kind and listKind may not be the same");
     }
-}
-
-fn conversion(c: &CustomResourceDefinition, path: &Path, e: &mut FieldErrors) {
-    let Some(x) = &c.spec.conversion else { return };
-    one_of(&x.strategy, &["None", "Webhook"], &path.child("strategy"), e);
-    match (x.strategy.as_str(), &x.webhook) {
-        ("None", Some(_)) => e.forbidden(&path.child("webhookClientConfig"), "should not be set when strategy is not set to Webhook"),
-        ("Webhook", None) => e.required(&path.child("webhookClientConfig"), "required when strategy is set to Webhook"),
-        ("Webhook", Some(w)) => {
-            let at = path.child("webhookClientConfig");
-            match w.client_config.as_ref().map(|c| (has(&c.url), c.service.is_some())) {
-                Some((true, false) | (false, true)) => {}
-                Some(_) => e.required(&at, "exactly one of url or service is required"),
-                None => e.required(&at, "required when strategy is set to Webhook"),
-            }
-            if w.conversion_review_versions.is_empty() {
-                e.required(&path.child("conversionReviewVersions"), "");
-            }
-        }
-        _ => {}
-    }
+    each("categories", &n.categories, e);
 }
 
 fn kept(n: &CustomResourceDefinition, o: &CustomResourceDefinition, e: &mut FieldErrors) {
@@ -203,12 +218,26 @@ fn kept(n: &CustomResourceDefinition, o: &CustomResourceDefinition, e: &mut Fiel
     }
     immutable_text(&n.spec.group, &o.spec.group, &path.child("group"), e);
     immutable_text(&n.spec.names.plural, &o.spec.names.plural, &path.child("names").child("plural"), e);
-    let stored = n.status.as_ref().map(|x| items(&x.stored_versions).to_vec()).unwrap_or_default();
-    for (i, v) in stored.iter().enumerate() {
-        if !n.spec.versions.iter().any(|x| x.name == *v) {
-            let why = format!("missing from spec.versions; {v} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {v} and removes {v} from status.storedVersions");
-            e.invalid(&Path::new("status.storedVersions").index(i), v, why);
+}
+
+/// The versions that objects are stored in are served or kept for conversion, and the newest is among them.
+fn remembered(n: &CustomResourceDefinition, e: &mut FieldErrors) {
+    let path = Path::new("status.storedVersions");
+    let stored = n.status.as_ref().map(|x| items(&x.stored_versions)).unwrap_or_default();
+    if stored.is_empty() {
+        return e.invalid(&path, crate::json::null(), "must have at least one stored version");
+    }
+    let mut left: Vec<&String> = stored.iter().collect();
+    for v in &n.spec.versions {
+        let before = left.len();
+        left.retain(|name| **name != v.name);
+        if v.storage && left.len() == before {
+            e.invalid(&path, crate::json::list(stored), format!("must have the storage version {}", v.name));
         }
+    }
+    for (i, v) in stored.iter().enumerate().filter(|(_, v)| left.contains(v)) {
+        let why = format!("missing from spec.versions; {v} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {v} and removes {v} from status.storedVersions");
+        e.invalid(&path.index(i), v, why);
     }
 }
 

@@ -6,9 +6,10 @@ use crate::core::pod::resources::{container_resource_name, resource_amount};
 use crate::meta::{self, IMMUTABLE, Values};
 use crate::names::{self, NameRule};
 use crate::quantities::round_up_milli;
-use crate::read::{fill, items, s};
+use crate::read::{items, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, keep_spec, keep_status};
-use kinds::api::node::v1::RuntimeClass;
+use kinds::api::core::v1::Toleration;
+use kinds::api::node::v1::{RuntimeClass, Scheduling};
 use kinds::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus};
 use kinds::api::scheduling::v1::PriorityClass;
 use kinds::field::Bare;
@@ -74,7 +75,7 @@ fn budget(b: &PodDisruptionBudget, e: &mut FieldErrors) {
 
 pub(crate) const PRIORITY_ROW: Rules = Rules {
     default: edit!(PriorityClass, |c: &mut PriorityClass| {
-        fill(&mut c.preemption_policy, "PreemptLowerPriority");
+        c.preemption_policy.get_or_insert_with(|| "PreemptLowerPriority".into());
     }),
     prepare_create: edit!(PriorityClass, |c: &mut PriorityClass| c.metadata.generation = Some(1)),
     prepare_update: edit_with_old!(PriorityClass, |n: &mut PriorityClass, o: &PriorityClass| {
@@ -148,6 +149,15 @@ fn runtime(c: &RuntimeClass, e: &mut FieldErrors) {
     }
     if let Some(x) = &c.scheduling {
         meta::labels(x.node_selector.as_ref(), &Path::new("scheduling.nodeSelector"), e);
-        placement::tolerations(items(&x.tolerations), &Path::new("scheduling.tolerations"), e);
+        let at = Path::new("scheduling.tolerations");
+        placement::tolerations(items(&x.tolerations), &at, e);
+        let list = items(&x.tolerations);
+        for (i, t) in list.iter().enumerate() {
+            let key = |t: &Toleration| Toleration { toleration_seconds: None, ..t.clone() };
+            if list[..i].iter().any(|before| key(before) == key(t)) {
+                let shown = RuntimeClass { scheduling: Some(Scheduling { tolerations: Some(vec![t.clone()]), ..Scheduling::default() }), ..RuntimeClass::default() };
+                e.duplicate_part(&at.index(i), ("Toleration", "/scheduling/tolerations/0"), shown.into());
+            }
+        }
     }
 }

@@ -71,7 +71,8 @@ fn provisioner(name: &str, path: &Path, e: &mut FieldErrors) {
 fn class(c: &StorageClass, e: &mut FieldErrors) {
     provisioner(&c.provisioner, &Path::new("provisioner"), e);
     parameters(c.parameters.as_ref(), true, &Path::new("parameters"), e);
-    one_of_opt(&c.reclaim_policy, &["Delete", "Retain"], &Path::new("reclaimPolicy"), e);
+    // An empty one passes.
+    one_of_opt(&c.reclaim_policy.clone().filter(|p| !p.is_empty()), &["Delete", "Retain"], &Path::new("reclaimPolicy"), e);
     match s(&c.volume_binding_mode) {
         m if !["Immediate", "WaitForFirstConsumer"].contains(&m) => {
             e.not_supported(&Path::new("volumeBindingMode"), m, &["Immediate", "WaitForFirstConsumer"]);
@@ -265,10 +266,8 @@ pub(crate) const CAPACITY_ROW: Rules = Rules {
 fn capacity(c: &CSIStorageCapacity, e: &mut FieldErrors) {
     meta::label_selector(c.node_topology.as_ref(), meta::Values::Strict, &Path::new("nodeTopology"), e);
     complain(&Path::new("storageClassName"), &c.storage_class_name, names::dns_subdomain(&c.storage_class_name), e);
-    for (name, q) in [("capacity", &c.capacity), ("maximumVolumeSize", &c.maximum_volume_size)] {
-        if let Some(q) = q {
-            crate::checks::quantity_not_negative(q, &Path::new(name), e);
-        }
+    if let Some(q) = &c.capacity {
+        crate::checks::quantity_not_negative(q, &Path::new("capacity"), e);
     }
 }
 
@@ -318,6 +317,7 @@ pub(crate) const ATTRIBUTES_ROW: Rules = Rules {
         if n.parameters != o.parameters {
             e.forbidden(&Path::new("parameters"), "updates to parameters are forbidden.");
         }
+        attributes(n, e);
     }),
     ..Rules::plain(Kind::VolumeAttributesClass, NameRule::DnsSubdomain)
 };

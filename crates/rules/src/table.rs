@@ -248,3 +248,5 @@ pub(crate) use {fresh, keep_spec, keep_spec_and_labels, keep_status, keep_status
 mod tests;
 #[cfg(test)]
 mod examples;
+#[cfg(test)]
+mod verdicts;

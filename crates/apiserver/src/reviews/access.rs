@@ -16,7 +16,6 @@ const GROUP: &str = "authorization.k8s.io";
 /// Whether somebody may; `errors` are what was found before.
 pub(super) async fn of_anyone(
     shared: &Shared,
-    kind: &str,
     spec: &SubjectAccessReviewSpec,
     before: FieldErrors,
 ) -> Result<SubjectAccessReviewStatus, ApiError> {
@@ -29,7 +28,8 @@ pub(super) async fn of_anyone(
     check_selectors(spec.resource_attributes.as_ref(), &mut errors);
     errors.extend(before);
     if !errors.is_empty() {
-        return Err(ApiError::invalid(GROUP, kind, "", &errors));
+        // Nobody says what is refused.
+        return Err(ApiError::invalid(GROUP, "", "", &errors));
     }
     let user = User {
         name: spec.user.clone().unwrap_or_default(),
@@ -47,7 +47,7 @@ pub(super) async fn of_oneself(shared: &Shared, user: &User, spec: &SelfSubjectA
     check_one(resource, path, &mut errors);
     check_selectors(resource, &mut errors);
     if !errors.is_empty() {
-        return Err(ApiError::invalid(GROUP, "SelfSubjectAccessReview", "", &errors));
+        return Err(ApiError::invalid(GROUP, "", "", &errors));
     }
     Ok(verdict(shared, user, &attributes(resource, path)).await)
 }
@@ -69,7 +69,7 @@ pub(super) fn check_local(spec: &SubjectAccessReviewSpec, namespace: &str) -> Fi
 
 fn shown(n: &NonResourceAttributes) -> Bare {
     let text = |s: &Option<String>| s.clone().unwrap_or_default();
-    Bare(format!("{{\"path\":{:?},\"verb\":{:?}}}", text(&n.path), text(&n.verb)))
+    Bare(format!("{{\"Path\":{:?},\"Verb\":{:?}}}", text(&n.path), text(&n.verb)))
 }
 
 fn check_one(resource: Option<&ResourceAttributes>, path: Option<&NonResourceAttributes>, errors: &mut FieldErrors) {

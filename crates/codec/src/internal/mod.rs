@@ -135,12 +135,22 @@ const METADATA_ORDER: &[&str] = &[
 ];
 
 fn pick(map: &Map<String, Value>, keys: &[&str]) -> Vec<(String, Go)> {
-    keys.iter().filter_map(|k| map.get(*k).filter(|v| !v.is_null()).map(|v| ((*k).to_owned(), Go::Plain(v.clone())))).collect()
+    keys.iter().filter_map(|k| map.get(*k).filter(|v| !is_nothing(v)).map(|v| ((*k).to_owned(), Go::Plain(v.clone())))).collect()
+}
+
+/// What these types leave out of their JSON.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
 }
 
 fn selector(map: &Map<String, Value>) -> Go {
     let mut out = pick(map, &["matchLabels"]);
-    if let Some(list) = map.get("matchExpressions").and_then(Value::as_array) {
+    if let Some(list) = map.get("matchExpressions").and_then(Value::as_array).filter(|l| !l.is_empty()) {
         let one = |r: &Value| r.as_object().map_or_else(|| Go::Plain(r.clone()), |r| Go::Struct(pick(r, &["key", "operator", "values"])));
         out.push(("matchExpressions".to_owned(), Go::List(list.iter().map(one).collect())));
     }

@@ -180,6 +180,7 @@ const UNMATCHED: &str = "`selector` does not match template `labels`";
 
 /// A job's spec. With `selected`, the selector must be there.
 pub(super) fn validate_spec(spec: &JobSpec, path: &Path, selected: bool, e: &mut FieldErrors) {
+    let before = e.len();
     counts(spec, path, e);
     failure_policy(spec, &path.child("podFailurePolicy"), e);
     success_policy(spec, &path.child("successPolicy"), e);
@@ -190,7 +191,10 @@ pub(super) fn validate_spec(spec: &JobSpec, path: &Path, selected: bool, e: &mut
     let policy = pod.map_or("", |p| s(&p.restart_policy));
     if policy == "Always" || !["OnFailure", "Never", ""].contains(&policy) {
         let at = at.child("spec").child("restartPolicy");
-        e.0.retain(|x| x.path.to_string() != at.to_string());
+        // An update judges a job twice: what the first look told stays.
+        let mut told = e.0.split_off(before);
+        told.retain(|x| x.path != at);
+        e.0.append(&mut told);
         e.required(&at, "valid values: \"OnFailure\", \"Never\"");
     }
     if spec.pod_failure_policy.is_some() && policy == "OnFailure" {
@@ -310,12 +314,6 @@ fn failure_rule(r: &PodFailurePolicyRule, spec: &JobSpec, at: &Path, e: &mut Fie
     }
     let codes = r.on_exit_codes.as_ref();
     let conditions = items(&r.on_pod_conditions);
-    if codes.is_some() && !conditions.is_empty() {
-        e.invalid(at, Bare("".into()), "specifying both OnExitCodes and OnPodConditions is not supported");
-    }
-    if codes.is_none() && conditions.is_empty() {
-        e.invalid(at, Bare("".into()), "specifying one of OnExitCodes and OnPodConditions is required");
-    }
     if let Some(c) = codes {
         let at = at.child("onExitCodes");
         if c.operator.is_empty() {
@@ -332,7 +330,7 @@ fn failure_rule(r: &PodFailurePolicyRule, spec: &JobSpec, at: &Path, e: &mut Fie
         }
         let values = &c.values;
         if values.is_empty() {
-            e.invalid(&at.child("values"), Bare("[]".into()), "at least one value is required");
+            e.invalid(&at.child("values"), crate::json::null(), "at least one value is required");
         }
         if values.len() > 255 {
             e.too_many(&at.child("values"), values.len(), 255);
@@ -359,6 +357,12 @@ fn failure_rule(r: &PodFailurePolicyRule, spec: &JobSpec, at: &Path, e: &mut Fie
         let at = at.child("onPodConditions").index(i);
         complain(&at.child("type"), &c.type_, names::qualified_name(&c.type_), e);
         one_of(s(&c.status), &["False", "True", "Unknown"], &at.child("status"), e);
+    }
+    if codes.is_some() && !conditions.is_empty() {
+        e.invalid(at, Bare("".into()), "specifying both OnExitCodes and OnPodConditions is not supported");
+    }
+    if codes.is_none() && conditions.is_empty() {
+        e.invalid(at, Bare("".into()), "specifying one of OnExitCodes and OnPodConditions is required");
     }
 }
 

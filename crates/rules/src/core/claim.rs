@@ -7,8 +7,8 @@ use crate::meta::{self, Values};
 use crate::names::{self, NameRule};
 use crate::quantities::round_up_milli;
 use crate::read::{amount, fill, has, items, s};
-use crate::table::{Rules, check, check_with_old, edit, edit_with_old};
-use kinds::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimStatus};
+use crate::table::{Rules, check, check_with_old, edit, edit_with_old, warnings};
+use kinds::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimStatus, TypedLocalObjectReference};
 use kinds::field::Bare;
 use kinds::{FieldErrors, Kind, Path};
 
@@ -22,10 +22,14 @@ pub(crate) const ROW: Rules = Rules {
     }),
     prepare_create: edit!(PersistentVolumeClaim, |c: &mut PersistentVolumeClaim| {
         c.status = Some(PersistentVolumeClaimStatus { phase: Some("Pending".into()), ..Default::default() });
+        drop_unknown_source(c.spec.get_or_insert_default());
         volume_default::mirror_sources(c.spec.get_or_insert_default());
     }),
     prepare_update: edit_with_old!(PersistentVolumeClaim, |n: &mut PersistentVolumeClaim, o: &PersistentVolumeClaim| {
         n.status.clone_from(&o.status);
+        if o.spec.as_ref().is_none_or(|o| o.data_source.is_none() && o.data_source_ref.is_none()) {
+            drop_unknown_source(n.spec.get_or_insert_default());
+        }
         volume_default::mirror_sources(n.spec.get_or_insert_default());
     }),
     prepare_status_update: Some(edit_with_old!(PersistentVolumeClaim, |n: &mut PersistentVolumeClaim, o: &PersistentVolumeClaim| {
@@ -35,8 +39,34 @@ pub(crate) const ROW: Rules = Rules {
     validate: check!(PersistentVolumeClaim, validate),
     validate_update: check_with_old!(PersistentVolumeClaim, validate_update),
     validate_status_update: check_with_old!(PersistentVolumeClaim, validate_status),
+    warnings: warnings!(PersistentVolumeClaim, |n: &PersistentVolumeClaim, o: Option<&PersistentVolumeClaim>| {
+        let of = |c: &PersistentVolumeClaim| c.spec.as_ref().map(|c| warnings(c, &Path::new("spec"))).unwrap_or_default();
+        if o.is_some_and(|o| o.spec == n.spec) { Vec::new() } else { of(n) }
+    }),
     ..Rules::plain(Kind::PersistentVolumeClaim, NameRule::DnsSubdomain)
 };
+
+/// A data source that is neither claim nor snapshot says nothing, as before there were others; `dataSourceRef` is judged.
+fn drop_unknown_source(spec: &mut PersistentVolumeClaimSpec) {
+    let known = |d: &TypedLocalObjectReference| {
+        matches!((d.kind.as_str(), s(&d.api_group)), ("PersistentVolumeClaim", "") | ("VolumeSnapshot", "snapshot.storage.k8s.io"))
+    };
+    if !spec.data_source.as_ref().is_some_and(known) {
+        spec.data_source = None;
+    }
+}
+
+/// What is said of a claim's amounts: nothing holds a part of a byte.
+pub(crate) fn warnings(spec: &PersistentVolumeClaimSpec, path: &Path) -> Vec<String> {
+    let Some(r) = &spec.resources else { return Vec::new() };
+    let mut all = Vec::new();
+    for (name, map) in [("requests", &r.requests), ("limits", &r.limits)] {
+        let Some(q) = map.as_ref().and_then(|m| m.get("storage")).filter(|q| !amount(q).is_integer()) else { continue };
+        let at = path.child("resources").child(name).key("storage");
+        all.push(format!("{at}: fractional byte value {:?} is invalid, must be an integer", q.0));
+    }
+    all
+}
 
 /// How a volume can be mounted.
 pub(crate) const ACCESS_MODES: &[&str] = &["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];

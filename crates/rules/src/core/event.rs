@@ -111,6 +111,8 @@ pub fn validate_new_style_update(x: &Event, old: &Event, e: &mut FieldErrors) {
             ("firstTimestamp", second(&x.first_timestamp)),
             ("lastTimestamp", second(&x.last_timestamp)),
             ("count", x.count.unwrap_or(0).to_string()),
+            // It is looked at twice.
+            ("reason", text(&x.reason)),
             ("type", text(&x.type_)),
             ("eventTime", told(x.event_time.as_ref().map(|t| format!("{:.6}", t.0)))),
             ("action", text(&x.action)),
@@ -199,7 +201,7 @@ mod tests {
         let series = |count| Some(EventSeries { count: Some(count), last_observed_time: Some(at.clone()) });
         assert_eq!(judge(&Event { series: series(2), ..old.clone() }), "[]");
         assert_eq!(judge(&Event { series: series(0), ..old.clone() }), "series.count: Invalid value: \"\": should be at least 2");
-        assert_eq!(judge(&Event { reason: text("x"), ..old.clone() }), "reason: Invalid value: \"x\": field is immutable");
+        assert_eq!(judge(&Event { reason: text("x"), ..old.clone() }), "reason: Invalid value: \"x\": field is immutable", "told twice, shown once");
         assert_eq!(judge(&Event { type_: text("x"), ..old.clone() }), "type: Invalid value: \"x\": field is immutable");
         let related = Some(ObjectReference { kind: text("Node"), ..ObjectReference::default() });
         let shown = "{\"Kind\":\"Node\",\"Namespace\":\"\",\"Name\":\"\",\"UID\":\"\",\"APIVersion\":\"\",\"ResourceVersion\":\"\",\"FieldPath\":\"\"}";

@@ -67,6 +67,14 @@ fn told(x: &Service) -> Vec<String> {
     if has(&spec.external_name) && s(&spec.type_) != "ExternalName" {
         all.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
     }
+    if is_headless(spec) && s(&spec.type_) == "ClusterIP" {
+        if has(&spec.load_balancer_ip) {
+            all.push("spec.loadBalancerIP is ignored for headless services".to_owned());
+        }
+        if s(&spec.session_affinity) == "ClientIP" {
+            all.push("spec.SessionAffinity is ignored for headless services".to_owned());
+        }
+    }
     all
 }
 

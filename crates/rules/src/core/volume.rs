@@ -255,13 +255,41 @@ fn kept(n: &PersistentVolume, o: &PersistentVolume, e: &mut FieldErrors) {
         let shown = new.volume_mode.as_ref().map_or_else(crate::json::null, |m| Bare(format!("{m:?}")));
         e.invalid(&Path::new("volumeMode"), shown, crate::meta::IMMUTABLE);
     }
-    if old.node_affinity.is_some() && new.node_affinity != old.node_affinity {
+    if old.node_affinity.is_some() && !same_places(new, old) {
         let why = "field is immutable, except for updating from beta label to GA";
         e.invalid_part(&Path::new("nodeAffinity"), ("VolumeNodeAffinity", "/spec/nodeAffinity"), n.clone().into(), why);
     }
     if old.volume_attributes_class_name.is_some() && new.volume_attributes_class_name.is_none() {
         e.forbidden(&Path::new("spec.volumeAttributesClassName"), "update from non-nil value to nil is forbidden");
     }
+}
+
+/// Labels that became stable, and what they are called since.
+const STABLE: &[(&str, &str)] = &[
+    ("failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"),
+    ("failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"),
+    ("beta.kubernetes.io/os", "kubernetes.io/os"),
+    ("beta.kubernetes.io/arch", "kubernetes.io/arch"),
+    ("beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type"),
+];
+
+/// Whether a volume is reached from the same nodes. A key may become the stable one of the same label; one that never was
+/// beta passes as none.
+fn same_places(new: &PersistentVolumeSpec, old: &PersistentVolumeSpec) -> bool {
+    let (mut now, mut before) = (new.node_affinity.clone(), old.node_affinity.clone());
+    let Some(terms) = now.as_mut().and_then(|a| a.required.as_mut()).map(|r| &mut r.node_selector_terms) else { return now == before };
+    let old = before.as_mut().and_then(|a| a.required.as_mut()).map(|r| &mut r.node_selector_terms);
+    for (term, old) in terms.iter_mut().zip(old.into_iter().flatten()) {
+        for (list, old) in [(&mut term.match_expressions, &mut old.match_expressions), (&mut term.match_fields, &mut old.match_fields)] {
+            for (r, old) in list.iter_mut().flatten().zip(old.iter_mut().flatten()) {
+                let stable = STABLE.iter().find(|(beta, _)| *beta == old.key).map_or("", |(_, stable)| stable);
+                if r.key == stable {
+                    old.key.clone_from(&r.key);
+                }
+            }
+        }
+    }
+    now == before
 }
 
 /// The spec without all that is no source.

@@ -34,7 +34,10 @@ pub(super) fn check(source: &str, at: &Path, e: &mut FieldErrors) {
         Err(why) => {
             let text = format!("compilation failed: {why}");
             // Nothing at all is found before the first column.
-            let text = if source.is_empty() { text.replacen("<input>:1:1", "<input>:1:0", 1) } else { text };
+            let text = match text.split_once('\n').filter(|_| source.is_empty()) {
+                Some((first, _)) => first.replacen("<input>:1:1", "<input>:1:0", 1),
+                None => text,
+            };
             e.invalid(at, source, text);
         }
         Ok(program) if ![Type::Bool, Type::Dyn].contains(program.output()) => {

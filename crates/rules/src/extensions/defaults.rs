@@ -36,7 +36,7 @@ fn one(schema: &Value, value: &Value, path: &Path, e: &mut FieldErrors) {
     if let Value::Object(map) = value {
         let mut map = map.clone();
         if !customs::prune(&parsed, &mut map).is_empty() {
-            e.invalid(path, Bare(value.to_string()), "must be pruned");
+            e.invalid(path, Bare(value.to_string()), "must not have unknown fields");
         }
     }
     let found = customs::validate_part(&parsed, value, &path.to_string());

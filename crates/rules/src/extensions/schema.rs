@@ -1,39 +1,75 @@
-//! Structural schemas: what the schema of a custom resource must satisfy. Docs: "Specifying a structural schema".
+//! The schema of a custom resource: what may stand in it, its structure, its defaults, its rules. Docs: "Specifying a structural
+//! schema", "Validation".
+//!
+//! ```text
+//!  root beside a status -> structure (structural.rs) -> defaults (defaults.rs) -> keywords (keywords.rs) -> rules in CEL
+//! ```
 
-use super::defaults;
+use super::at::At;
+use super::said::{AT_ROOT, default_of, said};
+use super::{defaults, keywords, structural};
 use crate::customs::expressions;
-use crate::read::{has, items, on, s};
+use crate::read::{items, on, s};
 use kinds::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
 };
+use kinds::field::Bare;
 use kinds::{FieldErrors, Path};
 use serde_json::{Map, Value, json};
 
-const TYPES: &[&str] = &["array", "boolean", "integer", "number", "object", "string"];
 /// Schemas nested deeper than this are not followed.
-const DEPTH_MAX: usize = 128;
+pub(super) const DEPTH_MAX: usize = 128;
 
-/// A whole schema: its root is an object.
-pub(super) fn validate(root: &JSONSchemaProps, path: &Path, e: &mut FieldErrors) {
-    if s(&root.type_) != "object" {
-        if has(&root.type_) {
-            e.invalid(&path.child("type"), s(&root.type_), "must be object at the root");
-        } else {
-            e.required(&path.child("type"), "must not be empty at the root");
-        }
-    }
+/// A whole schema. `status`: objects have a status subresource. What the stored definition broke already is not asked.
+pub(super) fn validate(root: &JSONSchemaProps, status: bool, asked: keywords::Asked, path: &Path, e: &mut FieldErrors) {
     let before = e.0.len();
-    part(root, path, 0, e);
-    let (rules, defaults) = (any(root, 0, &|x| !items(&x.x_kubernetes_validations).is_empty()), any(root, 0, &|x| x.default.is_some()));
-    if e.0.len() > before || !(rules || defaults) {
-        return;
+    if status {
+        beside_status(root, path, e);
     }
-    let tree = tree(root, 0);
-    if rules {
+    if on(root.nullable) {
+        e.forbidden(&path.child("nullable"), "nullable cannot be true at the root");
+    }
+    let unreadable = structural::unreadable(root);
+    let mut sound = unreadable.is_none();
+    if sound {
+        let before = e.0.len();
+        structural::validate(root, path, e);
+        sound = e.0.len() == before;
+    }
+    let rules = any(root, 0, &|x| !items(&x.x_kubernetes_validations).is_empty());
+    let has_defaults = sound && has_default(root);
+    let whole = (has_defaults || (sound && rules)).then(|| tree(root, 0));
+    if let Some(tree) = whole.as_ref().filter(|_| has_defaults) {
+        let before = e.0.len();
+        defaults::judge(tree, path, e);
+        sound = e.0.len() == before;
+    }
+    let clean = e.0.len();
+    keywords::validate(root, asked, At::root(path), e);
+    if let Some(tree) = whole.filter(|_| sound && rules && e.0.len() == clean) {
         expressions::judge(&tree, path, e);
     }
-    if defaults && e.0.len() == before {
-        defaults::judge(&tree, path, e);
+    if let Some(why) = unreadable.filter(|_| e.0.len() == before) {
+        e.invalid(path, "", why);
+    }
+}
+
+/// Whether a schema has a default anywhere.
+pub(super) fn has_default(root: &JSONSchemaProps) -> bool {
+    any(root, 0, &default_of)
+}
+
+/// The schema of a status is taken out of the whole one: at the root nothing may stand that would be lost then.
+fn beside_status(root: &JSONSchemaProps, path: &Path, e: &mut FieldErrors) {
+    for name in said(root) {
+        if name == "Type" && s(&root.type_) != "object" {
+            let why = "only \"object\" is allowed as the type at the root of the schema if the status subresource is enabled";
+            return e.invalid(&path.child("type"), s(&root.type_), why);
+        }
+        if !AT_ROOT.contains(&name) {
+            let why = format!("only [{}] fields are allowed at the root of the schema if the status subresource is enabled", AT_ROOT.join(" "));
+            return e.invalid(path, Bare(super::shown::schema(root)), why);
+        }
     }
 }
 
@@ -103,103 +139,4 @@ fn tree(x: &JSONSchemaProps, depth: usize) -> Value {
     };
     put("x-kubernetes-validations", x.x_kubernetes_validations.as_ref().map(|l| l.iter().map(rule).collect::<Vec<_>>()).into());
     t.into()
-}
-
-fn part(x: &JSONSchemaProps, path: &Path, depth: usize, e: &mut FieldErrors) {
-    if depth > DEPTH_MAX {
-        e.invalid(path, "", "nested too deeply");
-        return;
-    }
-    let free = on(x.x_kubernetes_int_or_string) || on(x.x_kubernetes_preserve_unknown_fields);
-    if !has(&x.type_) {
-        if !free && depth > 0 {
-            e.required(&path.child("type"), "must not be empty for specified object fields");
-        }
-    } else if !TYPES.contains(&s(&x.type_)) {
-        e.not_supported(&path.child("type"), s(&x.type_), TYPES);
-    }
-    forbidden(x, path, e);
-    if x.properties.is_some() && matches!(&x.additional_properties, Some(JSONSchemaPropsOrBool::Schema(_) | JSONSchemaPropsOrBool::Bool(true))) {
-        e.forbidden(&path.child("additionalProperties"), "additionalProperties and properties are mutual exclusive");
-    }
-    if s(&x.type_) == "array" && x.items.is_none() {
-        e.required(&path.child("items"), "must be specified");
-    }
-    list_type(x, path, e);
-    if let Some(p) = &x.pattern
-        && crate::customs::pattern::compile(p).is_err()
-    {
-        e.invalid(&path.child("pattern"), p, format!("must be a valid regular expression, but isn't: error parsing regexp: {p}"));
-    }
-    for (name, p) in x.properties.iter().flatten() {
-        part(p, &path.child("properties").key(name), depth + 1, e);
-    }
-    match &x.items {
-        Some(JSONSchemaPropsOrArray::Schema(i)) => part(i, &path.child("items"), depth + 1, e),
-        Some(JSONSchemaPropsOrArray::Schemas(_)) => {
-            e.forbidden(&path.child("items"), "items must be a schema object and not an array");
-        }
-        None => {}
-    }
-    if let Some(JSONSchemaPropsOrBool::Schema(a)) = &x.additional_properties {
-        part(a, &path.child("additionalProperties"), depth + 1, e);
-    }
-}
-
-fn forbidden(x: &JSONSchemaProps, path: &Path, e: &mut FieldErrors) {
-    for (set, name) in [
-        (x.definitions.is_some(), "definitions"),
-        (x.dependencies.is_some(), "dependencies"),
-        (x.pattern_properties.is_some(), "patternProperties"),
-        (x.additional_items.is_some(), "additionalItems"),
-        (has(&x.id), "id"),
-        (has(&x.ref_path), "$ref"),
-        (on(x.unique_items), "uniqueItems"),
-    ] {
-        if set {
-            let why = match name {
-                "uniqueItems" => "uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
-                "$ref" => "$ref is not supported",
-                "definitions" => "definitions is not supported",
-                "dependencies" => "dependencies is not supported",
-                "patternProperties" => "patternProperties is not supported",
-                "additionalItems" => "additionalItems is not supported",
-                _ => "id is not supported",
-            };
-            e.forbidden(&path.child(name), why);
-        }
-    }
-}
-
-fn list_type(x: &JSONSchemaProps, path: &Path, e: &mut FieldErrors) {
-    let Some(t) = &x.x_kubernetes_list_type else {
-        if !items(&x.x_kubernetes_list_map_keys).is_empty() {
-            e.required(&path.child("x-kubernetes-list-type"), "must be map if x-kubernetes-list-map-keys is non-empty");
-        }
-        return;
-    };
-    if !["atomic", "map", "set"].contains(&t.as_str()) {
-        e.not_supported(&path.child("x-kubernetes-list-type"), t, &["atomic", "map", "set"]);
-    }
-    if s(&x.type_) != "array" {
-        e.invalid(&path.child("type"), s(&x.type_), "must be array if x-kubernetes-list-type is specified");
-    }
-    let keys = items(&x.x_kubernetes_list_map_keys);
-    if t == "map" && keys.is_empty() {
-        e.required(&path.child("x-kubernetes-list-map-keys"), "must not be empty if x-kubernetes-list-type is map");
-    }
-    let Some(JSONSchemaPropsOrArray::Schema(item)) = &x.items else { return };
-    for k in keys {
-        let kept = item.properties.as_ref().and_then(|p| p.get(k)).filter(|_| !items(&item.required).contains(k));
-        if kept.is_some_and(|p| p.default.is_none()) {
-            let why = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property";
-            e.required(&path.child("items").child("properties").key(k).child("default"), why);
-        }
-    }
-    for (i, k) in keys.iter().enumerate() {
-        if !item.properties.as_ref().is_some_and(|p| p.contains_key(k)) {
-            let why = "entries must all be names of item properties";
-            e.invalid(&path.child("x-kubernetes-list-map-keys").index(i), k, why);
-        }
-    }
 }

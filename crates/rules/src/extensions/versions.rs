@@ -2,6 +2,7 @@
 //! `spec.validation.openAPIV3Schema`, `spec.subresources`, `spec.additionalPrinterColumns`, `spec.selectableFields`. Docs:
 //! "Versions in CustomResourceDefinitions", "Selectable fields" (KEP-4358).
 
+use super::keywords::Asked;
 use super::schema;
 use crate::checks::{complain, present};
 use crate::customs::expressions::field_path;
@@ -17,94 +18,130 @@ use std::collections::BTreeSet;
 /// How many fields a version may let select by.
 const SELECTABLE_MAX: usize = 8;
 
-/// A part that versions have each or all in common.
-struct Part {
-    shared: bool,
-    own: &'static str,
-    top: &'static str,
+/// The versions of a definition; what all of them share counts as the definition's own.
+pub(super) struct Versions<'a> {
+    list: &'a [Version],
+    asked: Asked,
+    schema: bool,
+    subresources: bool,
+    columns: bool,
+    fields: bool,
 }
 
-impl Part {
-    fn of<T: PartialEq>(list: &[Version], (own, top): (&'static str, &'static str), part: impl Fn(&Version) -> &T) -> Self {
-        Self { shared: list.iter().all(|v| part(v) == part(&list[0])), own, top }
-    }
-    /// Where errors of the `i`th version's part are told; nowhere when they were told already.
-    fn at(&self, path: &Path, i: usize) -> Option<Path> {
-        match (self.shared, i) {
-            (false, _) => Some(path.child("versions").index(i).child(self.own)),
-            (true, 0) => Some(path.child(self.top)),
-            _ => None,
+fn same<T: PartialEq>(list: &[Version], part: impl Fn(&Version) -> &T) -> bool {
+    list.windows(2).all(|pair| part(&pair[0]) == part(&pair[1]))
+}
+
+impl<'a> Versions<'a> {
+    pub(super) fn of(list: &'a [Version], asked: Asked) -> Self {
+        Self {
+            list,
+            asked,
+            schema: same(list, |v| &v.schema),
+            subresources: same(list, |v| &v.subresources),
+            columns: same(list, |v| &v.additional_printer_columns),
+            fields: same(list, |v| &v.selectable_fields),
         }
     }
-}
 
-pub(super) fn validate(list: &[Version], path: &Path, e: &mut FieldErrors) {
-    let at = path.child("versions");
-    if list.is_empty() {
-        e.invalid(&at, Bare("null".into()), ONE_STORED);
-        return;
+    /// What each version says for itself.
+    pub(super) fn each(&self, path: &Path, e: &mut FieldErrors) {
+        let at = path.child("versions");
+        if self.list.is_empty() {
+            return e.invalid(&at, Bare("null".into()), ONE_STORED);
+        }
+        for (i, _) in self.list.iter().enumerate().filter(|(_, v)| root(v).is_none()) {
+            e.required(&at.index(i).child("schema").child("openAPIV3Schema"), "");
+        }
+        let mut seen = BTreeSet::new();
+        let mut unique = true;
+        for (i, v) in self.list.iter().enumerate() {
+            unique &= seen.insert(&v.name);
+            self.own(v, &at.index(i), e);
+        }
+        let shown = || Bare(super::shown::versions(self.list, [self.schema, self.subresources, self.columns, self.fields]));
+        if !unique {
+            e.invalid(&at, shown(), "must contain unique version names");
+        }
+        if self.list.iter().filter(|v| v.storage).count() != 1 {
+            e.invalid(&at, shown(), ONE_STORED);
+        }
+        let first = &self.list[0].name;
+        if !first.is_empty() {
+            complain(&path.child("version"), first, names::dns1035_label(first), e);
+        }
     }
-    let mut seen = BTreeSet::new();
-    let mut unique = true;
-    for (i, v) in list.iter().enumerate() {
-        let at = at.index(i);
-        unique &= seen.insert(&v.name);
+
+    fn own(&self, v: &Version, at: &Path, e: &mut FieldErrors) {
         complain(&at.child("name"), &v.name, names::dns1035_label(&v.name), e);
-        if root(v).is_none() {
-            e.required(&at.child("schema").child("openAPIV3Schema"), "");
+        warning(v, &at.child("deprecationWarning"), e);
+        if let Some(root) = root(v).filter(|_| !self.schema) {
+            schema::validate(root, has_status(v), self.asked, &at.child("schema").child("openAPIV3Schema"), e);
         }
-        if !on(v.deprecated) && v.deprecation_warning.is_some() {
-            e.invalid(&at.child("deprecationWarning"), s(&v.deprecation_warning), "can only be set for deprecated versions");
+        if !self.subresources {
+            scale(v, &at.child("subresources"), e);
+        }
+        if !self.columns {
+            printed(v, &at.child("additionalPrinterColumns"), e);
+        }
+        if !self.fields && !items(&v.selectable_fields).is_empty() {
+            let at = at.child("selectableFields");
+            match root(v) {
+                Some(root) => fields(items(&v.selectable_fields), root, &at, e),
+                None => e.invalid(&at, "", "may only be set when `version.schema.openAPIV3Schema` is not included"),
+            }
         }
     }
-    parts(list, path, e);
-    if !unique {
-        e.invalid(&at, shown(list), "must contain unique version names");
-    }
-    if list.iter().filter(|v| v.storage).count() != 1 {
-        e.invalid(&at, shown(list), ONE_STORED);
-    }
-}
 
-const ONE_STORED: &str = "must have exactly one version marked as storage version";
-
-/// Versions as Go prints them, where nothing but their names and flags is set.
-fn shown(list: &[Version]) -> Bare {
-    let one = |v: &Version| {
-        format!(
-            "{{\"Name\":{:?},\"Served\":{},\"Storage\":{},\"Deprecated\":{},\"DeprecationWarning\":null,\"Schema\":null,\"Subresources\":null,\"AdditionalPrinterColumns\":null,\"SelectableFields\":null}}",
-            v.name, v.served, v.storage, on(v.deprecated)
-        )
-    };
-    Bare(format!("[{}]", list.iter().map(one).collect::<Vec<_>>().join(",")))
-}
-
-fn root(v: &Version) -> Option<&JSONSchemaProps> {
-    v.schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref())
-}
-
-fn parts(list: &[Version], path: &Path, e: &mut FieldErrors) {
-    let schemas = Part::of(list, ("schema", "validation"), |v| &v.schema);
-    let subresources = Part::of(list, ("subresources", "subresources"), |v| &v.subresources);
-    let columns = Part::of(list, ("additionalPrinterColumns", "additionalPrinterColumns"), |v| &v.additional_printer_columns);
-    let selectable = Part::of(list, ("selectableFields", "selectableFields"), |v| &v.selectable_fields);
-    for (i, v) in list.iter().enumerate() {
-        if let (Some(root), Some(at)) = (root(v), schemas.at(path, i)) {
-            schema::validate(root, &at.child("openAPIV3Schema"), e);
+    /// What all versions say alike.
+    pub(super) fn shared(&self, path: &Path, e: &mut FieldErrors) {
+        let Some(v) = self.list.first() else { return };
+        if let Some(root) = root(v).filter(|_| self.schema) {
+            let status = self.list.iter().any(has_status);
+            schema::validate(root, status, self.asked, &path.child("validation").child("openAPIV3Schema"), e);
         }
-        if let Some(at) = subresources.at(path, i) {
-            scale(v, &at, e);
+        if self.subresources {
+            scale(v, &path.child("subresources"), e);
         }
-        if let Some(at) = columns.at(path, i) {
-            printed(v, &at, e);
+        if self.columns {
+            printed(v, &path.child("additionalPrinterColumns"), e);
         }
-        if let Some(at) = selectable.at(path, i).filter(|_| !items(&v.selectable_fields).is_empty()) {
-            // What all versions select by is looked for in the schema that all have.
-            match root(v).filter(|_| schemas.shared || !selectable.shared) {
+        if self.fields && !items(&v.selectable_fields).is_empty() {
+            let at = path.child("selectableFields");
+            match root(v).filter(|_| self.schema) {
                 Some(root) => fields(items(&v.selectable_fields), root, &at, e),
                 None => e.invalid(&at, "", "may only be set when validations.schema is included"),
             }
         }
+    }
+}
+
+const ONE_STORED: &str = "must have exactly one version marked as storage version";
+/// The longest text that may warn of a version.
+const WARNING_MAX_BYTES: usize = 256;
+
+/// The schema of a version.
+pub(super) fn root(v: &Version) -> Option<&JSONSchemaProps> {
+    v.schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref())
+}
+
+fn has_status(v: &Version) -> bool {
+    v.subresources.as_ref().is_some_and(|s| s.status.is_some())
+}
+
+fn warning(v: &Version, at: &Path, e: &mut FieldErrors) {
+    let Some(text) = v.deprecation_warning.as_deref() else { return };
+    if !on(v.deprecated) {
+        return e.invalid(at, text, "can only be set for deprecated versions");
+    }
+    if text.len() > WARNING_MAX_BYTES {
+        e.invalid(at, text, format!("must be <= {WARNING_MAX_BYTES} characters long"));
+    }
+    if text.is_empty() {
+        e.invalid(at, text, "must not be an empty string");
+    }
+    if let Some((i, _)) = text.char_indices().find(|(_, c)| c.is_control() || (c.is_whitespace() && *c != ' ')) {
+        e.invalid(at, text, format!("must only contain printable UTF-8 characters; non-printable character found at index {i}"));
     }
 }
 

@@ -72,20 +72,21 @@ fn ports(list: &[NetworkPolicyPort], at: &Path, e: &mut FieldErrors) {
         if !["SCTP", "TCP", "UDP"].contains(&protocol) {
             e.not_supported(&at.child("protocol"), protocol, &["TCP", "UDP", "SCTP"]);
         }
+        let end = p.end_port;
+        let end_path = at.child("endPort");
+        match (&p.port, end) {
+            (None, Some(end)) => e.invalid(&end_path, end, "may not be specified when `port` is not specified"),
+            (Some(IntOrString::String(_)), Some(end)) => e.invalid(&end_path, end, "may not be specified when `port` is non-numeric"),
+            _ => {}
+        }
         if let Some(n) = &p.port {
             port_or_name(n, &at.child("port"), e);
         }
-        let Some(end) = p.end_port else { continue };
-        let end_path = at.child("endPort");
-        match &p.port {
-            None => e.invalid(&end_path, end, "may not be specified when `port` is not specified"),
-            Some(IntOrString::String(_)) => e.invalid(&end_path, end, "may not be specified when `port` is non-numeric"),
-            Some(IntOrString::Int(n)) => {
-                if end < *n {
-                    e.invalid(&end_path, *n, "must be greater than or equal to `port`");
-                }
-                port(end, &end_path, e);
+        if let (Some(IntOrString::Int(n)), Some(end)) = (&p.port, end) {
+            if end < *n {
+                e.invalid(&end_path, *n, "must be greater than or equal to `port`");
             }
+            port(end, &end_path, e);
         }
     }
 }
@@ -96,11 +97,13 @@ fn peers(list: &[NetworkPolicyPeer], at: &Path, e: &mut FieldErrors) {
         meta::label_selector(p.pod_selector.as_ref(), Values::Strict, &at.child("podSelector"), e);
         meta::label_selector(p.namespace_selector.as_ref(), Values::Strict, &at.child("namespaceSelector"), e);
         let selects = p.pod_selector.is_some() || p.namespace_selector.is_some();
+        if let Some(b) = &p.ip_block {
+            block(b, &at.child("ipBlock"), e);
+        }
         match (&p.ip_block, selects) {
             (None, false) => e.required(&at, "must specify a peer"),
             (Some(_), true) => e.forbidden(&at, "may not specify both ipBlock and another peer"),
-            (Some(b), false) => block(b, &at.child("ipBlock"), e),
-            (None, true) => {}
+            _ => {}
         }
     }
 }

@@ -69,13 +69,20 @@ fn prepared(env: &Env, conditions: Option<&[MatchCondition]>, declared: Option<&
     let mut known = Vec::new();
     let mut variables = Vec::new();
     for v in declared.unwrap_or_default() {
+        if v.expression.trim().is_empty() {
+            let program = Err("expression is not specified".to_owned());
+            variables.push(Variable { name: v.name.clone(), program });
+            continue;
+        }
         let program = with_variables(env, &known).compile(&v.expression).map_err(|e| format!("compilation failed: {e}"));
         let ty = program.as_ref().map_or(Type::Dyn, |p| p.output().clone());
         known.push((v.name.clone(), ty));
         variables.push(Variable { name: v.name.clone(), program });
     }
     let conditions = conditions.filter(|c| !c.is_empty()).map(|c| Conditions::within(c, env));
-    (Compiled { conditions, variables, ..Compiled::default() }, with_variables(env, &known))
+    // Without variables there is nothing of that name.
+    let env = if variables.is_empty() { env.clone() } else { with_variables(env, &known) };
+    (Compiled { conditions, variables, ..Compiled::default() }, env)
 }
 
 /// Compiles a validating policy, with the object declared where its kind is known.

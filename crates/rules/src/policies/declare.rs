@@ -78,6 +78,9 @@ pub(crate) fn mutating(p: &MutatingAdmissionPolicy, path: &Path, e: &mut FieldEr
             (compiled::PatchKind::Apply, Some((_, true))) => "applyConfiguration",
             _ => continue,
         };
+        if m.expression.trim().is_empty() {
+            continue;
+        }
         e.invalid(&path.child("mutations").index(i).child(name).child("expression"), &m.expression, why);
     }
 }

@@ -187,42 +187,45 @@ fn reviews(list: &[String], at: &Path, e: &mut FieldErrors) {
 fn client(c: &WebhookClientConfig, at: &Path, e: &mut FieldErrors) {
     match (&c.url, &c.service) {
         (None, None) | (Some(_), Some(_)) => e.required(at, "exactly one of url or service is required"),
-        (Some(u), None) => {
-            let (scheme, rest) = u.split_once("://").unwrap_or(("", ""));
-            if scheme != "https" {
-                let why = "'https' is the only allowed URL scheme; desired format: https://host[/path]";
-                e.invalid(&at.child("url"), scheme, why);
-            }
-            if rest.split('/').next().is_none_or(str::is_empty) {
-                e.invalid(&at.child("url"), "", "host must be specified; desired format: https://host[/path]");
-            }
-            for (bad, what) in [('@', "user information is not permitted in the URL"), ('#', "fragments are not permitted in the URL"), ('?', "query parameters are not permitted in the URL")] {
-                if u.contains(bad) {
-                    e.invalid(&at.child("url"), u, what);
-                }
-            }
-        }
-        (None, Some(x)) => {
-            let at = at.child("service");
-            // Upstream says one where it means the other.
-            for (name, v) in [("name", &x.namespace), ("namespace", &x.name)] {
-                if v.is_empty() {
-                    e.required(&at.child(name), "");
-                }
-            }
-            if let Some(n) = x.port {
-                for m in names::port_number(n) {
-                    e.invalid(&at.child("port"), n, format!("port is not valid: {m}"));
-                }
-            }
-            if let Some(p) = x.path.as_deref().filter(|p| !p.is_empty() && *p != "/") {
-                service_path(p, &at.child("path"), e);
-            }
+        (Some(u), None) => url(u, &at.child("url"), e),
+        (None, Some(x)) => service((&x.namespace, &x.name), x.path.as_deref(), x.port, &at.child("service"), e),
+    }
+}
+
+/// The address of a webhook.
+pub(crate) fn url(u: &str, at: &Path, e: &mut FieldErrors) {
+    let (scheme, rest) = u.split_once("://").unwrap_or(("", ""));
+    if scheme != "https" {
+        e.invalid(at, scheme, "'https' is the only allowed URL scheme; desired format: https://host[/path]");
+    }
+    if rest.split('/').next().is_none_or(str::is_empty) {
+        e.invalid(at, "", "host must be specified; desired format: https://host[/path]");
+    }
+    for (bad, what) in [('@', "user information is not permitted in the URL"), ('#', "fragments are not permitted in the URL"), ('?', "query parameters are not permitted in the URL")] {
+        if u.contains(bad) {
+            e.invalid(at, u, what);
         }
     }
 }
 
-/// The path at which a service is asked: segments that could be names.
+/// The service that a webhook runs behind.
+pub(crate) fn service((namespace, name): (&str, &str), path: Option<&str>, port: Option<i32>, at: &Path, e: &mut FieldErrors) {
+    // Upstream says one where it means the other.
+    for (told, v) in [("name", namespace), ("namespace", name)] {
+        if v.is_empty() {
+            e.required(&at.child(told), "");
+        }
+    }
+    if let Some(n) = port {
+        for m in names::port_number(n) {
+            e.invalid(&at.child("port"), n, format!("port is not valid: {m}"));
+        }
+    }
+    if let Some(p) = path.filter(|p| !p.is_empty() && *p != "/") {
+        service_path(p, &at.child("path"), e);
+    }
+}
+
 fn service_path(path: &str, at: &Path, e: &mut FieldErrors) {
     let Some(rest) = path.strip_prefix('/') else {
         e.invalid(at, path, "must start with a '/'");

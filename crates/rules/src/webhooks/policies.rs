@@ -2,23 +2,23 @@
 //! registry with `cel`; here stands the shape.
 
 use super::config::conditions;
-use crate::checks::{complain, one_of};
+use crate::checks::{complain, one_of, one_of_opt};
 use crate::meta::{self, Values};
 use crate::names::{self, NameRule};
-use crate::read::{fill, has, items, s};
+use crate::read::{has, items, s};
 use crate::table::{Rules, check, check_with_old, edit, edit_with_old, keep_spec, keep_status};
 use kinds::api::admissionregistration::v1::{
-    MatchResources, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, NamedRuleWithOperations, ParamKind, ParamRef,
+    MatchResources, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Mutation, NamedRuleWithOperations, ParamKind, ParamRef,
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyStatus, Variable,
 };
 use kinds::{FieldErrors, Kind, LabelSelector, Path};
 
 fn fill_match(m: &mut MatchResources) {
-    fill(&mut m.match_policy, "Equivalent");
+    m.match_policy.get_or_insert_with(|| "Equivalent".into());
     m.namespace_selector.get_or_insert_with(LabelSelector::default);
     m.object_selector.get_or_insert_with(LabelSelector::default);
     for r in m.resource_rules.iter_mut().flatten().chain(m.exclude_resource_rules.iter_mut().flatten()) {
-        fill(&mut r.scope, "*");
+        r.scope.get_or_insert_with(|| "*".into());
     }
 }
 
@@ -102,9 +102,7 @@ fn matching(m: Option<&MatchResources>, required: bool, path: &Path, e: &mut Fie
         }
         return;
     };
-    if has(&m.match_policy) && !["Equivalent", "Exact"].contains(&s(&m.match_policy)) {
-        e.not_supported(&path.child("matchPolicy"), s(&m.match_policy), &["Equivalent", "Exact"]);
-    }
+    one_of_opt(&m.match_policy, &["Equivalent", "Exact"], &path.child("matchPolicy"), e);
     meta::label_selector(m.namespace_selector.as_ref(), Values::Strict, &path.child("namespaceSelector"), e);
     meta::label_selector(m.object_selector.as_ref(), Values::Strict, &path.child("objectSelector"), e);
     if required && items(&m.resource_rules).is_empty() {
@@ -284,6 +282,7 @@ fn mutating(p: &MutatingAdmissionPolicy, e: &mut FieldErrors) {
     failure(&spec.failure_policy, &path, e);
     param_kind(spec.param_kind.as_ref(), &path.child("paramKind"), e);
     matching(spec.match_constraints.as_ref(), true, &path.child("matchConstraints"), e);
+    changeable(spec.match_constraints.as_ref(), &path.child("matchConstraints"), e);
     conditions(items(&spec.match_conditions), &path.child("matchConditions"), e);
     variables(items(&spec.variables), &path.child("variables"), e);
     if items(&spec.mutations).is_empty() {
@@ -291,19 +290,38 @@ fn mutating(p: &MutatingAdmissionPolicy, e: &mut FieldErrors) {
     }
     for (i, m) in items(&spec.mutations).iter().enumerate() {
         let at = path.child("mutations").index(i);
-        match m.patch_type.as_str() {
-            "ApplyConfiguration" if m.apply_configuration.is_none() => {
-                e.required(&at.child("applyConfiguration"), "must be specified when patchType is ApplyConfiguration");
-            }
-            "JSONPatch" if m.json_patch.is_none() => {
-                e.required(&at.child("jsonPatch"), "must be specified when patchType is JSONPatch");
-            }
-            "ApplyConfiguration" | "JSONPatch" => {}
-            other => one_of(other, &["ApplyConfiguration", "JSONPatch"], &at.child("patchType"), e),
-        }
+        mutation(m, &at, e);
     }
     crate::policies::declare_mutating(p, &path, e);
     one_of(s(&spec.reinvocation_policy), &["IfNeeded", "Never"], &path.child("reinvocationPolicy"), e);
+}
+
+/// A change is told in the one form that its type names.
+fn mutation(m: &Mutation, at: &Path, e: &mut FieldErrors) {
+    let apply = ("applyConfiguration", m.apply_configuration.as_ref().map(|x| s(&x.expression)));
+    let json = ("jsonPatch", m.json_patch.as_ref().map(|x| s(&x.expression)));
+    let ((name, given), (other, unasked)) = match m.patch_type.as_str() {
+        "ApplyConfiguration" => (apply, json),
+        "JSONPatch" => (json, apply),
+        unknown => return one_of(unknown, &["ApplyConfiguration", "JSONPatch"], &at.child("patchType"), e),
+    };
+    match given {
+        None => e.required(&at.child(name), format!("must be specified when patchType is {}", m.patch_type)),
+        Some(source) if source.trim().is_empty() => e.required(&at.child(name).child("expression"), ""),
+        Some(_) => {}
+    }
+    if unasked.is_some() {
+        e.invalid(&at.child(other), format!("{{{other}}}"), format!("must not be specified when patchType is {}", m.patch_type));
+    }
+}
+
+/// Only what is created or updated can be changed.
+fn changeable(m: Option<&MatchResources>, at: &Path, e: &mut FieldErrors) {
+    const OPERATIONS: &[&str] = &["*", "CONNECT", "CREATE", "UPDATE"];
+    let rules = m.iter().flat_map(|m| items(&m.resource_rules));
+    for o in rules.flat_map(|r| items(&r.operations)).filter(|o| !OPERATIONS.contains(&o.as_str())) {
+        e.not_supported(&at.child("resourceRules").child("operations"), o, OPERATIONS);
+    }
 }
 
 fn mutating_binding(b: &MutatingAdmissionPolicyBinding, e: &mut FieldErrors) {
@@ -313,4 +331,5 @@ fn mutating_binding(b: &MutatingAdmissionPolicyBinding, e: &mut FieldErrors) {
     policy_name(s(&spec.policy_name), &path, e);
     param_ref(spec.param_ref.as_ref(), &path.child("paramRef"), e);
     matching(spec.match_resources.as_ref(), false, &path.child("matchResources"), e);
+    changeable(spec.match_resources.as_ref(), &path.child("matchResources"), e);
 }

@@ -164,6 +164,9 @@ fn lifecycle(l: &mut Lifecycle) {
 
 fn env(v: &mut EnvVar) {
     let Some(from) = &mut v.value_from else { return };
+    if let Some(file) = &mut from.file_key_ref {
+        file.optional.get_or_insert(false);
+    }
     from.field_ref.iter_mut().for_each(field_ref);
     from.file_key_ref.iter_mut().for_each(|f| {
         f.optional.get_or_insert(false);

@@ -226,7 +226,7 @@ pub(super) fn from(list: &[EnvFromSource], path: &Path, e: &mut FieldErrors) {
         if n == 0 {
             e.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`");
         } else if n > 1 {
-            e.invalid(&at, "", "may not have more than one field specified at a time");
+            e.invalid(path, "", "may not have more than one field specified at a time");
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod update;
 pub(crate) mod volume_default;
 pub(crate) mod volumes;
 pub(crate) mod warnings;
+mod overlaps;
 mod windows;
 
 use crate::names::NameRule;

@@ -50,6 +50,7 @@ pub(super) fn mounts(c: &Container, spec: &PodSpec, at: &Path, e: &mut FieldErro
         }
     }
     let again = repeated(devices.iter().map(|d| &d.device_path));
+    let named_again = repeated(devices.iter().map(|d| &d.name));
     for (i, d) in devices.iter().enumerate() {
         let at = at.child("volumeDevices").index(i);
         if d.name.is_empty() {
@@ -62,6 +63,9 @@ pub(super) fn mounts(c: &Container, spec: &PodSpec, at: &Path, e: &mut FieldErro
                 e.invalid(&at.child("name"), &d.name, why);
             }
             Some(_) => {}
+        }
+        if named_again[i] {
+            e.invalid(&at.child("name"), &d.name, "must be unique");
         }
         present(&d.device_path, &at.child("devicePath"), e);
         if !d.device_path.is_empty() {

@@ -175,7 +175,9 @@ pub(crate) fn tolerations(list: &[Toleration], path: &Path, e: &mut FieldErrors)
 
 /// Spreading over failure domains.
 pub(super) fn spread(list: &[TopologySpreadConstraint], path: &Path, e: &mut FieldErrors) {
-    let again = repeated(list.iter().map(|c| (&c.topology_key, &c.when_unsatisfiable)));
+    // The one before is told of the one after.
+    let mut again = repeated(list.iter().rev().map(|c| (&c.topology_key, &c.when_unsatisfiable)));
+    again.reverse();
     for (i, c) in list.iter().enumerate() {
         let at = path.index(i);
         if c.max_skew <= 0 {
@@ -183,8 +185,6 @@ pub(super) fn spread(list: &[TopologySpreadConstraint], path: &Path, e: &mut Fie
         }
         if c.topology_key.is_empty() {
             e.required(&at.child("topologyKey"), "can not be empty");
-        } else {
-            complain(&at.child("topologyKey"), &c.topology_key, names::qualified_name(&c.topology_key), e);
         }
         let actions = ["DoNotSchedule", "ScheduleAnyway"];
         if !actions.contains(&c.when_unsatisfiable.as_str()) {

@@ -132,7 +132,7 @@ fn updates() {
 fn long_lists_are_checked_in_little_time() {
     let many = 60_000;
     let all = errors(|p| {
-        c(p).volume_devices = Some((0..many).map(|i| VolumeDevice { name: "v".into(), device_path: format!("/{i}") }).collect());
+        c(p).volume_devices = Some((0..many).map(|i| VolumeDevice { name: format!("d{i}"), device_path: format!("/{i}") }).collect());
         c(p).volume_mounts = Some((0..many).map(|i| VolumeMount { name: "w".into(), mount_path: format!("/m{i}"), ..Default::default() }).collect());
         spec(p).volumes = Some((0..many).map(|i| Volume { name: format!("v{i}"), ..Default::default() }).collect());
     });

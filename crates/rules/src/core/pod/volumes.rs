@@ -179,6 +179,9 @@ fn late(v: &Volume, at: &Path, first: First<'_>, e: &mut FieldErrors) {
             csi_driver(&x.driver, &p.child("driver"), e);
             if let Some(r) = &x.node_publish_secret_ref {
                 present(&r.name, &p.child("nodePublishSecretRef").child("name"), e);
+                if !r.name.is_empty() {
+                    complain(&p.child("name"), &r.name, names::dns_subdomain(&r.name), e);
+                }
             }
         };
         ephemeral, "ephemeral", |x: &kinds::api::core::v1::EphemeralVolumeSource, p: &Path, e: &mut FieldErrors| {

@@ -15,8 +15,10 @@ const DOMAIN_MAX: usize = 256;
 
 /// What depends on the operating system of a pod.
 pub(super) fn pod(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
-    if p.os.as_ref().is_some_and(|os| os.name == "windows") {
-        only_linux(p, path, e);
+    match p.os.as_ref().map(|os| os.name.as_str()) {
+        Some("windows") => only_linux(p, path, e),
+        Some("linux") => only_windows(p, path, e),
+        _ => {}
     }
     if let Some(o) = p.security_context.as_ref().and_then(|c| c.windows_options.as_ref()) {
         options(o, &path.child("securityContext").child("windowsOptions"), e);
@@ -30,6 +32,23 @@ pub(super) fn pod(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
         }
     }
     host_process(p, path, e);
+}
+
+/// What only Windows knows, of the pod and of its containers.
+fn only_windows(p: &PodSpec, path: &Path, e: &mut FieldErrors) {
+    const NOT_ON_LINUX: &str = "windows options cannot be set for a linux pod";
+    let at = path.child("securityContext").child("windowsOptions");
+    if p.security_context.as_ref().is_some_and(|c| c.windows_options.is_some()) {
+        e.forbidden(&at, NOT_ON_LINUX);
+    }
+    let set = |c: Option<&SecurityContext>| c.is_some_and(|c| c.windows_options.is_some());
+    let of = |list: &[Container]| list.iter().map(|c| set(c.security_context.as_ref())).collect::<Vec<_>>();
+    let ephemeral = items(&p.ephemeral_containers).iter().map(|c| set(c.security_context.as_ref())).collect();
+    for (group, list) in [("initContainers", of(items(&p.init_containers))), ("containers", of(&p.containers)), ("ephemeralContainers", ephemeral)] {
+        for (i, _) in list.iter().enumerate().filter(|(_, set)| **set) {
+            e.forbidden(&path.child(group).index(i).child("securityContext").child("windowsOptions"), NOT_ON_LINUX);
+        }
+    }
 }
 
 /// What only Linux knows, of the pod and of its containers.

@@ -186,11 +186,10 @@ fn texts(schema: &Value, rule: &Value, at: &Path, e: &mut FieldErrors) {
     let broken = |t: &str| t.contains(['\n', '\r']);
     if source.trim().is_empty() {
         e.required(&at.child("rule"), "rule is not specified");
-    }
-    if !message.is_empty() && message.trim().is_empty() {
-        e.invalid(&at.child("message"), message, "message must be non-empty if specified");
+    } else if !message.is_empty() && message.trim().is_empty() {
+        e.invalid(&at.child("message"), message, "must be non-empty if specified");
     } else if broken(message.trim()) {
-        e.invalid(&at.child("message"), message, "message must not contain line breaks");
+        e.invalid(&at.child("message"), message, "must not contain line breaks");
     } else if broken(source.trim()) && message.trim().is_empty() {
         e.required(&at.child("message"), "message must be specified if rule contains line breaks");
     }
@@ -206,11 +205,13 @@ fn texts(schema: &Value, rule: &Value, at: &Path, e: &mut FieldErrors) {
         return;
     }
     if place.trim().is_empty() {
-        e.invalid(&at.child("fieldPath"), place, "fieldPath must be non-empty if specified");
-    } else if broken(place) {
-        e.invalid(&at.child("fieldPath"), place, "fieldPath must not contain line breaks");
-    } else if !leads_somewhere(schema, place) {
-        e.invalid(&at.child("fieldPath"), place, "fieldPath must be a valid path");
+        e.invalid(&at.child("fieldPath"), place, "must be non-empty if specified");
+    }
+    if broken(place) {
+        e.invalid(&at.child("fieldPath"), place, "must not contain line breaks");
+    }
+    if !leads_somewhere(schema, place) {
+        e.invalid(&at.child("fieldPath"), place, "must be a valid path");
     }
 }
 
