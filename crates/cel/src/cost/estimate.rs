@@ -46,7 +46,22 @@ fn items(decl: &Decl) -> Option<Arc<Decl>> {
     }
 }
 
+/// Whether a value is computed, not read from declared data: it has no path there. cel-go makes paths of what is taken out of such
+/// values all the same, and Kubernetes, which skips the first part of a path, finds the whole data at their end.
+fn is_pathless(node: &Node) -> bool {
+    match &node.expr {
+        Expr::Ident(_) | Expr::Select { .. } => false,
+        Expr::Call { function, .. } => &**function != op::INDEX,
+        _ => true,
+    }
+}
+
 impl Estimator<'_> {
+    /// The data that the program is about.
+    fn root(&self) -> Option<Arc<Decl>> {
+        self.env.variable("self").cloned()
+    }
+
     fn ty(&self, node: &Node) -> &Type {
         &self.checked.types[node.id as usize]
     }
@@ -97,7 +112,11 @@ impl Estimator<'_> {
         if test || matches!(self.checked.refs[node.id as usize], Ref::Variable(_)) {
             return cost;
         }
-        self.descend(node.id, operand.id, field);
+        if is_pathless(operand) {
+            self.decls.extend(self.root().map(|d| (node.id, d)));
+        } else {
+            self.descend(node.id, operand.id, field);
+        }
         match self.ty(operand) {
             Type::Map(_) | Type::Object(_) | Type::Param(_) => cost.plus(CostRange::ONE),
             _ => cost,
@@ -129,7 +148,7 @@ impl Estimator<'_> {
                 return costs[0].plus(CostRange::ONE);
             }
             (op::INDEX | op::OPT_INDEX, [of, _]) => {
-                let found = self.decls.get(&of.id).and_then(|d| items(d));
+                let found = if is_pathless(of) { self.root() } else { self.decls.get(&of.id).and_then(|d| items(d)) };
                 self.decls.extend(found.map(|d| (node.id, d)));
             }
             _ => {}
@@ -226,8 +245,9 @@ impl Estimator<'_> {
         let size = size.or_else(|| literal.then(|| self.size(&fold.init)));
         self.scope.push(Local { name: Arc::clone(&fold.accu), decl, size });
         let is_map = matches!(self.ty(&fold.range), Type::Map(_));
-        let key = || of.as_ref().map(|_| Arc::new(Decl::new(Shape::Text, 0, 2)));
-        let value = of.as_ref().and_then(|d| items(d));
+        let computed = is_pathless(&fold.range);
+        let key = || if computed { self.root() } else { of.as_ref().map(|_| Arc::new(Decl::new(Shape::Text, 0, 2))) };
+        let value = if computed { self.root() } else { of.as_ref().and_then(|d| items(d)) };
         let (first, second) = match (is_map, fold.var2.is_some()) {
             (true, _) => (key(), value),
             (false, true) => (None, value),
