@@ -104,38 +104,39 @@ impl Admission<'_> {
     }
 
     /// Lets everything refuse the object that may; quota counts last, and says what the write takes.
-    pub(crate) async fn validate(&self, object: &Object, old: Option<&Object>) -> Result<Vec<Charge>, ApiError> {
-        if let Some(notes) = &self.caller.notes {
-            admission::annotations(self.ctx, &self.request, object, old).into_iter().for_each(|(k, v)| notes.annotate(k, v));
-        }
-        admission::validate(self.ctx, &self.request, object, old)?;
-        self.plugins_outside(object).await?;
-        self.validate_outside(Some(object), old).await?;
-        admission::charge(self.ctx, &self.request, object, old)
+    /// What the writer is warned of is added to `warnings`; of a write that is refused it is told at once.
+    pub(crate) async fn validate(&self, object: &Object, old: Option<&Object>, warnings: &mut Vec<String>) -> Result<Vec<Charge>, ApiError> {
+        let done = self.validate_all(object, old, warnings).await;
+        self.tell_refused(done, warnings)
     }
 
-    /// The same, with what the writer is warned of: of a write that is refused late, too.
-    pub(crate) async fn validate_warned(&self, object: &Object, old: Option<&Object>, warnings: &mut Vec<String>) -> Result<Vec<Charge>, ApiError> {
-        let done = self.validate(object, old).await;
-        self.warn(object, old, done, warnings)
+    /// The same without anything that calls out: what is written is not what webhooks are shown.
+    pub(crate) fn validate_here(&self, object: &Object, old: Option<&Object>, warnings: &mut Vec<String>) -> Result<Vec<Charge>, ApiError> {
+        let done = self.validate_in_tree(object, old, warnings).and_then(|()| admission::charge(self.ctx, &self.request, object, old));
+        self.tell_refused(done, warnings)
     }
 
-    /// What in-tree plugins warn of; a refusal takes all warnings along.
-    pub(crate) fn warn<T>(
-        &self,
-        object: &Object,
-        old: Option<&Object>,
-        done: Result<T, ApiError>,
-        warnings: &mut Vec<String>,
-    ) -> Result<T, ApiError> {
-        let refused_by_plugin = done.is_err() && admission::validate(self.ctx, &self.request, object, old).is_err();
-        if !refused_by_plugin {
-            warnings.extend(admission::warnings(self.ctx, &self.request, object, old));
-        }
+    fn tell_refused<T>(&self, done: Result<T, ApiError>, warnings: &mut Vec<String>) -> Result<T, ApiError> {
         if let (Err(_), Some(notes)) = (&done, &self.caller.notes) {
             warnings.drain(..).for_each(|w| notes.warn(w));
         }
         done
+    }
+
+    fn validate_in_tree(&self, object: &Object, old: Option<&Object>, warnings: &mut Vec<String>) -> Result<(), ApiError> {
+        admission::validate(self.ctx, &self.request, object, old)?;
+        warnings.extend(admission::warnings(self.ctx, &self.request, object, old));
+        Ok(())
+    }
+
+    async fn validate_all(&self, object: &Object, old: Option<&Object>, warnings: &mut Vec<String>) -> Result<Vec<Charge>, ApiError> {
+        if let Some(notes) = &self.caller.notes {
+            admission::annotations(self.ctx, &self.request, object, old).into_iter().for_each(|(k, v)| notes.annotate(k, v));
+        }
+        self.validate_in_tree(object, old, warnings)?;
+        self.plugins_outside(object).await?;
+        self.validate_outside(Some(object), old).await?;
+        admission::charge(self.ctx, &self.request, object, old)
     }
 
     /// The plugins that need more than a look: one counts, the other asks somebody.

@@ -220,8 +220,10 @@ impl Registry {
             "" => (rules.warnings)(&object, Some(old.object())),
             _ => Vec::new(),
         };
-        let done = self.validate_changed(&admission, next, &object, old).await;
-        let charges = admission.warn(&object, Some(old.object()), done, &mut warnings)?;
+        let charges = match is_part(&admission, next) {
+            true => admission.validate_here(&object, Some(old.object()), &mut warnings)?,
+            false => admission.validate(&object, Some(old.object()), &mut warnings).await?,
+        };
         let object = self.store_as(snapshot, &target.resource, object).await?;
         Ok((object, warnings, charges))
     }
@@ -280,21 +282,6 @@ impl Registry {
         refuse(old.object(), &errors)?;
         keep_system_fields(&mut object, old);
         Ok(object)
-    }
-
-    async fn validate_changed(
-        &self,
-        admission: &Admission<'_>,
-        next: &Next<'_>,
-        object: &Object,
-        old: &Entry,
-    ) -> Result<Vec<Charge>, ApiError> {
-        if !is_part(admission, next) {
-            return admission.validate(object, Some(old.object())).await;
-        }
-        let (ctx, request) = (admission.ctx, &admission.request);
-        admission::validate(ctx, request, object, Some(old.object()))?;
-        admission::charge(ctx, request, object, Some(old.object()))
     }
 }
 

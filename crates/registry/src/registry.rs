@@ -204,11 +204,7 @@ impl Registry {
     /// Whether addresses or ports are given out with a write, and whether quotas limit it.
     fn contended(&self, target: &Target) -> (bool, bool) {
         let namespace = &target.key.namespace;
-        let counted = match (target.subresource, target.resource.builtin()) {
-            ("", _) | ("resize", Some(Kind::Pod)) | ("status", Some(Kind::PersistentVolumeClaim)) => true,
-            _ => false,
-        };
-        let limited = counted
+        let limited = admission::quota::counts_writes_of(&target.resource, target.subresource)
             && !namespace.is_empty()
             && self.snapshot().list::<kinds::api::core::v1::ResourceQuota>(namespace).next().is_some();
         (target.resource.builtin() == Some(Kind::Service), limited)
@@ -478,7 +474,7 @@ impl Registry {
         let (given, connect, settle) = (Given::Create(options), None, &crate::admit::settle);
         let admission = Admission { registry: self, caller, ctx: &ctx, request, given, settle, connect };
         let mut warnings = (rules.warnings)(&object, None);
-        let charges = admission.validate_warned(&object, None, &mut warnings).await?;
+        let charges = admission.validate(&object, None, &mut warnings).await?;
         if versioned && !options.dry_run {
             // The original says this without a reason.
             return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));

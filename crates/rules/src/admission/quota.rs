@@ -119,17 +119,23 @@ pub struct LimitedResource {
     pub match_scopes: Vec<ScopedResourceSelectorRequirement>,
 }
 
+/// Whether quotas are about writes of a resource, or of that part of it.
+#[must_use]
+pub fn counts_writes_of(resource: &Resource, subresource: &str) -> bool {
+    matches!((subresource, resource.builtin()), ("", _) | ("resize", Some(Kind::Pod)) | ("status", Some(Kind::PersistentVolumeClaim)))
+}
+
 /// Whether a write can change what is used.
 fn handles(request: &Request, object: &Object, old: Option<&Object>) -> bool {
-    match (request.operation, request.subresource) {
-        (Operation::Create, "") => true,
-        (Operation::Update, "") => match (object, old) {
-            (Object::Pod(new), Some(Object::Pod(old))) => scopes::is_terminating(new) != scopes::is_terminating(old),
-            _ => true,
-        },
-        (Operation::Update, "resize") => matches!(object, Object::Pod(_)),
-        (Operation::Update, "status") => matches!(object, Object::PersistentVolumeClaim(_)),
-        _ => false,
+    if !counts_writes_of(&request.resource, request.subresource) {
+        return false;
+    }
+    match (request.operation, object, old) {
+        (Operation::Update, Object::Pod(new), Some(Object::Pod(old))) if request.subresource.is_empty() => {
+            scopes::is_terminating(new) != scopes::is_terminating(old)
+        }
+        (Operation::Create, ..) => request.subresource.is_empty(),
+        (operation, ..) => operation == Operation::Update,
     }
 }
 
