@@ -17,6 +17,9 @@ pub use gates::{GateError, Gates};
 pub(crate) use needs::NEEDS;
 pub use plugins::{PluginError, Plugins};
 
+/// The extra that names the node of a service account's pod.
+const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
+
 /// Who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct User {
@@ -41,6 +44,13 @@ impl User {
     #[must_use]
     pub fn node(&self) -> Option<&str> {
         self.in_group("system:nodes").then(|| self.name.strip_prefix("system:node:")).flatten().filter(|n| !n.is_empty())
+    }
+    /// Whether the user is a service account whose pod runs on the node.
+    #[must_use]
+    pub fn runs_on(&self, node: &str) -> bool {
+        let bound = self.extra.get(NODE_NAME).is_some_and(|names| names.len() == 1 && names[0] == node);
+        let valid = |(namespace, name): (&str, &str)| crate::names::dns_label(namespace).is_empty() && crate::names::dns_subdomain(name).is_empty();
+        bound && self.service_account().is_some_and(valid)
     }
     /// Namespace and name of a service account's user name.
     #[must_use]

@@ -16,8 +16,6 @@ const ANONYMOUS: &str = "system:anonymous";
 const UNAUTHENTICATED: &str = "system:unauthenticated";
 const NODE_PREFIX: &str = "system:node:";
 const NODES: &str = "system:nodes";
-/// The extra that names the node of a service account's pod.
-const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
 /// What stands for the extras of a requester that acts as its own node.
 const NODE_KEYS: &str = "authentication.kubernetes.io/associated-node-keys";
 /// From so many on, all of them at once are asked for first.
@@ -59,7 +57,7 @@ impl Mode {
     fn applies(self, wanted: &User, requester: &User) -> bool {
         let only_name = wanted.uid.is_empty() && wanted.groups.is_empty() && wanted.extra.is_empty();
         match self {
-            Self::AssociatedNode => only_name && node_of(wanted).is_some_and(|n| is_own_node(requester, n)),
+            Self::AssociatedNode => only_name && node_of(wanted).is_some_and(|n| requester.runs_on(n)),
             Self::ArbitraryNode => only_name && node_of(wanted).is_some(),
             Self::ServiceAccount => only_name && account_of(wanted).is_some(),
             Self::UserInfo => node_of(wanted).is_none() && account_of(wanted).is_none(),
@@ -78,11 +76,6 @@ fn account_of(user: &User) -> Option<(&str, &str)> {
     let (namespace, name) = user.service_account()?;
     let valid = rules::names::dns_label(namespace).is_empty() && rules::names::dns_subdomain(name).is_empty();
     valid.then_some((namespace, name))
-}
-
-fn is_own_node(requester: &User, node: &str) -> bool {
-    let bound = requester.extra.get(NODE_NAME).is_some_and(|v| v.len() == 1 && v[0] == node);
-    bound && account_of(requester).is_some()
 }
 
 /// Whom the headers name, as they say it; `Ok(None)` without any.

@@ -14,9 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The label of namespaces whose claims may have administrators' access.
 const ADMIN_LABEL: &str = "resource.kubernetes.io/admin-access";
-/// The extra that names the node of a service account's pod.
-const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
-
 /// Judges a claim or a template that is created.
 pub fn judge_create(ctx: &Ctx<'_>, namespace: &str, object: &Object, errors: &mut FieldErrors) {
     let devices = match object {
@@ -93,7 +90,7 @@ fn binding(ctx: &Ctx<'_>, verb: &str, (now, before): (&ResourceClaimStatus, &Res
 }
 
 fn drivers(ctx: &Ctx<'_>, verb: &str, (claim, now, before): (&ResourceClaim, &ResourceClaimStatus, &ResourceClaimStatus), errors: &mut FieldErrors) {
-    let own = now.allocation.as_ref().and_then(node_of).is_some_and(|node| is_of_node(ctx, node));
+    let own = now.allocation.as_ref().and_then(node_of).is_some_and(|node| ctx.user.runs_on(node));
     let mut verbs = vec![format!("arbitrary-node:{verb}")];
     if own {
         verbs.insert(0, format!("associated-node:{verb}"));
@@ -127,12 +124,6 @@ fn node_of(allocation: &AllocationResult) -> Option<&str> {
     let ([], [field]) = (items(&term.match_expressions), items(&term.match_fields)) else { return None };
     let ("metadata.name", "In", [node]) = (field.key.as_str(), field.operator.as_str(), items(&field.values)) else { return None };
     Some(node)
-}
-
-/// Whether the user is a service account whose pod runs on the node.
-fn is_of_node(ctx: &Ctx<'_>, node: &str) -> bool {
-    let bound = ctx.user.extra.get(NODE_NAME).is_some_and(|names| names.len() == 1 && names[0] == node);
-    bound && ctx.user.service_account().is_some() && crate::names::dns_subdomain(node).is_empty()
 }
 
 #[cfg(test)]
