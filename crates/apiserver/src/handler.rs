@@ -80,7 +80,7 @@ async fn route(shared: Arc<Shared>, peer: &Peer, info: Arc<RequestInfo>, request
     let trail = begin(Some(&user));
     drop(arrival);
     let stranger = user.name == "system:anonymous" || user.in_group("system:unauthenticated");
-    let gates = stranger.then(|| Arc::clone(&shared));
+    let unknown = stranger.then(|| Arc::clone(&shared));
     if let Some(trail) = &trail
         && !trail.is_told().await
     {
@@ -94,7 +94,7 @@ async fn route(shared: Arc<Shared>, peer: &Peer, info: Arc<RequestInfo>, request
         trail.answered(&reply);
         trail.delivered().await;
     }
-    if let Some(shared) = gates {
+    if let Some(shared) = unknown {
         estrange(&shared, &mut reply);
     }
     reply

@@ -47,12 +47,9 @@ fn word(v: &Value) -> &'static str {
 }
 
 /// Tolerations out of their JSON.
-pub(crate) fn tolerations(json: &str) -> Result<Vec<Toleration>, String> {
+pub(crate) fn tolerations(json: &Value) -> Result<Vec<Toleration>, String> {
     let wrong = |what: &Value, to: &str| format!("json: cannot unmarshal {} into Go value of type {to}", word(what));
-    let all: Vec<Value> = match serde_json::from_str(json).map_err(|e| e.to_string())? {
-        Value::Array(all) => all,
-        other => return Err(wrong(&other, "[]v1.Toleration")),
-    };
+    let all = json.as_array().ok_or_else(|| wrong(json, "[]v1.Toleration"))?;
     let one = |t: &Value| {
         let t = t.as_object().ok_or_else(|| wrong(t, "v1.Toleration"))?;
         let text = |key: &str| match t.get(key) {

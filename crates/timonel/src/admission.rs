@@ -5,7 +5,7 @@
 use crate::serving::webhook_client;
 use anyhow::{Context, Result, anyhow, bail};
 use apiserver::webhook::ImagePolicyOptions;
-use kinds::api::core::v1::{ScopedResourceSelectorRequirement, Toleration};
+use kinds::api::core::v1::ScopedResourceSelectorRequirement;
 use rules::AdmissionSettings;
 use rules::admission::by_namespace::Tolerations;
 use rules::admission::event_rate::{EventLimit, Shared};
@@ -28,8 +28,10 @@ pub(crate) struct Plugins {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct File {
-    api_version: String,
-    kind: String,
+    #[serde(rename = "apiVersion")]
+    _api_version: String,
+    #[serde(rename = "kind")]
+    _kind: String,
     #[serde(default)]
     plugins: Vec<Plugin>,
 }
@@ -58,7 +60,6 @@ pub(crate) fn read(path: &Path, enabled: impl Fn(&str) -> bool) -> Result<Plugin
         return Ok(plugins);
     }
     let file: File = typed(tree, "AdmissionConfiguration", FILE_VERSIONS).with_context(|| path.display().to_string())?;
-    debug_assert!(!file.api_version.is_empty() && !file.kind.is_empty());
     let mut seen = BTreeSet::new();
     for plugin in file.plugins {
         let told = || format!("{}: plugin {:?}", path.display(), plugin.name);
@@ -236,32 +237,14 @@ struct TolerationsFile {
     #[serde(rename = "kind")]
     _kind: String,
     #[serde(default)]
-    default: Vec<TolerationText>,
+    default: Value,
     #[serde(default)]
-    whitelist: Vec<TolerationText>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct TolerationText {
-    key: Option<String>,
-    operator: Option<String>,
-    value: Option<String>,
-    effect: Option<String>,
-    toleration_seconds: Option<i64>,
+    whitelist: Value,
 }
 
 fn tolerations(tree: Value) -> Result<Tolerations> {
     let file: TolerationsFile = typed(tree, "Configuration", &["podtolerationrestriction.admission.k8s.io/v1alpha1"])?;
-    let one = |t: TolerationText| Toleration {
-        key: t.key,
-        operator: t.operator,
-        value: t.value,
-        effect: t.effect,
-        toleration_seconds: t.toleration_seconds,
-    };
-    let all = |list: Vec<TolerationText>| list.into_iter().map(one).collect();
-    Ok(Tolerations { default: all(file.default), allowed: all(file.whitelist) })
+    Tolerations::read(&file.default, &file.whitelist).map_err(|e| anyhow!(e))
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ use crate::context::{Ctx, Operation, Request};
 use crate::read::{items, s};
 use kinds::api::core::v1::{Namespace, Pod, Toleration};
 use kinds::{ApiError, Kind, Object, Resource};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,6 +27,17 @@ pub struct Tolerations {
     pub default: Vec<Toleration>,
     /// What pods may tolerate; empty: anything.
     pub allowed: Vec<Toleration>,
+}
+
+impl Tolerations {
+    /// Reads both lists.
+    ///
+    /// # Errors
+    /// What is no toleration.
+    pub fn read(default: &Value, allowed: &Value) -> Result<Self, String> {
+        let list = |json: &Value| if json.is_null() { Ok(Vec::new()) } else { crate::json::tolerations(json) };
+        Ok(Self { default: list(default)?, allowed: list(allowed)? })
+    }
 }
 
 /// A pod that is written itself, not one of its subresources.
@@ -104,7 +116,8 @@ fn annotated(ctx: &Ctx<'_>, namespace: &str, key: &str) -> Result<Option<Vec<Tol
         return Ok(Some(Vec::new()));
     }
     let wrong = |why: String| ApiError::new(500, "", why);
-    crate::json::tolerations(text).map(Some).map_err(wrong)
+    let tree = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
+    crate::json::tolerations(&tree).map(Some).map_err(wrong)
 }
 
 /// Pods get what their namespace tolerates; those that ask for resources stay where memory is short.

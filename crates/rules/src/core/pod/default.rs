@@ -168,9 +168,6 @@ fn env(v: &mut EnvVar) {
         file.optional.get_or_insert(false);
     }
     from.field_ref.iter_mut().for_each(field_ref);
-    from.file_key_ref.iter_mut().for_each(|f| {
-        f.optional.get_or_insert(false);
-    });
     if let Some(r) = &mut from.resource_field_ref {
         divisor(&mut r.divisor);
     }
